@@ -1,0 +1,137 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+V := .venv
+BIN := $(V)/bin
+LIGHT := .venv-agent
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
+
+PACKAGES := models agent collector dashboards deploy/demo
+DEMO_PACKAGES := models agent collector deploy/demo
+editable = $(foreach package,$(1),-e $(package))
+projects = $(addsuffix /pyproject.toml,$(1))
+
+# file=module: each file is what the module prints.
+GENERATED := docs/quantities.md=jauge_models.document
+
+# program=Debian package: what the tests start for real.
+REAL_PARTS := mosquitto=mosquitto victoria-metrics=victoria-metrics promtool=prometheus \
+  prometheus-node-exporter=prometheus-node-exporter chromium=chromium
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- what users run
+
+.PHONY: demo
+demo: $(if $(wildcard $(V)/installed),$(V)/installed,$(V)/installed-demo) ## everything on this machine, with a simulated site; Ctrl-C stops it
+	@exec $(BIN)/jauge-demo $(ARGS)
+
+.PHONY: install
+install: $(V)/installed ## everything into .venv
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Jauge needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@$(PYTHON) -m venv $(V)
+
+# --no-compile: the first import compiles what it needs, which is a small part.
+$(V)/installed-demo: requirements/demo.txt $(call projects,$(DEMO_PACKAGES)) | $(BIN)/python
+	@echo "installing into $(V) (once)"
+	@$(BIN)/python $(PIP_INSTALL) --no-compile --require-hashes -r $<
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation $(call editable,$(DEMO_PACKAGES))
+	@touch $@
+
+$(V)/installed: requirements/dev.txt $(call projects,$(PACKAGES)) | $(BIN)/python
+	@echo "installing into $(V) (once)"
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r $<
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation $(call editable,$(PACKAGES))
+	@touch $@
+
+# --- what developers run
+
+.PHONY: test
+test: install real-parts test-light-agent ## all tests; installs or names the real parts they start
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-light-agent
+test-light-agent: $(LIGHT)/installed ## the agent's tests where only models and agent are installed
+	@$(LIGHT)/bin/python -m pytest tests/agent
+
+# Wheels, not editable installs: what a server gets, data files included.
+$(LIGHT)/installed: requirements/agent.txt requirements/agent-tests.txt $(V)/installed \
+    $(shell find models/jauge_models agent/jauge_agent -type f -not -name '*.pyc')
+	@rm -rf $(LIGHT)
+	@$(BIN)/python -m venv $(LIGHT)
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --wheel-dir $(LIGHT)/wheels ./models ./agent
+	@$(LIGHT)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/agent.txt
+	@$(LIGHT)/bin/python $(PIP_INSTALL) --no-deps --no-index $(LIGHT)/wheels/*.whl
+	@$(LIGHT)/bin/python -m pip check --quiet --disable-pip-version-check
+	@$(LIGHT)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/agent-tests.txt
+	@touch $@
+
+.PHONY: real-parts
+real-parts: ## the Debian packages that the tests start (as root; else their names)
+	@missing=; for part in $(REAL_PARTS); do \
+	  PATH="$$PATH:/usr/sbin" command -v "$${part%%=*}" >/dev/null || missing+=" $${part##*=}"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing; } >/dev/null \
+	    || echo "could not install$$missing: the tests that start them will skip" >&2; \
+	elif [ -n "$$missing" ]; then \
+	  echo "not installed:$$missing; the tests that start them will skip" >&2; \
+	fi
+
+.PHONY: check
+check: install check-hosts check-generated ## format, lint, types, walls, generated files, no host or machine path
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports --no-logo --no-cache >/dev/null || { $(BIN)/lint-imports --no-logo; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@echo "check: fine"
+
+.PHONY: check-hosts
+check-hosts:
+	@git grep --untracked -nIE \
+	  'pypi[.]org|pythonhosted[.]|registry[.]npmjs|deb[.]debian[.]org|proxy[.]golang|(^|[^a-z])/(work|farm|root)/' -- .; \
+	[ $$? -eq 1 ] || { echo "no file may name a package registry or a path of one machine" >&2; exit 1; }
+
+.PHONY: generate
+generate: install ## write the generated files
+	@set -e; for pair in $(GENERATED); do \
+	  $(BIN)/python -m "$${pair##*=}" >"$${pair%%=*}.new"; mv "$${pair%%=*}.new" "$${pair%%=*}"; done
+
+.PHONY: check-generated
+check-generated: install
+	@stale=; for pair in $(GENERATED); do \
+	  $(BIN)/python -m "$${pair##*=}" | cmp --quiet - "$${pair%%=*}" || stale+=" $${pair%%=*}"; done; \
+	[ -z "$$stale" ] || { echo "not as generated:$$stale; run: make generate" >&2; exit 1; }
+
+.PHONY: bench
+bench: install real-parts ## the tables of docs/benchmarks.md, measured on this machine
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Universal, hashed, without an index address. Versions stay unless UPGRADE=--upgrade.
+LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+  $(addprefix --no-emit-package jauge-,models agent collector dashboards demo) $(UPGRADE)
+
+.PHONY: lock
+lock: ## requirements/*.txt anew from the pyproject.toml files; UPGRADE=--upgrade moves versions
+	@[ -x .venv-lock/bin/uv ] || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python $(PIP_INSTALL) uv; }
+	@$(LOCK) --group dev $(call projects,$(PACKAGES)) -o requirements/dev.txt
+	@$(LOCK) -c requirements/dev.txt --group build $(call projects,$(DEMO_PACKAGES)) -o requirements/demo.txt
+	@$(LOCK) -c requirements/dev.txt $(call projects,models collector) -o requirements/collector.txt
+	@$(LOCK) -c requirements/dev.txt $(call projects,models agent) -o requirements/agent.txt
+	@$(LOCK) -c requirements/dev.txt --group test -o requirements/agent-tests.txt
+
+.PHONY: clean
+clean: ## environments and caches away; the demo's data too
+	@rm -rf .venv .venv-agent .venv-lock .demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,3 @@
+"""Jauge on one machine: embedded broker, simulated site, one real agent."""
+
+__version__ = "0.1.0"
