@@ -1,0 +1,327 @@
+"""From readings to amounts per interval: energy, water or heat, with what proves them.
+
+All functions are pure and take points in any order, repeated or not: the result depends on the
+set of points alone. Adjacent intervals add up to the interval that spans them.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from jauge_models.counters import Dial, Step, difference
+
+
+class Point(NamedTuple):
+    """One reading of a series, without its identity."""
+
+    time_ms: int
+    value: float
+
+
+class Basis(StrEnum):
+    """How an amount was obtained, best first: the order in which the ledger prefers them."""
+
+    REGISTER = "register"
+    AMOUNT = "amount"
+    COUNTER = "counter"
+    POWER = "power"
+    ATTESTED = "attested"
+    ESTIMATE = "estimate"
+
+
+class Grade(StrEnum):
+    """How far an amount may be trusted: a meter's register, a device, or an estimate."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        """0 for the best."""
+        return (Grade.HIGH, Grade.MEDIUM, Grade.LOW).index(self)
+
+
+def worst(grades: Iterable[Grade]) -> Grade:
+    """The grade of a sum: that of its weakest part; LOW when there is none."""
+    return max(grades, key=lambda grade: grade.rank, default=Grade.LOW)
+
+
+GRADE_OF: Final = {
+    Basis.REGISTER: Grade.HIGH,
+    Basis.AMOUNT: Grade.HIGH,
+    Basis.COUNTER: Grade.MEDIUM,
+    Basis.POWER: Grade.MEDIUM,
+    Basis.ATTESTED: Grade.MEDIUM,
+    Basis.ESTIMATE: Grade.LOW,
+}
+
+
+class Flag(StrEnum):
+    """What a reader of a row must know about it."""
+
+    BRIDGED = "bridged"
+    """A register spans a gap: the total is measured, its spread over time is assumed linear."""
+    WRAPPED = "wrapped"
+    RESET = "reset"
+    JUMP = "jump"
+    REPLACED = "replaced"
+    SUSPENDED = "suspended"
+    EVENT = "event"
+    """A declared event made the meter blind for part of the interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What flowed through one meter between ``start_ms`` and ``end_ms`` (half-open).
+
+    ``amount`` is in base units (J or m3) and covers ``covered_ms`` only: it is never scaled up.
+    It is None when nothing was covered. ``profile_ms`` counts the covered time of which the
+    interval's own bounds were read. ``opening`` and ``closing`` are the register readings that
+    prove a register row.
+    """
+
+    start_ms: int
+    end_ms: int
+    amount: float | None
+    covered_ms: int
+    profile_ms: int
+    basis: Basis
+    grade: Grade
+    opening: Point | None = None
+    closing: Point | None = None
+    flags: frozenset[Flag] = field(default_factory=frozenset)
+
+    @property
+    def length_ms(self) -> int:
+        """Length of the interval."""
+        return self.end_ms - self.start_ms
+
+    @property
+    def coverage(self) -> float:
+        """Measured time over time, from 0 to 1."""
+        return self.covered_ms / self.length_ms
+
+    @property
+    def profile_coverage(self) -> float:
+        """Like coverage, for charts and cross-checks: only where the own bounds were read."""
+        return self.profile_ms / self.length_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A declared change of meter: the old one's last and the new one's first dial reading."""
+
+    time_ms: int
+    final: float
+    first: float
+
+
+def ordered(points: Iterable[Point]) -> list[Point]:
+    """Points by time, once each. Of two values at one time the larger stays, as in the store."""
+    latest: dict[int, float] = {}
+    for time_ms, value in points:
+        known = latest.get(time_ms)
+        latest[time_ms] = value if known is None else max(known, value)
+    return [Point(time_ms, latest[time_ms]) for time_ms in sorted(latest)]
+
+
+def from_power(
+    points: Iterable[Point],
+    start_ms: int,
+    end_ms: int,
+    *,
+    max_gap_ms: int,
+    basis: Basis = Basis.POWER,
+) -> Interval:
+    """Energy in J from power samples in W, by trapezoid between samples.
+
+    Samples further apart than ``max_gap_ms`` leave the time between them uncovered: nothing is
+    held over an absence. Samples outside the interval serve its bounds.
+    """
+    energy, covered = 0.0, 0
+    for (t0, p0), (t1, p1) in _overlapping(ordered(points), start_ms, end_ms):
+        if t1 - t0 > max_gap_ms:
+            continue
+        a, b = max(t0, start_ms), min(t1, end_ms)
+        slope = (p1 - p0) / (t1 - t0)
+        middle = p0 + slope * ((a + b) / 2 - t0)
+        energy += middle * (b - a) / 1000
+        covered += b - a
+    return Interval(
+        start_ms,
+        end_ms,
+        energy if covered else None,
+        covered,
+        covered,
+        basis,
+        GRADE_OF[basis],
+    )
+
+
+def from_register(
+    points: Iterable[Point],
+    start_ms: int,
+    end_ms: int,
+    *,
+    dial: Dial,
+    max_gap_ms: int,
+    bridge_ms: int | None = None,
+    replacements: Sequence[Replacement] = (),
+    basis: Basis = Basis.REGISTER,
+) -> Interval:
+    """Amount from a running total, in its own unit.
+
+    Two valid readings cover all time between them; across the interval's bounds the difference
+    is split linearly. ``bridge_ms`` limits how far apart two readings may be (None: any gap, as
+    a meter's register; a device counter that wraps unseen needs a limit). ``max_gap_ms`` is how
+    close two readings around a bound must be for that bound to count as read.
+    """
+    known = ordered(points)
+    amount, covered = 0.0, 0
+    flags: set[Flag] = set()
+    bounds_read = 0
+    for before, after in _overlapping(known, start_ms, end_ms):
+        gap = after.time_ms - before.time_ms
+        if bridge_ms is not None and gap > bridge_ms:
+            continue
+        flowed, seen = _between(before, after, dial, replacements)
+        flags |= seen
+        if flowed is None:
+            continue
+        a, b = max(before.time_ms, start_ms), min(after.time_ms, end_ms)
+        amount += flowed * (b - a) / gap
+        covered += b - a
+        close = gap <= max_gap_ms
+        if not close:
+            flags.add(Flag.BRIDGED)
+        bounds_read += (before.time_ms <= start_ms) and (close or before.time_ms == start_ms)
+        bounds_read += (after.time_ms >= end_ms) and (close or after.time_ms == end_ms)
+    return Interval(
+        start_ms,
+        end_ms,
+        amount if covered else None,
+        covered,
+        covered if bounds_read == 2 else 0,
+        basis,
+        GRADE_OF[basis],
+        opening=_last_at_or_before(known, start_ms) if covered else None,
+        closing=_first_at_or_after(known, end_ms) if covered else None,
+        flags=frozenset(flags),
+    )
+
+
+def from_amounts(
+    points: Iterable[Point], start_ms: int, end_ms: int, *, period_ms: int
+) -> Interval:
+    """Amount from period totals, each for the ``period_ms`` that ends at its time stamp.
+
+    A period that crosses a bound of the interval is split linearly. Periods must not overlap;
+    where they do, the time between their ends is what each covers.
+    """
+    amount, covered = 0.0, 0
+    aligned = True
+    previous_end: int | None = None
+    for time_ms, value in ordered(points):
+        begin = time_ms - period_ms
+        if previous_end is not None and begin < previous_end:
+            begin = previous_end
+        previous_end = time_ms
+        a, b = max(begin, start_ms), min(time_ms, end_ms)
+        if b <= a:
+            continue
+        aligned = aligned and a == begin and b == time_ms
+        amount += value * (b - a) / period_ms
+        covered += b - a
+    return Interval(
+        start_ms,
+        end_ms,
+        amount if covered else None,
+        covered,
+        covered if aligned else 0,
+        Basis.AMOUNT,
+        GRADE_OF[Basis.AMOUNT],
+    )
+
+
+def merged(parts: Sequence[Interval]) -> Interval:
+    """Adjacent parts as one interval. Raises ValueError when they do not follow each other."""
+    if not parts:
+        raise ValueError("no parts")
+    for left, right in pairwise(parts):
+        if left.end_ms != right.start_ms:
+            raise ValueError("parts do not follow each other")
+    amounts = [part.amount for part in parts if part.amount is not None]
+    return Interval(
+        parts[0].start_ms,
+        parts[-1].end_ms,
+        sum(amounts) if amounts else None,
+        sum(part.covered_ms for part in parts),
+        sum(part.profile_ms for part in parts),
+        parts[0].basis,
+        worst(part.grade for part in parts),
+        opening=parts[0].opening,
+        closing=parts[-1].closing,
+        flags=frozenset().union(*(part.flags for part in parts)),
+    )
+
+
+def grid(start_ms: int, end_ms: int, length_ms: int) -> range:
+    """Starts of the wall-clock intervals of one length that touch [start_ms, end_ms)."""
+    first = start_ms - start_ms % length_ms
+    return range(first, end_ms, length_ms)
+
+
+def _overlapping(
+    points: Sequence[Point], start_ms: int, end_ms: int
+) -> Iterable[tuple[Point, Point]]:
+    """Neighbouring points whose span shares time with the interval."""
+    first = max(bisect_right(points, start_ms, key=lambda p: p.time_ms) - 1, 0)
+    last = bisect_left(points, end_ms, key=lambda p: p.time_ms) + 1
+    for before, after in pairwise(points[first:last]):
+        if before.time_ms < end_ms and after.time_ms > start_ms:
+            yield before, after
+
+
+def _between(
+    before: Point, after: Point, dial: Dial, replacements: Sequence[Replacement]
+) -> tuple[float | None, set[Flag]]:
+    """What flowed between two successive readings, across declared replacements."""
+    flags: set[Flag] = set()
+    total = 0.0
+    at = before
+    inside = sorted(
+        (r for r in replacements if before.time_ms < r.time_ms <= after.time_ms),
+        key=lambda r: r.time_ms,
+    )
+    legs: list[tuple[Point, Point]] = []
+    for change in inside:
+        flags.add(Flag.REPLACED)
+        legs.append((at, Point(change.time_ms, change.final)))
+        at = Point(change.time_ms, change.first)
+    legs.append((at, after))
+    for left, right in legs:
+        if right.time_ms == left.time_ms:
+            if right.value != left.value:
+                return None, flags | {Flag.JUMP}
+            continue
+        step = difference(left.value, right.value, (right.time_ms - left.time_ms) / 1000, dial)
+        if step.step is Step.WRAP:
+            flags.add(Flag.WRAPPED)
+        if step.amount is None:
+            return None, flags | {Flag.JUMP if step.step is Step.JUMP else Flag.RESET}
+        total += step.amount
+    return total, flags
+
+
+def _last_at_or_before(points: Sequence[Point], time_ms: int) -> Point | None:
+    at = bisect_right(points, time_ms, key=lambda p: p.time_ms)
+    return points[at - 1] if at else (points[0] if points else None)
+
+
+def _first_at_or_after(points: Sequence[Point], time_ms: int) -> Point | None:
+    at = bisect_left(points, time_ms, key=lambda p: p.time_ms)
+    return points[at] if at < len(points) else (points[-1] if points else None)

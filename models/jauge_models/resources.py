@@ -1,0 +1,80 @@
+"""Resources: the things that are measured, and how they are named."""
+
+import re
+from typing import Final, NamedTuple
+
+NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9._:-]*"
+"""What site, agent, resource and quantity names may look like on the wire (RFC 8428 4.5.1)."""
+
+MAX_NAME_LENGTH: Final = 128
+
+_NAME: Final = re.compile(NAME_PATTERN)
+
+KINDS: Final = frozenset(
+    {
+        "host",
+        "package",
+        "core",
+        "uncore",
+        "dram",
+        "platform",
+        "gpu",
+        "psu",
+        "outlet",
+        "pdu",
+        "ups",
+        "meter",
+        "guest",
+        "room",
+        "sensor",
+        "storage",
+        "switch",
+        "cooling_unit",
+        "pump",
+    }
+)
+"""Kinds of resource. Sums run over one kind only, so that a whole never meets its parts."""
+
+
+class Series(NamedTuple):
+    """The identity of one stored series: nothing else ever distinguishes two series.
+
+    Labels that can change (name, room, tenant) are not part of it, or data replayed after a
+    move would be counted twice.
+    """
+
+    site: str
+    agent: str
+    resource: str
+    quantity: str
+
+    @property
+    def kind(self) -> str:
+        """Kind of the resource: what stands before the first colon of its name."""
+        return kind_of(self.resource)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may stand as site, agent, resource or quantity on the wire."""
+    return len(text) <= MAX_NAME_LENGTH and _NAME.fullmatch(text) is not None
+
+
+def kind_of(resource: str) -> str:
+    """The kind in a resource name: ``gpu`` of ``gpu:0``, ``host`` of ``host``."""
+    return resource.partition(":")[0]
+
+
+def is_resource(text: str) -> bool:
+    """Whether a text is ``<kind>`` or ``<kind>:<id>`` with a known kind."""
+    return is_name(text) and kind_of(text) in KINDS and not text.endswith(":")
+
+
+def identity(raw: str) -> str:
+    """A device's own name made fit for the wire: every other character becomes ``-``.
+
+    Raises ValueError when nothing fit remains.
+    """
+    text = re.sub(r"[^A-Za-z0-9._:-]", "-", raw.strip()).strip("-._:")[:MAX_NAME_LENGTH]
+    if not text:
+        raise ValueError(f"no usable characters in the name {raw!r}")
+    return text

@@ -1,0 +1,339 @@
+"""The wire format, version 1: what travels on the topics ``jauge/v1/<site>/<agent>/…``.
+
+``readings`` carries SenML JSON (RFC 8428), one pack per batch; ``birth``, ``state`` and ``ack``
+carry small JSON documents of their own. docs/wire-protocol.md describes them for other
+implementers. Nothing here trusts its input: every decoder is bounded and raises WireError.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from jauge_models.quantities import CATALOGUE
+from jauge_models.resources import is_name
+
+TOPIC_ROOT: Final = "jauge/v1"
+
+MAX_PAYLOAD_BYTES: Final = 256 * 1024
+MAX_RECORDS: Final = 2000
+MAX_BIRTH_RESOURCES: Final = 4000
+
+_OLDEST_ABSOLUTE_TIME_S: Final = 2**28
+"""SenML times below this are relative to the moment of receipt (RFC 8428 4.5.3): never ours."""
+_NEWEST_TIME_S: Final = 2**33
+_Document = TypeVar("_Document", bound=msgspec.Struct)
+
+_MUST_UNDERSTAND: Final = re.compile(rb'_"[ \t\r\n]*:')
+
+
+class Channel(StrEnum):
+    """Last level of an agent's topics."""
+
+    BIRTH = "birth"
+    STATE = "state"
+    READINGS = "readings"
+    ACK = "ack"
+
+
+class Reason(StrEnum):
+    """Why a whole message is not stored. A bounded set, because it becomes a label."""
+
+    UNDECODABLE = "undecodable"
+    """Cannot be read: no answer, the agent's spool ends it by age."""
+    VERSION = "version"
+    """Another version, or an extension that must be understood (RFC 8428 4.4): no answer."""
+    FUTURE = "future"
+    """Stamped ahead of the collector's clock: no answer, it comes again."""
+    ADDRESS = "address"
+    """Topic and payload name different senders, or an unknown one: refused."""
+    LIMITS = "limits"
+    """Larger than the protocol allows: refused."""
+    TOO_OLD = "too_old"
+    """Older than what the store keeps or the ledger still changes: refused."""
+
+
+class WireError(ValueError):
+    """A message that cannot be used, with its bounded reason."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Address(NamedTuple):
+    """Who speaks: taken from the topic, and checked against the payload."""
+
+    site: str
+    agent: str
+
+    def topic(self, channel: Channel) -> str:
+        """The agent's topic for one channel."""
+        return f"{TOPIC_ROOT}/{self.site}/{self.agent}/{channel}"
+
+    @property
+    def base_name(self) -> str:
+        """The SenML base name of the agent's packs."""
+        return f"{self.site}/{self.agent}/"
+
+
+def parse_topic(topic: str) -> tuple[Address, Channel]:
+    """Sender and channel of a topic; raises WireError(ADDRESS) for any other topic."""
+    head, _, rest = topic.partition(f"{TOPIC_ROOT}/")
+    parts = rest.split("/")
+    if head or len(parts) != 3 or not (is_name(parts[0]) and is_name(parts[1])):
+        raise WireError(Reason.ADDRESS, "not a jauge topic")
+    try:
+        channel = Channel(parts[2])
+    except ValueError:
+        raise WireError(Reason.ADDRESS, "unknown channel") from None
+    return Address(parts[0], parts[1]), channel
+
+
+class Record(msgspec.Struct, gc=False, omit_defaults=True):
+    """One SenML record of a pack; base fields stand in the first one only."""
+
+    n: str = ""
+    u: str = ""
+    v: float | None = None
+    t: float = 0.0
+    bn: str = ""
+    bt: float = 0.0
+    bu: str = ""
+    bboot: str = ""
+    bseq: int = 0
+    bfrom: float = 0.0
+    bver: int | None = None
+    bv: float | None = None
+    bs: float | None = None
+    s: float | None = None
+    vs: str | None = None
+    vb: bool | None = None
+    vd: str | None = None
+
+
+class Sample(NamedTuple):
+    """What an agent reports: a value of one quantity of one of its resources."""
+
+    resource: str
+    quantity: str
+    value: float
+
+
+class Pack(NamedTuple):
+    """A decoded batch. Names in ``records`` are relative to ``address.base_name``."""
+
+    address: Address
+    boot: str
+    seq: int
+    oldest_ms: int
+    """Time of the agent's oldest batch that has no answer yet: all before it is settled."""
+    time_ms: int
+    records: list[Record]
+
+
+def encode_samples(samples: Iterable[Sample]) -> bytes:
+    """The records of one tick as a JSON array, values rounded to the catalogue's decimals.
+
+    This is what the spool keeps; `seal` makes it a pack. Raises ValueError when empty.
+    """
+    records = [
+        Record(
+            n=f"{sample.resource}/{sample.quantity}",
+            u=CATALOGUE[sample.quantity].unit,
+            v=_rounded(sample.value, CATALOGUE[sample.quantity].decimals),
+        )
+        for sample in samples
+    ]
+    if not records:
+        raise ValueError("a batch needs at least one sample")
+    return _ENCODER.encode(records)
+
+
+def seal(
+    body: bytes, *, address: Address, boot: str, seq: int, oldest_ms: int, time_ms: int
+) -> bytes:
+    """The SenML pack of a spooled body: its base fields go into its first record."""
+    head = _ENCODER.encode(
+        {
+            "bn": address.base_name,
+            "bt": time_ms / 1000,
+            "bboot": boot,
+            "bseq": seq,
+            "bfrom": oldest_ms / 1000,
+        }
+    )
+    return b"[" + head[:-1] + b"," + body[2:]
+
+
+def decode_pack(payload: bytes, address: Address) -> Pack:
+    """Read a pack that came on the readings topic of ``address``.
+
+    Records are not judged here, only that the pack as a whole is one of ours. Raises WireError.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise WireError(Reason.LIMITS, f"payload of {len(payload)} bytes")
+    try:
+        records = _PACK_DECODER.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(Reason.UNDECODABLE, str(error)) from None
+    if not records:
+        raise WireError(Reason.UNDECODABLE, "empty pack")
+    _refuse_unknown_extensions(payload)
+    first = records[0]
+    _check_head(first, address)
+    if len(records) > MAX_RECORDS:
+        raise WireError(Reason.LIMITS, f"{len(records)} records")
+    for record in records:
+        _check_record(record, first)
+        record.u = record.u or first.bu
+    return Pack(
+        address=address,
+        boot=first.bboot,
+        seq=first.bseq,
+        oldest_ms=round(first.bfrom * 1000),
+        time_ms=round(first.bt * 1000),
+        records=records,
+    )
+
+
+class Method(StrEnum):
+    """How a quantity of a resource is obtained; decides how far the ledger trusts it."""
+
+    REGISTER = "register"
+    """A meter's cumulative register: bridges any gap exactly in total."""
+    COUNTER = "counter"
+    """A device's energy counter, which may wrap unseen in a long gap."""
+    GAUGE = "gauge"
+    ESTIMATE = "estimate"
+
+
+class ResourceDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
+    """One resource of a birth document."""
+
+    id: str
+    quantities: dict[str, Method] = {}
+    name: str = ""
+    labels: dict[str, str] = {}
+
+
+class SourceDescription(msgspec.Struct, frozen=True):
+    """One source of a birth document; ``absent`` says why a configured one is not there."""
+
+    name: str
+    period_s: float
+    absent: str | None = None
+
+
+class Birth(msgspec.Struct, frozen=True):
+    """Retained description of an agent, sent at every connection and when it changes."""
+
+    boot: str
+    version: str
+    sent_at: float
+    sources: list[SourceDescription] = []
+    resources: list[ResourceDescription] = []
+
+
+class State(msgspec.Struct, frozen=True):
+    """Retained life sign, every 60 s and as the last will. ``sent_at``: Unix seconds."""
+
+    boot: str
+    online: bool
+    sent_at: float
+    synchronised: bool | None = None
+    spooled: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The collector's end-to-end acknowledgement, in ranges of batch numbers, both ends in."""
+
+    boot: str
+    stored: list[tuple[int, int]] = []
+    refused: list[tuple[int, str]] = []
+
+
+def encode(document: Birth | State | Answer) -> bytes:
+    """JSON of one of the small documents."""
+    return _ENCODER.encode(document)
+
+
+def decode_birth(payload: bytes) -> Birth:
+    """Read a birth document; raises WireError."""
+    birth = _decode(payload, _BIRTH_DECODER)
+    if len(birth.resources) > MAX_BIRTH_RESOURCES:
+        raise WireError(Reason.LIMITS, f"{len(birth.resources)} resources")
+    return birth
+
+
+def decode_state(payload: bytes) -> State:
+    """Read a state document; raises WireError."""
+    return _decode(payload, _STATE_DECODER)
+
+
+def decode_answer(payload: bytes) -> Answer:
+    """Read an answer; raises WireError."""
+    return _decode(payload, _ANSWER_DECODER)
+
+
+def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers as ascending ranges with both ends in: 1, 2, 3, 7 is (1, 3), (7, 7)."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
+
+
+def _rounded(value: float, decimals: int) -> float:
+    return round(value, decimals)
+
+
+def _check_head(first: Record, address: Address) -> None:
+    if first.bver is not None:
+        raise WireError(Reason.VERSION, f"SenML version {first.bver}")
+    if first.bn != address.base_name:
+        raise WireError(Reason.ADDRESS, "base name and topic differ")
+    if not is_name(first.bboot) or first.bseq < 1:
+        raise WireError(Reason.UNDECODABLE, "bboot or bseq missing")
+    if not 0 <= first.bfrom <= _NEWEST_TIME_S:
+        raise WireError(Reason.UNDECODABLE, "bfrom is not a time")
+
+
+def _check_record(record: Record, first: Record) -> None:
+    if not _OLDEST_ABSOLUTE_TIME_S <= first.bt + record.t <= _NEWEST_TIME_S:
+        raise WireError(Reason.UNDECODABLE, "time is not an absolute time")
+    if record is not first and (record.bn or record.bt or record.bseq or record.bu):
+        raise WireError(Reason.UNDECODABLE, "base fields after the first record")
+    if record.bv is not None or record.bs is not None:
+        raise WireError(Reason.UNDECODABLE, "base values are not supported")
+
+
+def _refuse_unknown_extensions(payload: bytes) -> None:
+    if not _MUST_UNDERSTAND.search(payload):
+        return
+    raw: Sequence[dict[str, object]] = msgspec.json.decode(payload)
+    for label in {label for record in raw for label in record}:
+        if label.endswith("_"):
+            raise WireError(Reason.VERSION, "an extension that must be understood")
+
+
+def _decode(payload: bytes, decoder: "msgspec.json.Decoder[_Document]") -> _Document:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise WireError(Reason.LIMITS, f"payload of {len(payload)} bytes")
+    try:
+        return decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(Reason.UNDECODABLE, str(error)) from None
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+_PACK_DECODER: Final = msgspec.json.Decoder(list[Record])
+_BIRTH_DECODER: Final = msgspec.json.Decoder(Birth)
+_STATE_DECODER: Final = msgspec.json.Decoder(State)
+_ANSWER_DECODER: Final = msgspec.json.Decoder(Answer)
