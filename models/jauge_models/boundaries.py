@@ -5,13 +5,15 @@ office behind the incomer (−), a pump fed by the UPS (−), a generator counte
 runs), purchased chilled water (× factor), a shared building (× share), returned water (−).
 """
 
+import math
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from jauge_models.intervals import Basis, Grade, Interval, worst
+from jauge_models.intervals import Basis, Flag, Grade, Interval, worst
 from jauge_models.topology import ALWAYS, Validity
 
 
@@ -101,7 +103,8 @@ class Flow:
 
     ``amount`` is None when any term in force is not wholly measured there. ``errors`` holds each
     meter's standard error here, signed, in the unit of the amount, None where it is not known; a
-    meter's error is systematic, so its errors add up over time.
+    meter's error is systematic, so its errors add up over time. An amount that was split at a
+    bound of the whole period has an entry of its own for that.
     """
 
     start_ms: int
@@ -125,15 +128,17 @@ def evaluate(
     end_ms: int,
     *,
     uncertainties: Mapping[str, float | None] | None = None,
+    cuts: Iterable[int] = (),
 ) -> list[Flow]:
     """A total over [start, end) as consecutive pieces, gaps included as unmeasured pieces.
 
     ``rows`` holds each meter's intervals in time order without overlap; meters may use different
     lengths: a row is split linearly where another one's bound falls. Where no term is in force
-    the total is unmeasured, not zero.
+    the total is unmeasured, not zero. ``cuts`` are further moments at which pieces end, such as
+    changes of an emission factor.
     """
     known = uncertainties or {}
-    edges = {start_ms, end_ms}
+    edges = {start_ms, end_ms, *cuts}
     for term in equation.terms:
         edges.update(_edges(term.validity))
         for row in rows.get(term.meter, ()):
@@ -144,7 +149,44 @@ def evaluate(
     flows: list[Flow] = []
     for a, b in pairwise(inside):
         flows.append(_flow(equation.terms, cursors, a, b, known))
+    for at, bound_ms in ((0, start_ms), (-1, end_ms)):
+        flows[at] = _with_split(flows[at], equation, rows, bound_ms)
     return flows
+
+
+def _with_split(
+    flow: Flow, equation: Equation, rows: Mapping[str, Sequence[Interval]], bound_ms: int
+) -> Flow:
+    """The flow beside a bound of the period, with the error of amounts split there linearly.
+
+    The rate around the bound is taken to lie anywhere between zero and twice its mean, over the
+    shorter of the two sides.
+    """
+    if flow.amount is None:
+        return flow
+    variance = 0.0
+    for term in equation.terms:
+        if not term.validity.holds(flow.start_ms):
+            continue
+        row = _row_over(rows.get(term.meter, ()), flow.start_ms, flow.end_ms)
+        if row is None or row.amount is None:
+            continue
+        if Flag.BRIDGED not in row.flags and row.basis is not Basis.ATTESTED:
+            continue
+        begin = row.opening.time_ms if row.opening else row.start_ms
+        end = row.closing.time_ms if row.closing else row.end_ms
+        shorter_ms = max(0, min(bound_ms - begin, end - bound_ms))
+        variance += (term.factor * row.amount * shorter_ms / row.length_ms) ** 2 / 3
+    if not variance:
+        return flow
+    key = f"{equation.symbol} split at {bound_ms}"
+    return replace(flow, errors={**flow.errors, key: math.sqrt(variance)})
+
+
+def _row_over(rows: Sequence[Interval], start_ms: int, end_ms: int) -> Interval | None:
+    """The row that holds a whole piece of time, if any."""
+    at = bisect_right(rows, start_ms, key=lambda row: row.start_ms) - 1
+    return rows[at] if at >= 0 and end_ms <= rows[at].end_ms else None
 
 
 class _Cursor:

@@ -42,9 +42,16 @@ def parse(text: str, into: type[_Config], *, file: str) -> _Config:
 def convert(tree: Mapping[str, Any], into: type[_Config], *, file: str) -> _Config:
     """Like parse, for a tree that is already decoded."""
     try:
-        return msgspec.convert(_dates_as_text(tree), into)
+        return msgspec.convert(_dates_as_text(tree), into, dec_hook=_from_text)
     except msgspec.ValidationError as error:
         raise _explained(str(error), into, file) from None
+
+
+def _from_text(kind: type, value: Any) -> Any:
+    """Types that TOML has not, such as paths, are built from their text."""
+    if not isinstance(value, str):
+        raise TypeError(f"Expected text, got {type(value).__name__}")
+    return kind(value)
 
 
 def _dates_as_text(node: Any) -> Any:

@@ -147,6 +147,7 @@ def assess(
     attested_ms = sum(piece.end_ms - piece.start_ms for piece in measured if piece.attested)
     top = math.fsum(piece.numerator or 0.0 for piece in measured)
     bottom = math.fsum(piece.denominator or 0.0 for piece in measured)
+    supporting = top
     if rule.indicator is Indicator.PPUE:
         top += bottom
     grade = worst(piece.grade for piece in measured)
@@ -171,7 +172,9 @@ def assess(
         coverage=covered_ms / period.length_ms,
         attested_share=attested_share,
         uncertainty=None if value is None else _uncertainty(measured, top, bottom, rule),
-        numerator=_total(rule, rule.numerator, numerator.equation, top if measured else None),
+        numerator=_total(
+            rule, rule.numerator, numerator.equation, supporting if measured else None
+        ),
         denominator=_total(
             rule, rule.denominator, denominator.equation, bottom if measured else None
         ),
@@ -295,7 +298,7 @@ def _shortfall(pieces: Sequence[_Joint], period: Period, policy: CoveragePolicy)
     if gap > policy.longest_gap_ms:
         days = policy.longest_gap_ms / DAY_MS
         return f"not measured: a gap of {gap / DAY_MS:.1f} days is longer than {days:g} days"
-    for number, (share, _) in enumerate(_month_shares(pieces, period), start=1):
+    for number, share in enumerate(_month_shares(pieces, period), start=1):
         if share < policy.month_minimum:
             return (
                 f"not measured: month {number} of the period is covered {_percent(share)}, "
@@ -304,14 +307,19 @@ def _shortfall(pieces: Sequence[_Joint], period: Period, policy: CoveragePolicy)
     return None
 
 
-def _month_shares(
-    pieces: Sequence[_Joint], period: Period
-) -> Iterator[tuple[float, tuple[int, int]]]:
+def _month_shares(pieces: Sequence[_Joint], period: Period) -> Iterator[float]:
+    """Each month's joint coverage; pieces and months are both in time order."""
+    at = 0
     for start, end in period.months:
-        covered = sum(
-            max(0, min(p.end_ms, end) - max(p.start_ms, start)) for p in pieces if p.measured
-        )
-        yield covered / (end - start), (start, end)
+        covered = 0
+        while at < len(pieces) and pieces[at].start_ms < end:
+            piece = pieces[at]
+            if piece.measured:
+                covered += max(0, min(piece.end_ms, end) - max(piece.start_ms, start))
+            if piece.end_ms > end:
+                break
+            at += 1
+        yield covered / (end - start)
 
 
 def _longest_gap(pieces: Iterable[_Joint]) -> int:

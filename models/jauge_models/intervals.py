@@ -47,7 +47,17 @@ class Grade(StrEnum):
 
 def worst(grades: Iterable[Grade]) -> Grade:
     """The grade of a sum: that of its weakest part; LOW when there is none."""
-    return max(grades, key=lambda grade: grade.rank, default=Grade.LOW)
+    found: Grade | None = None
+    for grade in grades:
+        if grade is _LOW:
+            return grade
+        if found is None or grade is _MEDIUM:
+            found = grade
+    return found or _LOW
+
+
+_MEDIUM: Final = Grade.MEDIUM
+_LOW: Final = Grade.LOW
 
 
 GRADE_OF: Final = {

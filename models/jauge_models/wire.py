@@ -5,7 +5,6 @@ carry small JSON documents of their own. docs/wire-protocol.md describes them fo
 implementers. Nothing here trusts its input: every decoder is bounded and raises WireError.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
@@ -20,13 +19,17 @@ TOPIC_ROOT: Final = "jauge/v1"
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
 MAX_RECORDS: Final = 2000
 MAX_BIRTH_RESOURCES: Final = 4000
+_MAX_HEAD_BYTES: Final = 4096
 
 _OLDEST_ABSOLUTE_TIME_S: Final = 2**28
 """SenML times below this are relative to the moment of receipt (RFC 8428 4.5.3): never ours."""
 _NEWEST_TIME_S: Final = 2**33
 _Document = TypeVar("_Document", bound=msgspec.Struct)
 
-_MUST_UNDERSTAND: Final = re.compile(rb'_"[ \t\r\n]*:')
+_MAX_SEQ: Final = 2**53 - 1
+"""The largest whole number that every JSON reader takes exactly."""
+_MAX_DETAIL: Final = 200
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Channel(StrEnum):
@@ -56,12 +59,12 @@ class Reason(StrEnum):
 
 
 class WireError(ValueError):
-    """A message that cannot be used, with its bounded reason."""
+    """A message that cannot be used, with its bounded reason and a detail of bounded length."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        self.detail = detail
+        self.detail = detail[:_MAX_DETAIL]
+        super().__init__(f"{reason}: {self.detail}")
 
 
 class Address(NamedTuple):
@@ -178,7 +181,7 @@ def decode_pack(payload: bytes, address: Address) -> Pack:
         raise WireError(Reason.LIMITS, f"payload of {len(payload)} bytes")
     try:
         records = _PACK_DECODER.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise WireError(Reason.UNDECODABLE, str(error)) from None
     if not records:
         raise WireError(Reason.UNDECODABLE, "empty pack")
@@ -198,6 +201,19 @@ def decode_pack(payload: bytes, address: Address) -> Pack:
         time_ms=round(first.bt * 1000),
         records=records,
     )
+
+
+def claimed_head(payload: bytes) -> tuple[str, int] | None:
+    """``boot`` and ``seq`` of a pack that is refused as a whole, to answer it by; None if absent.
+
+    Reads no more than the first record, so that a payload of any size may be given.
+    """
+    start, end = payload.find(b"{", 0, 64), payload.find(b"}", 0, _MAX_HEAD_BYTES)
+    try:
+        first = _RECORD_DECODER.decode(payload[start : end + 1])
+    except _UNREADABLE:
+        return None
+    return (first.bboot, first.bseq) if _names_a_batch(first) else None
 
 
 class Method(StrEnum):
@@ -299,25 +315,39 @@ def _check_head(first: Record, address: Address) -> None:
         raise WireError(Reason.VERSION, f"SenML version {first.bver}")
     if first.bn != address.base_name:
         raise WireError(Reason.ADDRESS, "base name and topic differ")
-    if not is_name(first.bboot) or first.bseq < 1:
+    if not _names_a_batch(first):
         raise WireError(Reason.UNDECODABLE, "bboot or bseq missing")
+    if not _OLDEST_ABSOLUTE_TIME_S <= first.bt <= _NEWEST_TIME_S:
+        raise WireError(Reason.UNDECODABLE, "bt is not an absolute time")
     if not 0 <= first.bfrom <= _NEWEST_TIME_S:
         raise WireError(Reason.UNDECODABLE, "bfrom is not a time")
+
+
+def _names_a_batch(first: Record) -> bool:
+    return is_name(first.bboot) and 1 <= first.bseq <= _MAX_SEQ
 
 
 def _check_record(record: Record, first: Record) -> None:
     if not _OLDEST_ABSOLUTE_TIME_S <= first.bt + record.t <= _NEWEST_TIME_S:
         raise WireError(Reason.UNDECODABLE, "time is not an absolute time")
-    if record is not first and (record.bn or record.bt or record.bseq or record.bu):
-        raise WireError(Reason.UNDECODABLE, "base fields after the first record")
+    if record is not first:
+        if record.bver is not None:
+            raise WireError(Reason.VERSION, f"SenML version {record.bver}")
+        if record.bn or record.bt or record.bu or record.bboot or record.bseq or record.bfrom:
+            raise WireError(Reason.UNDECODABLE, "base fields after the first record")
     if record.bv is not None or record.bs is not None:
         raise WireError(Reason.UNDECODABLE, "base values are not supported")
 
 
 def _refuse_unknown_extensions(payload: bytes) -> None:
-    if not _MUST_UNDERSTAND.search(payload):
+    # The underscore at the end of a label may be escaped.
+    if b'_"' not in payload and b"\\" not in payload:
         return
-    raw: Sequence[dict[str, object]] = msgspec.json.decode(payload)
+    # Labels that no field takes were skipped unread so far: their values may still be malformed.
+    try:
+        raw: Sequence[dict[str, object]] = msgspec.json.decode(payload)
+    except _UNREADABLE as error:
+        raise WireError(Reason.UNDECODABLE, str(error)) from None
     for label in {label for record in raw for label in record}:
         if label.endswith("_"):
             raise WireError(Reason.VERSION, "an extension that must be understood")
@@ -328,12 +358,13 @@ def _decode(payload: bytes, decoder: "msgspec.json.Decoder[_Document]") -> _Docu
         raise WireError(Reason.LIMITS, f"payload of {len(payload)} bytes")
     try:
         return decoder.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise WireError(Reason.UNDECODABLE, str(error)) from None
 
 
 _ENCODER: Final = msgspec.json.Encoder()
 _PACK_DECODER: Final = msgspec.json.Decoder(list[Record])
+_RECORD_DECODER: Final = msgspec.json.Decoder(Record)
 _BIRTH_DECODER: Final = msgspec.json.Decoder(Birth)
 _STATE_DECODER: Final = msgspec.json.Decoder(State)
 _ANSWER_DECODER: Final = msgspec.json.Decoder(Answer)

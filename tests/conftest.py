@@ -1,0 +1,54 @@
+"""Fixtures that every test may ask for."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests import parts
+
+
+def _missing(reason: str) -> NoReturn:
+    """Skip, but fail where CI promised to install it: there a skip would hide the tests."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+async def mosquitto(tmp_path: Path) -> AsyncIterator[parts.Mosquitto]:
+    """A running Mosquitto of this test alone."""
+    try:
+        broker = parts.Mosquitto(tmp_path / "mosquitto")
+    except parts.PartMissingError as missing:
+        _missing(str(missing))
+    async with broker:
+        yield broker
+
+
+@pytest.fixture
+async def victoria_metrics(tmp_path: Path) -> AsyncIterator[parts.VictoriaMetrics]:
+    """A running, empty VictoriaMetrics of this test alone."""
+    try:
+        store = parts.VictoriaMetrics(tmp_path / "victoria-metrics")
+    except parts.PartMissingError as missing:
+        _missing(str(missing))
+    async with store:
+        yield store
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A free TCP port on 127.0.0.1."""
+    return parts.free_port()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of public reference data that lies beside the checkout."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("../shared/data is not here")
+    return folder

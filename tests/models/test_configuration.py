@@ -1,0 +1,119 @@
+"""Errors in configuration files name file, key and fix in one line."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jauge_models.configuration import ConfigurationError, convert, parse
+
+
+class Dial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Innermost section."""
+
+    modulus: float
+
+
+class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of several."""
+
+    id: str
+    dial: Dial | None = None
+    since: str | None = None
+
+
+class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file."""
+
+    name: str
+    meters: list[Meter] = []
+    zones: dict[str, Dial] = {}
+
+
+def problem(text: str) -> str:
+    """What is said about a file."""
+    with pytest.raises(ConfigurationError) as wrong:
+        parse(text, Site, file="site.toml")
+    return str(wrong.value)
+
+
+def test_a_good_file_is_read() -> None:
+    """Nested sections arrive as structs."""
+    text = 'name = "a"\n[[meters]]\nid = "m1"\ndial = { modulus = 1000 }\n'
+    assert parse(text, Site, file="site.toml") == Site("a", [Meter("m1", Dial(1000))])
+
+
+def test_dates_arrive_as_text_quoted_or_not() -> None:
+    """2026-01-01, with or without quotation marks, is the same."""
+    bare = parse('name = "a"\n[[meters]]\nid = "m"\nsince = 2026-01-01\n', Site, file="f")
+    quoted = parse('name = "a"\n[[meters]]\nid = "m"\nsince = "2026-01-01"\n', Site, file="f")
+    assert bare == quoted
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            'name = "a"\nmetres = []\n',
+            "site.toml: metres: unknown key; did you mean 'meters'?",
+            id="near a known key",
+        ),
+        pytest.param(
+            'name = "a"\nqwxz = 1\n',
+            "site.toml: qwxz: unknown key; known keys are name, meters, zones",
+            id="near no known key",
+        ),
+        pytest.param(
+            'name = "a"\n[[meters]]\nid = "m1"\n[[meters]]\nid = "m2"\ndial = { modulo = 1 }\n',
+            "site.toml: meters[1].dial.modulo: unknown key; did you mean 'modulus'?",
+            id="inside a list",
+        ),
+        pytest.param(
+            'name = "a"\n[zones.hall]\nmodulos = 1\n',
+            "site.toml: zones[...].modulos: unknown key; did you mean 'modulus'?",
+            id="inside a table of tables",
+        ),
+        pytest.param("", "site.toml: name: missing; add this key", id="a key is missing"),
+        pytest.param(
+            'name = "a"\n[[meters]]\n',
+            "site.toml: meters[0].id: missing; add this key",
+            id="a key of a section is missing",
+        ),
+        pytest.param("name = 5\n", "site.toml: name: expected `str`, got `int`", id="another type"),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_key_and_fix(text: str, said: str) -> None:
+    """The whole line that a person sees."""
+    assert problem(text) == said
+
+
+def test_a_file_that_is_not_toml_is_said_with_its_place() -> None:
+    """The parser's line and column come through, in one line."""
+    said = problem('name = "a\nb"\n')
+    assert said.startswith("site.toml: not valid TOML: ")
+    assert "line 1" in said
+    assert "\n" not in said
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["name", "meters", "zones", "other"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.dates(),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.sampled_from(["id", "dial", "modulus", "x"]), inner)
+            ),
+            max_leaves=6,
+        ),
+    )
+)
+def test_any_tree_is_read_or_refused_in_one_line(tree: dict[str, object]) -> None:
+    """No input raises anything but ConfigurationError, and that is one line with the file."""
+    try:
+        convert(tree, Site, file="site.toml")
+    except ConfigurationError as wrong:
+        said = str(wrong)
+    else:
+        said = "site.toml: fine"
+    assert said.startswith("site.toml: ")
+    assert "\n" not in said
