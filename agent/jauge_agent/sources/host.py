@@ -1,0 +1,277 @@
+"""The machine itself: processor, memory, disks, network, load, by psutil."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+from jauge_models.quantities import CATALOGUE, Kind
+from jauge_models.resources import identity
+
+from jauge_agent.source import (
+    AbsentError,
+    Method,
+    Outcome,
+    ResourceDescription,
+    RetryError,
+    Sample,
+    SourceSettings,
+)
+from jauge_agent.sysfs import Attribute, NoValueError, text_of
+from jauge_agent.threaded import OwnThread
+
+_HOST: Final = "host"
+
+_UNREADABLE: Final = (OSError, ValueError, TypeError, LookupError, NotImplementedError)
+"""What psutil raises for files of procfs that are missing, cut off or not as it knows them."""
+
+
+class HostSettings(SourceSettings, frozen=True):
+    """Settings of the host source."""
+
+    sysfs_root: str = "/sys"
+    """Where sysfs is mounted."""
+    procfs_root: str = "/proc"
+    """Where procfs is mounted: another path in a container that sees the host's."""
+
+
+class HostSource:
+    """Utilisation and traffic of this machine; temperatures only where hwmon has none."""
+
+    Settings = HostSettings
+
+    def __init__(self, settings: HostSettings) -> None:
+        self._sysfs = Path(settings.sysfs_root)
+        self._procfs = settings.procfs_root
+        self._processor = _Processor()
+        self._disks = _Devices(self._is_whole_disk)
+        self._interfaces = _Devices(self._is_interface)
+        self._zones = _ThermalZones(self._sysfs)
+        self._thread = OwnThread("thermal zones")
+
+    async def open(self) -> Sequence[ResourceDescription]:
+        """See what the machine offers; absent without procfs."""
+        outcome = self._read_host()
+        self._processor = _Processor()
+        if outcome.failed.get("processor"):
+            raise AbsentError(f"{self._procfs}/stat cannot be read: is procfs mounted there?")
+        names = {"cpu_utilisation": None} | {sample.quantity: None for sample in outcome.samples}
+        host = ResourceDescription(id=_HOST, quantities={name: _method(name) for name in names})
+        return [host, *self._zones.open()]
+
+    async def read(self) -> Outcome:
+        """Read everything once. Raises RetryError when nothing could be read."""
+        outcome = self._read_host()
+        samples, failed = list(outcome.samples), Counter(outcome.failed)
+        if self._zones:
+            # The firmware may take its time to answer for a thermal zone.
+            zones = await self._thread.call(self._zones.read)
+            samples += zones.samples
+            failed.update(zones.failed)
+        if not samples:
+            raise RetryError(f"nothing could be read: {', '.join(sorted(failed))}")
+        return Outcome(samples, failed)
+
+    async def close(self) -> None:
+        """Give files and thread back."""
+        self._thread.close()
+        self._zones.close()
+
+    def _read_host(self) -> Outcome:
+        samples: list[Sample] = []
+        failed: Counter[str] = Counter()
+        with _procfs_at(self._procfs):
+            for part, read in self._parts():
+                try:
+                    samples += [
+                        Sample(_HOST, quantity, value) for quantity, value in read().items()
+                    ]
+                except _UNREADABLE:
+                    failed[part] += 1
+        return Outcome(samples, failed)
+
+    def _parts(self) -> Iterable[tuple[str, Callable[[], Mapping[str, float]]]]:
+        """What is read, one by one, so that what fails takes nothing else with it."""
+        return (
+            ("processor", self._processor.read),
+            ("memory", _memory),
+            ("disks", self._read_disks),
+            ("network", self._read_network),
+            ("load", _load),
+        )
+
+    def _read_disks(self) -> Mapping[str, float]:
+        disks = psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
+        read_written = self._disks.total(
+            (name, (disk.read_bytes, disk.write_bytes)) for name, disk in disks.items()
+        )
+        return _named(read_written, "disk_read", "disk_written")
+
+    def _read_network(self) -> Mapping[str, float]:
+        nics = psutil.net_io_counters(pernic=True, nowrap=False) or {}
+        received_sent = self._interfaces.total(
+            (name, (nic.bytes_recv, nic.bytes_sent)) for name, nic in nics.items()
+        )
+        return _named(received_sent, "network_received", "network_sent")
+
+    def _is_whole_disk(self, name: str) -> bool:
+        """Not a partition, and not built upon another device as loop, dm and md are."""
+        folder = self._sysfs / "block" / name.replace("/", "!")
+        return (folder / "device").exists() and text_of(folder / "hidden") != "1"
+
+    def _is_interface(self, name: str) -> bool:
+        """A piece of hardware, not a bridge or bond above one; in a container all but lo."""
+        folder = self._sysfs / "class" / "net"
+        if any(folder.glob("*/device")):
+            return (folder / name / "device").exists()
+        return name != "lo"
+
+
+class _ThermalZones:
+    """Temperatures of the thermal zones, only where hwmon, which shows more, has none.
+
+    As psutil does it, but at any root and with the files kept open.
+    """
+
+    def __init__(self, sysfs: Path) -> None:
+        self._sysfs = sysfs
+        self._zones: list[tuple[str, Attribute]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._zones)
+
+    def open(self) -> Sequence[ResourceDescription]:
+        """Name the zones by their type, with their number where two are of one type."""
+        if _hwmon_has_temperatures(self._sysfs):
+            return []
+        folders = sorted((self._sysfs / "class" / "thermal").glob("thermal_zone*"))
+        types = {folder: text_of(folder / "type") or folder.name for folder in folders}
+        alike = Counter(types.values())
+        self._zones = [
+            (
+                f"sensor:{identity(kind if alike[kind] == 1 else f'{kind}.{folder.name}')}",
+                Attribute(folder / "temp"),
+            )
+            for folder, kind in types.items()
+        ]
+        return [
+            ResourceDescription(id=resource, quantities={"temperature": Method.GAUGE})
+            for resource, _ in self._zones
+        ]
+
+    def read(self) -> Outcome:
+        """Read every zone; it may give nothing."""
+        samples: list[Sample] = []
+        failed: Counter[str] = Counter()
+        limits = CATALOGUE["temperature"]
+        for resource, attribute in self._zones:
+            try:
+                value = attribute.read() / 1000
+            except NoValueError as missing:
+                failed[missing.reason] += 1
+                continue
+            if limits.low <= value <= limits.high:
+                samples.append(Sample(resource, "temperature", value))
+            else:
+                failed["range"] += 1
+        return Outcome(samples, failed)
+
+    def close(self) -> None:
+        """Give the files back."""
+        for _, attribute in self._zones:
+            attribute.close()
+
+
+def _hwmon_has_temperatures(sysfs: Path) -> bool:
+    folder = sysfs / "class" / "hwmon"
+    return any(folder.glob("hwmon*/temp*_input")) or any(folder.glob("hwmon*/device/temp*_input"))
+
+
+class _Processor:
+    """Processor time not idle, as a total and as a share since the read before."""
+
+    def __init__(self) -> None:
+        self._busy_s = 0.0
+        self._total_s: float | None = None
+
+    def read(self) -> Mapping[str, float]:
+        times = psutil.cpu_times()
+        # Time of guests is part of user time already.
+        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        # The kernel's iowait may fall a little; the total here never does.
+        busy = max(total - times.idle - times.iowait, self._busy_s)
+        found = {"cpu_time": busy}
+        if self._total_s is not None and total > self._total_s:
+            share = (busy - self._busy_s) / (total - self._total_s)
+            found["cpu_utilisation"] = min(share, 1.0)
+        self._busy_s, self._total_s = busy, total
+        return found
+
+
+class _Devices:
+    """Sum of the running totals of several devices, which only grows.
+
+    A device that is taken out leaves behind what it counted; one that starts again goes on.
+    """
+
+    def __init__(self, counts: Callable[[str], bool]) -> None:
+        self._counts = counts
+        self._known: dict[str, bool] = {}
+        self._before: dict[str, tuple[int, int]] = {}
+        self._sum = (0, 0)
+
+    def total(self, devices: Iterable[tuple[str, tuple[int, int]]]) -> tuple[int, int] | None:
+        """The two totals, or None where no device counts."""
+        for name, now in devices:
+            counts = self._known.get(name)
+            if counts is None:
+                counts = self._known[name] = self._counts(name)
+            if not counts:
+                continue
+            before = self._before.get(name, (0, 0))
+            self._sum = (
+                self._sum[0] + _grown(before[0], now[0]),
+                self._sum[1] + _grown(before[1], now[1]),
+            )
+            self._before[name] = now
+        return self._sum if self._before else None
+
+
+def _grown(before: int, now: int) -> int:
+    return now - before if now >= before else now
+
+
+def _memory() -> Mapping[str, float]:
+    memory = psutil.virtual_memory()
+    used = memory.total - memory.available
+    return {"memory_used": used, "memory_utilisation": used / memory.total}
+
+
+def _load() -> Mapping[str, float]:
+    # Not psutil's boot time: that moves with every step of the wall clock.
+    return {
+        "load_average": psutil.getloadavg()[0],
+        "uptime": time.clock_gettime(time.CLOCK_BOOTTIME),
+    }
+
+
+def _named(totals: tuple[int, int] | None, *names: str) -> Mapping[str, float]:
+    return {} if totals is None else dict(zip(names, totals, strict=True))
+
+
+def _method(quantity: str) -> Method:
+    return Method.COUNTER if CATALOGUE[quantity].kind is Kind.COUNTER else Method.GAUGE
+
+
+@contextmanager
+def _procfs_at(root: str) -> Iterator[None]:
+    """Sets the one global of psutil for the time of one read and no longer."""
+    before = psutil.PROCFS_PATH
+    psutil.PROCFS_PATH = root
+    try:
+        yield
+    finally:
+        psutil.PROCFS_PATH = before
