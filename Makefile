@@ -14,7 +14,8 @@ editable = $(foreach package,$(1),-e $(package))
 projects = $(addsuffix /pyproject.toml,$(1))
 
 # file=module: each file is what the module prints.
-GENERATED := docs/quantities.md=jauge_models.document
+GENERATED := docs/quantities.md=jauge_models.document \
+  agent/jauge_agent/agent.sample.toml=jauge_agent.document
 
 # program=Debian package: what the tests start for real.
 REAL_PARTS := mosquitto=mosquitto victoria-metrics=victoria-metrics promtool=prometheus \

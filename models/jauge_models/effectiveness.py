@@ -75,7 +75,8 @@ class Kpi(msgspec.Struct, frozen=True, kw_only=True):
     """An indicator as it is published. ``value`` is None exactly when ``reason`` is given.
 
     ``uncertainty`` is the relative expanded uncertainty (k = 2), None when a meter's class is
-    not known. ``coverage`` is joint: the share of the period in which both sides are measured.
+    not known. ``category`` is the PUE's, None for the others and where the place of the IT meter is
+    in none. ``coverage`` is joint: the share of the period in which both sides are measured.
     """
 
     value: float | None
@@ -166,7 +167,7 @@ def assess(
         reason=reason,
         unit=rule.unit,
         label=label,
-        category=place.category if place else None,
+        category=_category(rule, place),
         period_kind=period.kind,
         status=_status(simulated, attested_share, grade if measured else Grade.HIGH),
         coverage=covered_ms / period.length_ms,
@@ -193,6 +194,12 @@ def _place_equation(*sides: Side | None) -> Equation | None:
     return None
 
 
+def _category(rule: Rule, place: Equation | None) -> str | None:
+    """ISO/IEC 30134-2 alone has categories by the place of the IT meter."""
+    return place.category if place is not None and rule.indicator in _PUES else None
+
+
+_PUES: Final = (Indicator.PUE, Indicator.PPUE)
 _NAMES: Final = {
     Indicator.PUE: "PUE",
     Indicator.PPUE: "pPUE",
@@ -211,7 +218,7 @@ def _label(rule: Rule, place: Equation | None, kind: PeriodKind) -> str:
         if place.place is Place.UPS_INPUT:
             return f"ratio at UPS input, not a {name}"
         return f"ratio, not a {name}"
-    if rule.indicator in (Indicator.PUE, Indicator.PPUE) and place is not None and place.category:
+    if rule.indicator in _PUES and place is not None and place.category:
         name = place.category if rule.indicator is Indicator.PUE else f"p{place.category}"
     if kind is PeriodKind.INTERIM:
         return f"i{name}" if rule.indicator is Indicator.PUE else f"interim {name}"
@@ -226,7 +233,7 @@ def _withheld(
         reason=f"no equation for {missing} is declared",
         unit=rule.unit,
         label=_label(rule, place, period.kind),
-        category=place.category if place else None,
+        category=_category(rule, place),
         period_kind=period.kind,
         status=Status.SIMULATED if simulated else Status.MEASURED,
         coverage=0.0,

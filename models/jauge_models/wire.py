@@ -51,7 +51,7 @@ class Reason(StrEnum):
     FUTURE = "future"
     """Stamped ahead of the collector's clock: no answer, it comes again."""
     ADDRESS = "address"
-    """Topic and payload name different senders, or an unknown one: refused."""
+    """Topic and payload name different senders: refused. An unknown site gets no answer."""
     LIMITS = "limits"
     """Larger than the protocol allows: refused."""
     TOO_OLD = "too_old"
@@ -97,12 +97,17 @@ def parse_topic(topic: str) -> tuple[Address, Channel]:
 
 
 class Record(msgspec.Struct, gc=False, omit_defaults=True):
-    """One SenML record of a pack; base fields stand in the first one only."""
+    """One SenML record of a pack, without the base fields."""
 
     n: str = ""
     u: str = ""
     v: float | None = None
     t: float = 0.0
+
+
+class FirstRecord(Record, gc=False):
+    """The first record of a pack: the only one with base fields."""
+
     bn: str = ""
     bt: float = 0.0
     bu: str = ""
@@ -112,10 +117,6 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
     bver: int | None = None
     bv: float | None = None
     bs: float | None = None
-    s: float | None = None
-    vs: str | None = None
-    vb: bool | None = None
-    vd: str | None = None
 
 
 class Sample(NamedTuple):
@@ -135,7 +136,7 @@ class Pack(NamedTuple):
     oldest_ms: int
     """Time of the agent's oldest batch that has no answer yet: all before it is settled."""
     time_ms: int
-    records: list[Record]
+    records: Sequence[Record]
 
 
 def encode_samples(samples: Iterable[Sample]) -> bytes:
@@ -180,19 +181,23 @@ def decode_pack(payload: bytes, address: Address) -> Pack:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise WireError(Reason.LIMITS, f"payload of {len(payload)} bytes")
     try:
-        records = _PACK_DECODER.decode(payload)
+        first, records = _plain_records(payload) or _any_records(payload)
     except _UNREADABLE as error:
         raise WireError(Reason.UNDECODABLE, str(error)) from None
-    if not records:
-        raise WireError(Reason.UNDECODABLE, "empty pack")
     _refuse_unknown_extensions(payload)
-    first = records[0]
     _check_head(first, address)
     if len(records) > MAX_RECORDS:
         raise WireError(Reason.LIMITS, f"{len(records)} records")
-    for record in records:
-        _check_record(record, first)
-        record.u = record.u or first.bu
+    plain = records[0] is not first
+    if not plain or b'"t"' in payload:
+        for record in records:
+            if isinstance(record, FirstRecord) and record is not first:
+                _check_later(record)
+            if not _is_absolute(first.bt + record.t):
+                raise WireError(Reason.UNDECODABLE, "time is not an absolute time")
+    if first.bu:
+        for record in records:
+            record.u = record.u or first.bu
     return Pack(
         address=address,
         boot=first.bboot,
@@ -310,33 +315,64 @@ def _rounded(value: float, decimals: int) -> float:
     return round(value, decimals)
 
 
-def _check_head(first: Record, address: Address) -> None:
+def _check_head(first: FirstRecord, address: Address) -> None:
     if first.bver is not None:
         raise WireError(Reason.VERSION, f"SenML version {first.bver}")
     if first.bn != address.base_name:
         raise WireError(Reason.ADDRESS, "base name and topic differ")
     if not _names_a_batch(first):
         raise WireError(Reason.UNDECODABLE, "bboot or bseq missing")
-    if not _OLDEST_ABSOLUTE_TIME_S <= first.bt <= _NEWEST_TIME_S:
+    if not _is_absolute(first.bt):
         raise WireError(Reason.UNDECODABLE, "bt is not an absolute time")
     if not 0 <= first.bfrom <= _NEWEST_TIME_S:
         raise WireError(Reason.UNDECODABLE, "bfrom is not a time")
+    _refuse_base_values(first)
 
 
-def _names_a_batch(first: Record) -> bool:
+def _names_a_batch(first: FirstRecord) -> bool:
     return is_name(first.bboot) and 1 <= first.bseq <= _MAX_SEQ
 
 
-def _check_record(record: Record, first: Record) -> None:
-    if not _OLDEST_ABSOLUTE_TIME_S <= first.bt + record.t <= _NEWEST_TIME_S:
-        raise WireError(Reason.UNDECODABLE, "time is not an absolute time")
-    if record is not first:
-        if record.bver is not None:
-            raise WireError(Reason.VERSION, f"SenML version {record.bver}")
-        if record.bn or record.bt or record.bu or record.bboot or record.bseq or record.bfrom:
-            raise WireError(Reason.UNDECODABLE, "base fields after the first record")
+def _is_absolute(time_s: float) -> bool:
+    return _OLDEST_ABSOLUTE_TIME_S <= time_s <= _NEWEST_TIME_S
+
+
+def _check_later(record: FirstRecord) -> None:
+    """A record after the first, read as if it had base fields: it must have none."""
+    if record.bver is not None:
+        raise WireError(Reason.VERSION, f"SenML version {record.bver}")
+    if record.bn or record.bt or record.bu or record.bboot or record.bseq or record.bfrom:
+        raise WireError(Reason.UNDECODABLE, "base fields after the first record")
+    _refuse_base_values(record)
+
+
+def _refuse_base_values(record: FirstRecord) -> None:
     if record.bv is not None or record.bs is not None:
         raise WireError(Reason.UNDECODABLE, "base values are not supported")
+
+
+def _any_records(payload: bytes) -> tuple[FirstRecord, Sequence[Record]]:
+    records = _FULL_PACK_DECODER.decode(payload)
+    if not records:
+        raise WireError(Reason.UNDECODABLE, "empty pack")
+    return records[0], records
+
+
+def _plain_records(payload: bytes) -> tuple[FirstRecord, Sequence[Record]] | None:
+    """The same for a pack whose later records visibly have no base field; None for any other.
+
+    Nearly every pack is so, and reading it takes half the time.
+    """
+    end = payload.find(b"}", 0, _MAX_HEAD_BYTES) + 1
+    if not payload.startswith(b"[{") or not end:
+        return None
+    if payload.find(b'"b', end) >= 0 or b"\\" in payload:
+        return None
+    try:
+        first = _RECORD_DECODER.decode(payload[1:end])
+    except _UNREADABLE:
+        return None  # a brace inside a text: the first record ends elsewhere
+    return first, _PACK_DECODER.decode(payload)
 
 
 def _refuse_unknown_extensions(payload: bytes) -> None:
@@ -364,7 +400,8 @@ def _decode(payload: bytes, decoder: "msgspec.json.Decoder[_Document]") -> _Docu
 
 _ENCODER: Final = msgspec.json.Encoder()
 _PACK_DECODER: Final = msgspec.json.Decoder(list[Record])
-_RECORD_DECODER: Final = msgspec.json.Decoder(Record)
+_FULL_PACK_DECODER: Final = msgspec.json.Decoder(list[FirstRecord])
+_RECORD_DECODER: Final = msgspec.json.Decoder(FirstRecord)
 _BIRTH_DECODER: Final = msgspec.json.Decoder(Birth)
 _STATE_DECODER: Final = msgspec.json.Decoder(State)
 _ANSWER_DECODER: Final = msgspec.json.Decoder(Answer)
