@@ -1,0 +1,179 @@
+"""The agent: sources, spool and publisher put together, and ended in order."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import random
+import secrets
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jauge_models.configuration import ConfigurationError
+from jauge_models.wire import Sample, encode_samples
+
+from jauge_agent.clock import now_ms
+from jauge_agent.config import AgentConfig, ConfiguredSource
+from jauge_agent.logs import say
+from jauge_agent.publisher import Publisher
+from jauge_agent.runner import Runner
+from jauge_agent.spool import Spool
+from jauge_agent.systemd import Notifier
+
+LARGEST_BATCH: Final = 1000
+"""Samples per batch: with the longest names this stays under wire.MAX_PAYLOAD_BYTES."""
+
+_MACHINE_ID_FILES: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+_DAY_MS: Final = 86_400_000
+
+_log = logging.getLogger(__name__)
+
+
+def machine_id() -> str:
+    """What tells this machine from a copy of its disk (machine-id(5)); "unknown" without one."""
+    for path in _MACHINE_ID_FILES:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if text := path.read_text(encoding="ascii").strip():
+                return text
+    return "unknown"
+
+
+def new_boot() -> str:
+    """The random name of this process' run."""
+    return secrets.token_hex(8)
+
+
+async def run(config: AgentConfig, sources: Sequence[ConfiguredSource]) -> None:
+    """Measure and publish until SIGINT or SIGTERM, then end in order.
+
+    Raises SpoolError when the spool cannot be used, ConfigurationError when the metrics port is
+    taken.
+    """
+    spool = Spool(
+        Path(config.spool.directory),
+        machine=machine_id(),
+        max_bytes=config.spool.max_mb * 1_000_000,
+        max_age_ms=round(config.spool.max_age_days * _DAY_MS),
+        now_ms=now_ms(),
+    )
+    asyncio.get_running_loop().set_exception_handler(_say_loop_trouble)
+    try:
+        await _run(config, sources, spool)
+    finally:
+        spool.close()
+
+
+async def _run(config: AgentConfig, sources: Sequence[ConfiguredSource], spool: Spool) -> None:
+    chance = random.Random()  # noqa: S311 - jitter
+    address = config.address
+
+    def deliver(time_ms: int, samples: Sequence[Sample]) -> None:
+        for start in range(0, len(samples), LARGEST_BATCH):
+            part = samples[start : start + LARGEST_BATCH]
+            batch = spool.add(time_ms, encode_samples(part), len(part), now_ms())
+            if batch is not None:
+                publisher.offer(batch)
+
+    def on_step(step_ms: int) -> None:
+        if step_ms < 0:
+            spool.clock_went_back(now_ms())
+            publisher.forget()
+
+    def on_change() -> None:
+        publisher.announce()
+
+    runner = Runner(
+        sources,
+        deliver=deliver,
+        now_ms=now_ms,
+        on_step=on_step,
+        on_change=on_change,
+        chance=chance,
+    )
+    publisher = Publisher(
+        config.broker,
+        address=address,
+        boot=new_boot(),
+        spool=spool,
+        resend_after_s=config.delivery.resend_after_s,
+        now_ms=now_ms,
+        open_tick_ms=runner.open_tick_ms,
+        describe=runner.describe,
+        chance=chance,
+    )
+    notifier = Notifier()
+    with _metrics(config, runner, spool, publisher), _stop_signals() as stop:
+        say(_log, logging.INFO, "started", site=address.site, agent=address.agent)
+        notifier.notify("READY=1")
+        await _until(stop, runner, publisher, notifier)
+        say(_log, logging.INFO, "stopped", waiting_batches=spool.spooled.batches)
+
+
+def _say_loop_trouble(_: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+    """Log what no task catches; aiomqtt leaves a closed socket behind at each lost connection."""
+    error = context.get("exception")
+    harmless = isinstance(error, OSError) and error.errno == errno.EBADF
+    level = logging.DEBUG if harmless else logging.ERROR
+    say(_log, level, "event loop", message=context.get("message"), detail=repr(error))
+
+
+async def _until(
+    stop: asyncio.Event, runner: Runner, publisher: Publisher, notifier: Notifier
+) -> None:
+    """Run all parts until asked to stop; sources end first, so that the last batch is spooled."""
+    async with asyncio.TaskGroup() as outer:
+        publishing = outer.create_task(publisher.run(), name="publisher")
+        running = outer.create_task(runner.run(), name="runner")
+        watching = outer.create_task(_keep_watchdog(notifier), name="watchdog")
+        await stop.wait()
+        notifier.notify("STOPPING=1")
+        running.cancel()
+        await asyncio.wait([running])
+        publishing.cancel()
+        watching.cancel()
+
+
+async def _keep_watchdog(notifier: Notifier) -> None:
+    """Tell the service manager that the event loop turns."""
+    if (period := notifier.watchdog_s) is None:
+        return
+    while True:
+        notifier.notify("WATCHDOG=1")
+        await asyncio.sleep(period)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[asyncio.Event]:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for which in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(which, stop.set)
+    try:
+        yield stop
+    finally:
+        for which in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(which)
+
+
+@contextlib.contextmanager
+def _metrics(
+    config: AgentConfig, runner: Runner, spool: Spool, publisher: Publisher
+) -> Iterator[None]:
+    if config.metrics.port is None:
+        yield
+        return
+    from jauge_agent.telemetry import AgentCollector, serving  # noqa: PLC0415 - 3 MB
+
+    collector = AgentCollector(runner, spool, publisher.stats)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(serving(config.metrics.address, config.metrics.port, collector))
+        except OSError as error:
+            where = f"{config.metrics.address}:{config.metrics.port}"
+            problem = f"cannot listen on {where}: {error.strerror}"
+            raise ConfigurationError(
+                "configuration", "metrics.port", problem, "choose a free port"
+            ) from None
+        yield

@@ -1,0 +1,226 @@
+"""The agent's configuration file: what a user may write, as structs.
+
+The docstring of a field is its documentation: the sample file is generated from here
+(``python -m jauge_agent.document``).
+"""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from jauge_models.configuration import ConfigurationError, convert, parse
+from jauge_models.resources import identity, is_name
+from jauge_models.wire import Address
+
+from jauge_agent.source import Source, SourceSettings
+from jauge_agent.sources import BUILT_IN, load
+
+DEFAULT_PATH: Final = Path("/etc/jauge-agent/agent.toml")
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every section has in common: unknown keys are refused."""
+
+
+class BrokerConfig(_Section, frozen=True):
+    """The MQTT broker."""
+
+    host: str = "127.0.0.1"
+    """Name or address of the broker."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1883
+    """TCP port; 8883 is usual with TLS."""
+    tls: bool = False
+    """Whether to speak TLS and check the broker's certificate."""
+    ca_file: str | None = None
+    """Certificates of the authorities to trust (PEM); the system's when left out."""
+    cert_file: str | None = None
+    """This agent's certificate (PEM), when the broker asks for one."""
+    key_file: str | None = None
+    """Private key of that certificate (PEM)."""
+    username: str | None = None
+    """User name, when the broker asks for one."""
+    password_file: str | None = None
+    """File that holds the password; a relative name is a systemd credential."""
+    keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=600)] = 60
+    """Seconds of silence after which the broker is asked whether it is still there."""
+
+
+class SpoolConfig(_Section, frozen=True):
+    """The file that holds readings until the collector has stored them."""
+
+    directory: str = "/var/lib/jauge-agent"
+    """Folder of the spool; it must exist and be writable."""
+    max_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 256
+    """Size in megabytes above which the oldest readings are dropped, and counted."""
+    max_age_days: Annotated[float, msgspec.Meta(gt=0, le=3650)] = 30.0
+    """Age in days above which readings are dropped, and counted."""
+
+
+class DeliveryConfig(_Section, frozen=True):
+    """How batches are sent again."""
+
+    resend_after_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
+    """Seconds without an answer after which a batch goes again: the collector's settle + 30."""
+
+
+class MetricsConfig(_Section, frozen=True):
+    """The agent's own measurements for Prometheus."""
+
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    """Port of http://127.0.0.1:PORT/metrics; off when left out."""
+    address: str = "127.0.0.1"
+    """Address to listen on."""
+
+
+class LogConfig(_Section, frozen=True):
+    """What is said on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is said."""
+    format: Literal["logfmt", "json"] = "logfmt"
+    """Form of each line."""
+
+
+class AgentConfig(_Section, frozen=True):
+    """The whole file."""
+
+    site: str
+    """Name of the site this machine belongs to."""
+    agent: str | None = None
+    """Name of this agent on its site; the host name when left out."""
+    broker: BrokerConfig = BrokerConfig()
+    spool: SpoolConfig = SpoolConfig()
+    delivery: DeliveryConfig = DeliveryConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    log: LogConfig = LogConfig()
+    sources: dict[str, dict[str, Any]] = {}
+    """Settings of sources, one section each; those not named run with their defaults."""
+
+    @property
+    def address(self) -> Address:
+        """Who this agent is on the wire."""
+        return Address(self.site, self.agent or identity(socket.gethostname()))
+
+
+class ConfiguredSource(msgspec.Struct, frozen=True):
+    """A source with its settings, ready to be made."""
+
+    name: str
+    settings: SourceSettings
+    make: Callable[[Any], Source]
+
+    def build(self) -> Source:
+        """A new instance."""
+        return self.make(self.settings)
+
+
+def read(path: Path) -> AgentConfig:
+    """Read and check a configuration file; raises ConfigurationError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or error}"
+        raise ConfigurationError(str(path), "", problem, "name it with --config FILE") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(str(path), "", "is not UTF-8 text", "save it as UTF-8") from None
+    config = parse(text, AgentConfig, file=str(path))
+    _check_names(config, str(path))
+    _check_broker(config.broker, str(path))
+    return config
+
+
+def configured_sources(
+    sections: Mapping[str, Mapping[str, Any]], *, file: str, table: Mapping[str, str] = BUILT_IN
+) -> list[ConfiguredSource]:
+    """Every built-in source with its settings, disabled ones too; raises ConfigurationError."""
+    for name in sections:
+        if name not in table:
+            known = ", ".join(table)
+            raise ConfigurationError(
+                file, f"sources.{name}", "unknown source", f"known sources are {known}"
+            )
+    return [_configured(name, sections.get(name, {}), file, table) for name in table]
+
+
+def check_spool(config: AgentConfig, *, file: str) -> None:
+    """Whether the spool can be kept where it shall; raises ConfigurationError."""
+    directory = Path(config.spool.directory)
+    if not directory.is_dir():
+        raise ConfigurationError(
+            file, "spool.directory", f"{directory} is no directory", "create it or name another"
+        )
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            file, "spool.directory", f"{directory} is not writable", "give this user write access"
+        )
+
+
+def secret(name: str) -> str:
+    """What a secret file holds, without the line's end; relative names are systemd credentials.
+
+    Raises OSError, UnicodeDecodeError.
+    """
+    return resolved(name).read_text(encoding="utf-8").rstrip("\r\n")
+
+
+def resolved(name: str) -> Path:
+    """Where a file named in the configuration is: relative ones among systemd's credentials."""
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / name
+
+
+def _configured(
+    name: str, section: Mapping[str, Any], file: str, table: Mapping[str, str]
+) -> ConfiguredSource:
+    make = load(name, table)
+    settings_type: type[SourceSettings] = make.Settings
+    if not section:
+        return ConfiguredSource(name, settings_type(), make)
+    # Nested as in the file, so that an error names the path that the user sees.
+    inner = msgspec.defstruct("Sources", [(name, settings_type)], frozen=True)
+    outer = msgspec.defstruct("File", [("sources", inner)], frozen=True)
+    tree = convert({"sources": {name: section}}, outer, file=file)
+    return ConfiguredSource(name, getattr(tree.sources, name), make)  # type: ignore[attr-defined]
+
+
+def _check_names(config: AgentConfig, file: str) -> None:
+    for key, name in (("site", config.site), ("agent", config.agent)):
+        if name is not None and not is_name(name):
+            raise ConfigurationError(
+                file,
+                key,
+                f"{name!r} is not a name",
+                "use letters, digits and . _ : - (a letter or digit first, 128 at most)",
+            )
+    try:
+        _ = config.address
+    except ValueError:
+        raise ConfigurationError(
+            file, "agent", "the host name cannot be used", "name the agent here"
+        ) from None
+
+
+def _check_broker(broker: BrokerConfig, file: str) -> None:
+    def wrong(key: str, problem: str, fix: str) -> ConfigurationError:
+        return ConfigurationError(file, f"broker.{key}", problem, fix)
+
+    for key in ("ca_file", "cert_file", "key_file"):
+        if getattr(broker, key) and not broker.tls:
+            raise wrong(key, "is given but TLS is off", "set broker.tls = true")
+    if bool(broker.cert_file) != bool(broker.key_file):
+        key = "key_file" if broker.cert_file else "cert_file"
+        raise wrong(key, "missing", "certificate and key are given together")
+    if broker.password_file and not broker.username:
+        raise wrong("username", "missing", "a password needs a user name")
+    for key in ("ca_file", "cert_file", "key_file", "password_file"):
+        name = getattr(broker, key)
+        if name is None:
+            continue
+        try:
+            resolved(name).open("rb").close()
+        except OSError as error:
+            raise wrong(
+                key, f"{name} cannot be read: {error.strerror}", "check path and rights"
+            ) from None

@@ -1,0 +1,217 @@
+"""The runner: ticks, deadlines, back-off and self-metrics, the same for every source.
+
+One task reads each source; one more gives out the ticks. A tick is a wall-clock multiple of the
+period, and its time, not the time of reading, stamps the samples. All sources due at one tick
+make one batch, which closes when all have answered or after a short grace; what comes later makes
+a batch of its own with the same tick time.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from jauge_models.wire import ResourceDescription, Sample, SourceDescription
+
+from jauge_agent.config import ConfiguredSource
+from jauge_agent.logs import say
+from jauge_agent.worker import SourceStats, Worker
+
+GRACE_S: Final = 0.25
+STEP_MS: Final = 100
+"""Wall clock and monotonic clock are slewed alike: what parts them by more is a step."""
+_AT_ONCE_S: Final = 0.01
+
+LATEST_MS: Final = 5000
+"""A tick that comes later than this is not given: its stamp would say another time than it was."""
+
+_log = logging.getLogger(__name__)
+
+Deliver = Callable[[int, Sequence[Sample]], None]
+"""Takes the time of a tick in ms and its samples, never none."""
+
+
+@dataclass(slots=True)
+class RunnerStats:
+    """What the ticks have seen since the agent started."""
+
+    ticks: int = 0
+    missed: int = 0
+    """Ticks that came too late to be given out: the process or the machine had stopped."""
+    steps: int = 0
+    last_step_ms: int = 0
+    """Size of the last clock step, positive when the clock was set forward."""
+
+
+class _Tick:
+    """The answers of the sources that were due at one moment."""
+
+    __slots__ = ("closed", "samples", "seen", "time_ms", "waiting")
+
+    def __init__(self, time_ms: int, waiting: int) -> None:
+        self.time_ms = time_ms
+        self.waiting = waiting
+        self.closed = False
+        self.samples: list[Sample] = []
+        self.seen: set[tuple[str, str]] = set()
+
+    def take(self, sample: Sample) -> bool:
+        """Keep a sample; False when its series already has a value at this tick."""
+        series = (sample.resource, sample.quantity)
+        if series in self.seen:
+            return False
+        self.seen.add(series)
+        self.samples.append(sample)
+        return True
+
+
+class Runner:
+    """Runs sources until cancelled."""
+
+    def __init__(
+        self,
+        sources: Iterable[ConfiguredSource],
+        *,
+        deliver: Deliver,
+        now_ms: Callable[[], int],
+        on_step: Callable[[int], None] = lambda _: None,
+        on_change: Callable[[], None] = lambda: None,
+        chance: random.Random,
+    ) -> None:
+        """``on_step`` gets the size in ms of a clock step before any tick follows it.
+
+        ``on_change`` is called when `describe` has something new.
+        """
+        self.stats = RunnerStats()
+        self._deliver = deliver
+        self._now_ms = now_ms
+        self._on_step = on_step
+        self._open_ticks: dict[_Tick, asyncio.TimerHandle] = {}
+        self._workers = [
+            Worker(configured, on_change=on_change, now_ms=now_ms, chance=chance)
+            for configured in sources
+            if configured.settings.enabled
+        ]
+
+    @property
+    def source_stats(self) -> Mapping[str, SourceStats]:
+        """Counters of each enabled source by its name."""
+        return {worker.name: worker.stats for worker in self._workers}
+
+    def describe(self) -> tuple[list[SourceDescription], list[ResourceDescription]]:
+        """Sources and resources for the birth document."""
+        sources = [
+            SourceDescription(worker.name, worker.settings.period_s, worker.absent)
+            for worker in self._workers
+        ]
+        resources: dict[str, ResourceDescription] = {}
+        for worker in self._workers:
+            for resource in worker.resources:
+                known = resources.get(resource.id)
+                resources[resource.id] = _joined(known, resource) if known else resource
+        return sources, list(resources.values())
+
+    def open_tick_ms(self) -> int | None:
+        """Time of the oldest tick that still waits for a source."""
+        return min((tick.time_ms for tick in self._open_ticks), default=None)
+
+    async def run(self) -> None:
+        """Read until cancelled; then deliver what has been read and close the sources."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for worker in self._workers:
+                    group.create_task(worker.run(), name=f"source {worker.name}")
+                group.create_task(self._give_ticks(), name="ticks")
+        finally:
+            for tick, timer in list(self._open_ticks.items()):
+                timer.cancel()
+                self._close(tick)
+            async with asyncio.TaskGroup() as closing:
+                for worker in self._workers:
+                    closing.create_task(worker.close())
+
+    async def _give_ticks(self) -> None:
+        time = asyncio.get_running_loop().time
+        period_of = {
+            worker: max(1, round(worker.settings.period_s * 1000)) for worker in self._workers
+        }
+        if not period_of:
+            await asyncio.Event().wait()
+        parted_ms = self._clocks_part_ms()
+        last_ms = self._now_ms()
+        while True:
+            due_ms = min(last_ms - last_ms % period + period for period in period_of.values())
+            await asyncio.sleep(max(0.0, (due_ms - parted_ms) / 1000 - time()))
+            step_ms = self._clocks_part_ms() - parted_ms
+            parted_ms += step_ms
+            now_ms = self._now_ms()
+            if abs(step_ms) > STEP_MS:
+                self._record_step(round(step_ms))
+                last_ms = now_ms
+                continue
+            if now_ms < due_ms:
+                continue
+            shortest = min(period_of.values())
+            if now_ms - due_ms >= min(shortest, LATEST_MS):
+                self.stats.missed += 1 + (now_ms - due_ms) // shortest
+                last_ms = now_ms
+                continue
+            last_ms = due_ms
+            self._give_tick(
+                due_ms, [worker for worker in self._workers if due_ms % period_of[worker] == 0]
+            )
+
+    def _clocks_part_ms(self) -> float:
+        """Wall clock minus monotonic clock, both read without a pause of the process between."""
+        time = asyncio.get_running_loop().time
+        while True:
+            before = time()
+            wall_ms = self._now_ms()
+            if time() - before < _AT_ONCE_S:
+                return wall_ms - before * 1000
+
+    def _give_tick(self, time_ms: int, workers: Sequence[Worker]) -> None:
+        self.stats.ticks += 1
+        ready = [worker for worker in workers if worker.is_ready()]
+        if not ready:
+            return
+        tick = _Tick(time_ms, waiting=len(ready))
+        loop = asyncio.get_running_loop()
+        self._open_ticks[tick] = loop.call_later(GRACE_S, self._close, tick)
+        for worker in ready:
+            worker.start(partial(self._answered, worker, tick))
+
+    def _answered(self, worker: Worker, tick: _Tick, samples: Sequence[Sample]) -> None:
+        """A source has answered a tick, if only with nothing."""
+        tick.waiting -= 1
+        worker.stats.left_out["repeated"] += sum(not tick.take(sample) for sample in samples)
+        if tick.closed or tick.waiting == 0:
+            self._close(tick)
+        if tick.waiting == 0:
+            self._open_ticks.pop(tick).cancel()
+
+    def _close(self, tick: _Tick) -> None:
+        """Deliver what the tick has so far; later answers are delivered as they come."""
+        tick.closed = True
+        if tick.samples:
+            samples, tick.samples = tick.samples, []
+            self._deliver(tick.time_ms, samples)
+
+    def _record_step(self, step_ms: int) -> None:
+        self.stats.steps += 1
+        self.stats.last_step_ms = step_ms
+        say(_log, logging.WARNING, "clock stepped", seconds=step_ms / 1000)
+        self._on_step(step_ms)
+
+
+def _joined(one: ResourceDescription, other: ResourceDescription) -> ResourceDescription:
+    """What two sources know of one resource; the first one's word stands."""
+    return ResourceDescription(
+        id=one.id,
+        quantities={**other.quantities, **one.quantities},
+        name=one.name or other.name,
+        labels={**other.labels, **one.labels},
+    )

@@ -1,0 +1,283 @@
+"""One source at work: its task, its deadline, its back-off and its counters."""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+from jauge_models.quantities import CATALOGUE
+from jauge_models.readings import Flaw, flaw_of
+from jauge_models.wire import ResourceDescription, Sample
+
+from jauge_agent.config import ConfiguredSource
+from jauge_agent.logs import Trouble, say
+from jauge_agent.source import AbsentError, FatalError, RetryError, Source, SourceSettings
+
+LONGEST_BACKOFF_S: Final = 300.0
+
+_REASONS: Final = 24
+"""Different reasons counted per source, so that no source can grow the metrics without end."""
+_CLOSE_S: Final = 5.0
+
+_Result = TypeVar("_Result")
+
+_log = logging.getLogger(__name__)
+
+Answer = Callable[[Sequence[Sample]], None]
+"""Takes what a source gave for one tick, if only nothing."""
+
+
+class Standing(StrEnum):
+    """How a source stands."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    FAILING = "failing"
+    ABSENT = "absent"
+    STOPPED = "stopped"
+
+
+@dataclass(slots=True)
+class SourceStats:
+    """What one source has done since the agent started."""
+
+    standing: Standing = Standing.STARTING
+    reads: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    """Failed reads: deadline, retry, bug, fatal."""
+    missing: Counter[str] = field(default_factory=Counter)
+    """Values that could not be had, by the source's own reason."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Values that broke the catalogue's rules, by flaw; ``repeated``: the series came twice."""
+    skipped: int = 0
+    """Ticks at which the source was still reading."""
+    last_duration_s: float | None = None
+    last_success_ms: int | None = None
+
+
+class Worker:
+    """One source with its task, its back-off and its counters."""
+
+    def __init__(
+        self,
+        configured: ConfiguredSource,
+        *,
+        on_change: Callable[[], None],
+        now_ms: Callable[[], int],
+        chance: random.Random,
+    ) -> None:
+        self.name = configured.name
+        self.settings: SourceSettings = configured.settings
+        self.stats = SourceStats()
+        self.absent: str | None = None
+        self.resources: Sequence[ResourceDescription] = ()
+        self._configured = configured
+        self._source: Source | None = None
+        self._is_open = False
+        self._on_change = on_change
+        self._now_ms = now_ms
+        self._chance = chance
+        self._answer: Answer | None = None
+        self._call: asyncio.Task[Any] | None = None
+        self._wake = asyncio.Event()
+        self._failures_in_row = 0
+        self._not_before = 0.0
+        self._trouble = Trouble(_log, "source", source=self.name)
+        self._flaws_said: set[Flaw] = set()
+
+    def is_ready(self) -> bool:
+        """Whether a tick can be given: open, done with the last tick, and not backing off."""
+        if not self._is_open:
+            return False
+        if self._answer is not None:
+            self.stats.skipped += 1
+            return False
+        return asyncio.get_running_loop().time() >= self._not_before
+
+    def start(self, answer: Answer) -> None:
+        """Read once and give the samples to ``answer``, whatever happens."""
+        self._answer = answer
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Open the source, then read at each tick given, until it ends or is cancelled."""
+        if not await self._open():
+            return
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            answer = self._answer
+            if answer is None:
+                continue
+            samples: Sequence[Sample] = ()
+            try:
+                samples = await self._read()
+            finally:
+                self._answer = None
+                answer(samples)
+            if self.stats.standing is Standing.STOPPED:
+                await self.close()
+                return
+
+    async def close(self) -> None:
+        """Give back what the source holds; called again it does nothing."""
+        source, self._source = self._source, None
+        self._is_open = False
+        if source is None:
+            return
+        if self._call is not None and not self._call.done():
+            await asyncio.wait((self._call,), timeout=_CLOSE_S)
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await source.close()
+        except Exception as error:  # noqa: BLE001 - one source's bug must not keep the others open
+            say(_log, logging.WARNING, "source not closed", source=self.name, detail=str(error))
+
+    async def _open(self) -> bool:
+        """Open until it works; False when the source is not for this host or cannot go on."""
+        while True:
+            try:
+                if self._source is None:
+                    self._source = self._configured.build()
+                self.resources = await self._called(self._source.open())
+            except AbsentError as absent:
+                self.absent = str(absent)
+                self.stats.standing = Standing.ABSENT
+                say(_log, logging.INFO, "source absent", source=self.name, detail=self.absent)
+                await self.close()
+                self._on_change()
+                return False
+            except Exception as error:  # noqa: BLE001 - see _failed
+                self._failed(error)
+                if self.stats.standing is Standing.STOPPED:
+                    await self.close()
+                    self._on_change()
+                    return False
+                await asyncio.sleep(self._not_before - asyncio.get_running_loop().time())
+            else:
+                self._is_open = True
+                self._worked()
+                self._on_change()
+                return True
+
+    async def _read(self) -> Sequence[Sample]:
+        """What the source gave and the catalogue allows."""
+        if self._source is None:
+            return ()
+        loop = asyncio.get_running_loop()
+        self.stats.reads += 1
+        begun = loop.time()
+        try:
+            outcome = await self._called(self._source.read())
+            sound = [sample for sample in outcome.samples if self._is_sound(sample)]
+            for reason, number in outcome.failed.items():
+                self._count_missing(reason, number)
+        except Exception as error:  # noqa: BLE001 - see _failed
+            self._failed(error)
+            return ()
+        finally:
+            self.stats.last_duration_s = loop.time() - begun
+        self._worked()
+        self.stats.last_success_ms = self._now_ms()
+        return sound
+
+    async def _called(self, call: Coroutine[Any, Any, _Result]) -> _Result:
+        """What a call of the source gives within its deadline; raises TimeoutError.
+
+        The call has a task of its own: whatever it does to cancellations, its own and those of
+        the deadline, stays there. One that does not end holds back this source alone.
+        """
+        if self._call is not None and not self._call.done():
+            call.close()
+            raise RetryError("the previous call has not ended")
+        task = self._call = asyncio.create_task(call, name=f"call of {self.name}")
+        try:
+            await asyncio.wait((task,), timeout=self.settings.deadline_s)
+        finally:
+            if not task.done():
+                task.add_done_callback(_retrieve)
+                task.cancel()
+        if not task.done():
+            raise TimeoutError
+        if task.cancelled():
+            raise RuntimeError("the source cancelled its own call")
+        result: _Result = task.result()
+        return result
+
+    def _is_sound(self, sample: Sample) -> bool:
+        flaw = flaw_in(sample)
+        if flaw is None:
+            return True
+        self.stats.left_out[flaw] += 1
+        if flaw not in self._flaws_said:
+            self._flaws_said.add(flaw)
+            say(
+                _log,
+                logging.WARNING,
+                "value left out",
+                source=self.name,
+                flaw=flaw,
+                resource=str(sample.resource)[:128],
+                quantity=str(sample.quantity)[:128],
+                value=str(sample.value)[:64],
+            )
+        return False
+
+    def _worked(self) -> None:
+        self._failures_in_row = 0
+        self._not_before = 0.0
+        self.stats.standing = Standing.RUNNING
+        self._trouble.recovered()
+
+    def _failed(self, error: Exception) -> None:
+        """Count a failure, say it once, and set when to try again."""
+        reason, detail = _explained(error, self.settings.deadline_s)
+        self.stats.failures[reason] += 1
+        if reason == "bug":
+            _log.debug("source %s failed", self.name, exc_info=error)
+        if isinstance(error, FatalError):
+            self.stats.standing = Standing.STOPPED
+            say(_log, logging.ERROR, "source stopped", source=self.name, detail=detail)
+            return
+        self.stats.standing = Standing.FAILING
+        self._trouble.lost(detail, reason=reason)
+        self._failures_in_row += 1
+        longest = max(LONGEST_BACKOFF_S, self.settings.period_s)
+        delay = min(longest, self.settings.period_s * 2.0 ** min(self._failures_in_row - 1, 30))
+        wait = delay * self._chance.uniform(0.5, 1.0)
+        self._not_before = asyncio.get_running_loop().time() + wait
+
+    def _count_missing(self, reason: str, number: int) -> None:
+        missing = self.stats.missing
+        known = reason in missing or len(missing) < _REASONS
+        missing[reason if known else "other"] += number
+
+
+def _retrieve(call: asyncio.Task[Any]) -> None:
+    """Take note of how a call ended that nobody waits for, or asyncio reports it as lost."""
+    if not call.cancelled():
+        call.exception()
+
+
+def _explained(error: Exception, deadline_s: float) -> tuple[str, str]:
+    if isinstance(error, TimeoutError):
+        return "deadline", f"no answer within {deadline_s:g} s"
+    if isinstance(error, FatalError):
+        return "fatal", str(error)
+    if isinstance(error, RetryError | AbsentError):
+        return "retry", str(error)
+    return "bug", f"{type(error).__name__}: {error}"
+
+
+def flaw_in(sample: Sample) -> Flaw | None:
+    """What is wrong with a sample, whatever a source put into it."""
+    try:
+        entry = CATALOGUE.get(sample.quantity)
+        unit = entry.unit if entry else ""
+        return flaw_of(sample.resource, sample.quantity, unit, sample.value)
+    except (TypeError, OverflowError):
+        return Flaw.VALUE

@@ -1,0 +1,192 @@
+"""The command line as a user meets it: status, one clear line, JSON, orderly end."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from jauge_agent.cli import main
+from jauge_models.wire import Address, decode_pack
+
+from tests.agent.answering import answering
+from tests.parts import Mosquitto, eventually
+
+
+def configuration(directory: Path, more: str = "") -> Path:
+    """A valid file with its spool beside it."""
+    (directory / "spool").mkdir(exist_ok=True)
+    path = directory / "agent.toml"
+    path.write_text(
+        f'site = "lab"\nagent = "a1"\n[spool]\ndirectory = "{directory / "spool"}"\n{more}'
+    )
+    return path
+
+
+async def started(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    """The agent as a process of its own."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "jauge_agent.cli",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize("command", ["sources", "once", "run", "check"])
+def test_help_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command has --help with an example."""
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert f"example: jauge-agent {command}" in capsys.readouterr().out
+
+
+def test_sources_says_what_is_there_and_why_the_rest_is_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One row per source; absent ones carry their reason; no colours off a terminal."""
+    assert main(["sources"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^host +present +30 s +\d+ resources?: .*cpu_time", out, re.MULTILINE)
+    assert "\033" not in out
+
+
+def test_sources_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same for programs."""
+    assert main(["sources", "--json"]) == 0
+    found = {each["source"]: each for each in json.loads(capsys.readouterr().out)["sources"]}
+    assert found["host"]["standing"] == "present"
+    assert found["host"]["resources"][0]["id"] == "host"
+
+
+def test_once_prints_a_pack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One SenML pack that a collector would take."""
+    assert main(["once", "--config", str(configuration(tmp_path))]) == 0
+    pack = decode_pack(capsys.readouterr().out.encode(), Address("lab", "a1"))
+    assert "host/cpu_time" in {record.n for record in pack.records}
+
+
+def test_check_is_fine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A valid file: exit 0, as text and as JSON."""
+    path = str(configuration(tmp_path))
+    assert main(["check", "--config", path]) == 0
+    assert "fine" in capsys.readouterr().out
+    assert main(["check", "--json", "--config", path]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
+@pytest.mark.parametrize("command", ["once", "run", "check"])
+def test_a_bad_file_is_one_line_and_exit_2(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The path of the error, on standard error, and nothing else."""
+    path = configuration(tmp_path, "max_gb = 1\n")
+    assert main([command, "--config", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert f"{path}: spool.max_gb: unknown key; did you mean 'max_mb'?" in err
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_spool_directory_that_is_not_there_is_exit_2(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key and the fix are named."""
+    path = configuration(tmp_path)
+    (tmp_path / "spool").rmdir()
+    assert main([command, "--config", str(path)]) == 2
+    assert "spool.directory" in capsys.readouterr().err
+
+
+def test_a_metrics_port_that_is_taken_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Port taken: non-zero exit, port and key named, no traceback."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        path = configuration(tmp_path, f"[metrics]\nport = {port}\n")
+        assert main(["run", "--config", str(path)]) == 2
+    err = capfd.readouterr().err
+    assert "metrics.port" in err
+    assert str(port) in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])
+async def test_run_publishes_and_ends_in_order(
+    which: signal.Signals, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """Readings of this machine are stored; a signal ends with offline said and exit 0."""
+    path = configuration(
+        tmp_path, f"[broker]\nport = {mosquitto.port}\n[sources.host]\nperiod_s = 0.2\n"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        async with answering(mosquitto.port) as collector:
+            agent = await started(
+                "run",
+                "--json",
+                "--config",
+                str(path),
+                NOTIFY_SOCKET=str(tmp_path / "notify"),
+                WATCHDOG_USEC="2000000",
+            )
+            await eventually(lambda: len(collector.batches) >= 5, within=20, what="five batches")
+            agent.send_signal(which)
+            _, err = await asyncio.wait_for(agent.communicate(), 10)
+            await eventually(lambda: not collector.states[-1].online, within=5, what="offline")
+        told = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                told.append(manager.recv(100).decode())
+    assert agent.returncode == 0, err
+    assert told[0] == "READY=1"
+    assert "WATCHDOG=1" in told
+    assert told[-1] == "STOPPING=1"
+    events = [json.loads(line)["event"] for line in err.splitlines()]
+    assert events[0] == "started"
+    assert events[-1] == "stopped"
+    resources = {resource.id for resource in collector.births[-1].resources}
+    assert "host" in resources
+    assert {series for series, _ in collector.stored} >= {"lab/a1/host/cpu_time"}
+
+
+async def test_kill_the_agent_and_nothing_is_lost(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """Batches that a killed agent left unanswered come under the next one's boot, in full."""
+    path = configuration(
+        tmp_path, f"[broker]\nport = {mosquitto.port}\n[sources.host]\nperiod_s = 0.2\n"
+    )
+    async with answering(mosquitto.port, verdict=lambda _: "") as collector:
+        agent = await started("run", "--config", str(path))
+        await eventually(lambda: len(collector.packs) >= 5, within=20, what="five packs")
+        agent.kill()
+        await agent.communicate()
+        left = {(pack.seq, pack.time_ms) for pack in collector.packs}
+        first_boot = collector.packs[0].boot
+        collector.packs.clear()
+        collector.verdict = lambda _: None
+        agent = await started("run", "--config", str(path))
+        await eventually(
+            lambda: left <= {(pack.seq, pack.time_ms) for pack in collector.packs},
+            within=20,
+            what="the leftovers",
+        )
+        assert first_boot not in {pack.boot for pack in collector.packs}
+        agent.terminate()
+        await agent.communicate()
+        assert agent.returncode == 0
+        times = {time_ms for _, time_ms in left}
+        assert times <= {time_ms for _, time_ms in collector.stored}
+        assert collector.changed == []

@@ -1,0 +1,96 @@
+"""The agent's /metrics: on loopback, from its own registry, with bounded labels."""
+
+import asyncio
+import random
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import prometheus_client
+import pytest
+from jauge_agent.clock import now_ms
+from jauge_agent.publisher import PublisherStats
+from jauge_agent.runner import Runner
+from jauge_agent.source import AbsentError, Outcome, RetryError, SourceSettings
+from jauge_agent.spool import Spool
+from jauge_agent.telemetry import AgentCollector, serving
+from jauge_agent.testing import ScriptedSource, configured
+from jauge_models.wire import Sample
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.parts import eventually
+
+Values = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def scraped(port: int) -> Values:
+    """All samples of one scrape."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_a_scrape_shows_sources_spool_and_publisher(tmp_path: Path, free_port: int) -> None:
+    """Reads, failures by reason, the account and the connection are there under jauge_agent_*."""
+    good = Outcome([Sample("host", "power", 1)], {"fault": 1})
+    settings = SourceSettings(period_s=0.1)
+    sources = [
+        configured("good", ScriptedSource([good]), settings),
+        configured("bad", ScriptedSource([RetryError("x")]), settings),
+        configured("none", ScriptedSource([good], opening=[AbsentError("no")]), settings),
+    ]
+    spool = Spool(tmp_path, machine="m", max_bytes=10**7, max_age_ms=10**9, now_ms=now_ms())
+    runner = Runner(
+        sources,
+        deliver=lambda time_ms, _: spool.add(time_ms, b"[]", 1, now_ms()) and None,
+        now_ms=now_ms,
+        chance=random.Random(1),
+    )
+    stats = PublisherStats(connected=True)
+    stats.failures["network"] += 2
+    task = asyncio.create_task(runner.run())
+    await eventually(lambda: spool.spooled.batches >= 3, within=10, what="three batches")
+    task.cancel()
+    await asyncio.wait([task])
+    with serving("127.0.0.1", free_port, AgentCollector(runner, spool, stats)):
+        values = await asyncio.to_thread(scraped, free_port)
+    spooled = spool.spooled
+    spool.close()
+    assert all(name.startswith("jauge_agent_") for name, _ in values)
+    reads = values["jauge_agent_source_reads_total", (("source", "good"),)]
+    assert reads >= 3
+    missing = (("reason", "fault"), ("source", "good"))
+    assert values["jauge_agent_source_values_missing_total", missing] == reads
+    retry = (("reason", "retry"), ("source", "bad"))
+    assert values["jauge_agent_source_read_failures_total", retry] >= 1
+    absent = (("source", "none"), ("standing", "absent"))
+    assert values["jauge_agent_source_standing", absent] == 1
+    taken = (("outcome", "taken"), ("reason", ""))
+    assert values["jauge_agent_spool_readings_total", taken] == spooled.readings
+    assert values["jauge_agent_spool_waiting_batches", ()] == spooled.batches
+    assert values["jauge_agent_connected", ()] == 1
+    assert values["jauge_agent_connection_failures_total", (("reason", "network"),)] == 2
+
+
+def test_nothing_enters_the_global_registry(tmp_path: Path, free_port: int) -> None:
+    """Two agents in one process do not meet in prometheus_client's own registry."""
+    spool = Spool(tmp_path, machine="m", max_bytes=10**7, max_age_ms=10**9, now_ms=now_ms())
+    with serving("127.0.0.1", free_port, AgentCollector(_idle(), spool, PublisherStats())):
+        with (
+            pytest.raises(OSError, match="in use"),
+            serving("127.0.0.1", free_port, AgentCollector(_idle(), spool, PublisherStats())),
+        ):
+            pass
+        text = prometheus_client.generate_latest().decode()
+    spool.close()
+    assert "jauge_agent" not in text
+    with pytest.raises(urllib.error.URLError):
+        scraped(free_port)
+
+
+def _idle() -> Runner:
+    return Runner([], deliver=lambda *_: None, now_ms=now_ms, chance=random.Random(1))
