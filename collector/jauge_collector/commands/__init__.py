@@ -1,0 +1,1 @@
+"""The commands of ``jauge-collector``, one module each, with ``add_parser`` and ``main``."""

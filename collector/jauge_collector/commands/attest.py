@@ -1,0 +1,124 @@
+"""``jauge-collector attest``: a dated register reading, a bill, or an operator's monthly figure."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from jauge_models.configuration import ConfigurationError
+
+from jauge_collector.commands.entering import Desk, Subparsers, add_command, desk, say
+
+_EXAMPLE = """jauge-collector attest --site paris --meter incomer --amount 412.7 --unit MWh \\
+    --from 2026-01-01 --to 2026-02-01 --document bill.pdf --signatory 'energy manager'
+  jauge-collector attest --site paris --meter water --reading 10250.5 --unit m3 \\
+    --at 2026-01-31T17:00 --signatory 'energy manager'"""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        "attest",
+        summary="Enter a dated register reading, a bill or a monthly figure.",
+        example=_EXAMPLE,
+    )
+    parser.add_argument("--meter", help="id of the meter")
+    parser.add_argument("--reading", type=float, metavar="VALUE", help="what the dial showed")
+    parser.add_argument("--at", metavar="TIME", help="when the dial showed it")
+    parser.add_argument("--amount", type=float, metavar="VALUE", help="what flowed, by the bill")
+    parser.add_argument("--from", dest="begin", metavar="DATE", help="first day of the amount")
+    parser.add_argument("--to", dest="end", metavar="DATE", help="its end, excluded")
+    parser.add_argument("--unit", help="kWh, MWh, J, m3 or L, as it fits the meter")
+    parser.add_argument("--document", type=Path, metavar="FILE", help="the bill or photograph")
+    parser.add_argument("--signatory", default="", help="who answers for the value")
+    parser.add_argument("--note", default="", help="anything a verifier should know")
+    parser.add_argument("--corrects", type=int, metavar="ID", help="the entry this one replaces")
+    parser.add_argument("--list", action="store_true", help="show what has been attested")
+    parser.set_defaults(func=main)
+
+
+async def main(args: argparse.Namespace) -> int:
+    """Enter or list attested values. Raises ConfigurationError and LedgerError."""
+    with desk(args) as at:
+        if args.list:
+            _show(args, at)
+        else:
+            await _enter(args, at)
+    return 0
+
+
+async def _enter(args: argparse.Namespace, at: Desk) -> None:
+    from jauge_collector.registers import attestations, meters  # noqa: PLC0415
+
+    for option in ("meter", "unit", "signatory"):
+        if not getattr(args, option):
+            raise ConfigurationError(f"--{option}", "", "missing", "see --help for an example")
+    if (args.reading is None) == (args.amount is None):
+        raise ConfigurationError(
+            "--reading or --amount", "", "give exactly one", "see --help for an example"
+        )
+    meter = meters.meter_of(at.site, args.meter)
+    value = args.amount if args.reading is None else args.reading
+    base = attestations.in_base(meter, value, args.unit)
+    moments = _moments(args, at)
+    document = None
+    if args.document is not None:
+        folder = at.settings.state(Path("documents"))
+        document = attestations.keep_document(folder, args.document)
+    name = f" ({args.document.name})" if args.document is not None else ""
+    what: dict[str, Any] = {
+        "entered": f"{value:.15g} {args.unit}",
+        "signatory": args.signatory,
+        "document": document,
+        "note": f"{args.note}{name}".strip(),
+        "corrects": args.corrects,
+        "now_ms": at.now_ms,
+    }
+    if args.reading is None:
+        start_ms, end_ms = moments
+        key = attestations.enter_amount(
+            at.ledger, at.site, meter, base, start_ms=start_ms, end_ms=end_ms, **what
+        )
+        account = "it stands where nothing was measured"
+    else:
+        key = meters.enter_reading(at.ledger, at.site, meter, base, at_ms=moments[0], **what)
+        account = await at.account()
+    entry = next(e for e in attestations.attested(at.ledger, at.site) if e.id == key)
+    say(
+        args,
+        at.entry(entry),
+        f"entry {key}: {what['entered']} attested for {meter.id}; {account}",
+    )
+
+
+def _moments(args: argparse.Namespace, at: Desk) -> list[int]:
+    """The moment of a reading, or both ends of an amount."""
+    needed = ("begin", "end") if args.reading is None else ("at",)
+    names = {"begin": "--from", "end": "--to", "at": "--at"}
+    for option, name in names.items():
+        given = getattr(args, option) is not None
+        if given != (option in needed):
+            problem = "does not go with it" if given else "missing"
+            raise ConfigurationError(name, "", problem, "see --help for an example")
+    return [at.moment(names[option], getattr(args, option)) for option in needed]
+
+
+def _show(args: argparse.Namespace, at: Desk) -> None:
+    from jauge_collector.registers import attestations  # noqa: PLC0415
+
+    found = [
+        entry
+        for entry in attestations.attested(at.ledger, at.site)
+        if args.meter in (None, entry.subject)
+    ]
+    corrected = {entry.corrects: entry.id for entry in found}
+    lines = [
+        f"{e.id:>5}  {e.subject:<20} {e.content['entered']:<18} {at.when(e.start_ms)}"
+        + (f" to {at.when(e.end_ms)}" if e.end_ms is not None else "")
+        + (f"  {e.signatory}" if e.signatory else "")
+        + (f"  document {e.document[:12]}" if e.document else "")
+        + (f"  corrected by {corrected[e.id]}" if e.id in corrected else "")
+        for e in found
+    ]
+    told = [at.entry(entry) | {"corrected_by": corrected.get(entry.id)} for entry in found]
+    say(args, told, "\n".join(lines) or "nothing has been attested")

@@ -1,0 +1,56 @@
+"""``jauge-collector check``: whether `run` would accept the configuration."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from jauge_collector import config
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "check",
+        help="check the configuration and all files it names",
+        description="Reads the configuration and every file it names, and changes nothing. Exit "
+        "status 0, or 2 with the first error. Whether broker and store answer is not asked.",
+        epilog="example: jauge-collector check --config /etc/jauge/collector.toml",
+    )
+    parser.add_argument(
+        "--config", type=Path, default=config.DEFAULT_PATH, help="collector.toml (%(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="what was found, as JSON on stdout")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Check. Raises ConfigurationError."""
+    settings = config.load(args.config)
+    from jauge_collector import sites, subscriber  # noqa: PLC0415 - heavy; --help must be instant
+
+    known = sites.load_all([settings.beside(path) for path in settings.sites])
+    _ = settings.listen
+    subscriber.password(settings)
+    subscriber.tls_context(settings)
+    if settings.influxdb is not None and settings.influxdb.token_file is not None:
+        config.read_text(settings.beside(settings.influxdb.token_file))
+    found = {
+        site.name: {
+            "meters": len(site.topology.meters),
+            "equations": len(site.equations),
+            "time_zone": site.zone_name,
+            "simulated": site.simulated,
+        }
+        for site in known.values()
+    }
+    if args.json:
+        sys.stdout.write(f"{json.dumps({'config': str(args.config), 'sites': found}, indent=1)}\n")
+        return 0
+    for name, facts in found.items():
+        sys.stdout.write(
+            f"{name}: {facts['meters']} meters, {facts['equations']} equations, "
+            f"{facts['time_zone']}{', simulated' if facts['simulated'] else ''}\n"
+        )
+    sys.stdout.write(f"{args.config}: fine\n")
+    return 0

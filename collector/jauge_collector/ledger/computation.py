@@ -1,0 +1,396 @@
+"""Rows of one meter from its readings: pure, so that any order of arrival gives the same rows.
+
+A meter is suspended from an undeclared jump of its register until a person has read or replaced
+it. During a declared bypass or generator test a true zero counts as not measured.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from jauge_models.boundaries import WHOLE
+from jauge_models.counters import Dial, Step, difference
+from jauge_models.intervals import (
+    GRADE_OF,
+    Basis,
+    Flag,
+    Grade,
+    Interval,
+    Point,
+    from_amounts,
+    from_power,
+    from_register,
+    merged,
+)
+from jauge_models.resources import Series, kind_of
+from jauge_models.topology import MEASURES, Meter, cuts, factor_at
+from jauge_models.wire import Method
+
+from jauge_collector.ledger.rows import Jump
+
+COUNTER_BRIDGE_MS: Final = 10 * 60 * 1000
+"""How far apart two values of a device counter may lie: a 32-bit one wraps within minutes."""
+
+_LASTING: Final = frozenset({"meter", "outlet", "pdu", "ups"})
+"""Kinds whose counter survives a restart and wraps after months: any gap can be bridged."""
+
+_ORDER: Final = (Basis.REGISTER, Basis.AMOUNT, Basis.COUNTER, Basis.POWER, Basis.ESTIMATE)
+
+Span = tuple[int, int]
+
+
+class Channel(NamedTuple):
+    """One series that can provide a meter's rows, and how."""
+
+    series: Series
+    basis: Basis
+    grade: Grade
+    is_running: bool
+    """A running total: its readings bridge gaps."""
+    is_power: bool
+    bridge_ms: int | None
+
+    @property
+    def feed(self) -> str:
+        """As a row names where it comes from."""
+        return f"{self.series.agent}/{self.series.resource}/{self.series.quantity}"
+
+
+def channels(
+    site: str, meter: Meter, methods: Mapping[tuple[str, str, str], Method]
+) -> list[Channel]:
+    """Every series that can provide the meter's rows, best first.
+
+    ``methods`` are those of births, by (agent, resource, quantity); without one the total of a
+    ``meter`` resource is a register and that of any other a device counter.
+    """
+    found: list[Channel] = []
+    measures = MEASURES[meter.commodity]
+    for feed in meter.feeds:
+        kind = kind_of(feed.resource)
+        mine: list[Channel] = []
+        for quantity, usual in (
+            (measures.register, Basis.REGISTER if kind == "meter" else Basis.COUNTER),
+            (measures.amount, Basis.AMOUNT),
+            (measures.power, Basis.POWER),
+        ):
+            if quantity is None:
+                continue
+            basis = usual
+            match methods.get((feed.agent, feed.resource, quantity)):
+                case Method.ESTIMATE:
+                    basis = Basis.ESTIMATE
+                case Method.REGISTER if quantity == measures.register:
+                    basis = Basis.REGISTER
+                case Method.COUNTER if quantity == measures.register:
+                    basis = Basis.COUNTER
+            grade = GRADE_OF[basis]
+            if basis is Basis.AMOUNT and kind != "meter":
+                grade = Grade.MEDIUM
+            if meter.grade is not None:
+                grade = max(grade, meter.grade, key=lambda g: g.rank)
+            bridge = meter.bridge_ms
+            if bridge is None and basis is not Basis.REGISTER and kind not in _LASTING:
+                bridge = max(COUNTER_BRIDGE_MS, meter.max_gap_ms)
+            mine.append(
+                Channel(
+                    Series(site, feed.agent, feed.resource, quantity),
+                    basis,
+                    grade,
+                    quantity == measures.register,
+                    quantity == measures.power,
+                    bridge,
+                )
+            )
+        found += sorted(mine, key=lambda c: _ORDER.index(c.basis))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What people said about a meter that changes what its readings mean.
+
+    ``attended_ms``: moments at which a person read the dial or replaced the meter, each of which
+    ends a suspension. ``blinding``: spans of declared bypasses and generator tests.
+    """
+
+    meter: Meter
+    attended_ms: tuple[int, ...] = ()
+    blinding: tuple[Span, ...] = ()
+
+
+def jumps(channel: Channel, points: Sequence[Point], meter: Meter) -> list[Jump]:
+    """Undeclared jumps between successive readings that suspend the meter, in time order.
+
+    A register that starts again undeclared counts as one; a device counter does so at every
+    restart and does not.
+    """
+    if not channel.is_running:
+        return []
+    suspending = {Flag.JUMP, Flag.RESET} if channel.basis is Basis.REGISTER else {Flag.JUMP}
+    found: list[Jump] = []
+    unbounded = meter.dial.rating is None and not meter.replacements
+    for before, after in pairwise(points):
+        if unbounded and after.value >= before.value:
+            continue
+        dial = _raw_dial(meter, before.time_ms, after.time_ms)
+        elapsed = (after.time_ms - before.time_ms) / 1000
+        step = difference(before.value, after.value, elapsed, dial).step
+        replaced = any(before.time_ms < r.time_ms <= after.time_ms for r in meter.replacements)
+        if step in {Step.ADVANCE, Step.WRAP} and not replaced:
+            continue
+        flags = from_register(
+            (before, after),
+            before.time_ms,
+            after.time_ms,
+            dial=dial,
+            max_gap_ms=meter.max_gap_ms,
+            bridge_ms=channel.bridge_ms,
+            replacements=meter.replacements,
+        ).flags
+        if flags & suspending:
+            found.append(Jump(channel.feed, after.time_ms, before.time_ms))
+    return found
+
+
+def suspensions(found: Iterable[Jump], attended_ms: Sequence[int]) -> list[tuple[int, int | None]]:
+    """Spans during which the meter is not believed; an end of None is open."""
+    spans: list[tuple[int, int | None]] = []
+    for jump in sorted(found, key=lambda j: (j.before_ms, j.at_ms)):
+        lifted = min((t for t in attended_ms if t >= jump.at_ms), default=None)
+        spans.append((jump.before_ms, lifted))
+    return spans
+
+
+class Provided(NamedTuple):
+    """One interval and the channel that provided it."""
+
+    interval: Interval
+    channel: Channel
+
+
+def compute(
+    declared: Declared,
+    readings: Mapping[Channel, Sequence[Point]],
+    starts_ms: Iterable[int],
+    suspended: Sequence[tuple[int, int | None]] = (),
+) -> list[Provided]:
+    """Rows of a meter for the intervals that begin at the given moments.
+
+    ``readings`` come ordered, best channel first, and reach past the intervals on both sides as
+    far as they matter. Of each interval the first channel that covers it whole provides the row,
+    else the one that covers most. An interval of which nothing is known has no row.
+    """
+    meter = declared.meter
+    runs = [_Run(declared, channel, points) for channel, points in readings.items() if points]
+    edges = _edges(declared, runs, suspended)
+    rows: list[Provided] = []
+    for start in starts_ms:
+        end = start + meter.interval_ms
+        best: Provided | None = None
+        inner = edges[bisect_right(edges, start) : bisect_left(edges, end)]
+        pieces = list(pairwise((start, *inner, end)))
+        for run in runs:
+            interval = run.over(pieces, suspended)
+            if interval is None:
+                continue
+            if best is None or interval.covered_ms > best.interval.covered_ms:
+                best = Provided(interval, run.channel)
+            if interval.coverage >= WHOLE:
+                break
+        if best is not None:
+            rows.append(best)
+    return rows
+
+
+class _Run:
+    """One channel's readings, cut to what each interval needs."""
+
+    def __init__(self, declared: Declared, channel: Channel, points: Sequence[Point]) -> None:
+        self.channel = channel
+        self._meter = declared.meter
+        self.blind: list[Span] = []
+        self._disbelieved_ms: list[int] = []
+        if declared.blinding:
+            if channel.is_running:
+                self.blind = _still(points, declared.blinding, declared.meter.max_gap_ms)
+            else:
+                kept = _without_zeros(points, declared.blinding, self._period_ms)
+                times = {point.time_ms for point in kept}
+                self._disbelieved_ms = [p.time_ms for p in points if p.time_ms not in times]
+                points = kept
+        self._points = points
+        self._times = [point.time_ms for point in points]
+
+    @property
+    def _period_ms(self) -> int:
+        """How long before its time stamp a value still speaks for."""
+        power = self.channel.is_power or self.channel.is_running
+        return 0 if power else self._meter.period_ms
+
+    def over(
+        self, pieces: Sequence[Span], suspended: Sequence[tuple[int, int | None]]
+    ) -> Interval | None:
+        parts = [self._piece(a, b, suspended) for a, b in pieces]
+        whole = parts[0] if len(parts) == 1 else merged(parts)
+        if whole.covered_ms == 0 and not whole.flags:
+            return None
+        return whole
+
+    def _piece(
+        self, start_ms: int, end_ms: int, suspended: Sequence[tuple[int, int | None]]
+    ) -> Interval:
+        meter, channel = self._meter, self.channel
+        if not meter.validity.holds(start_ms):
+            return self._nothing(start_ms, end_ms, frozenset())
+        found = self._measured(start_ms, end_ms)
+        flags = found.flags
+        known = found.covered_ms > 0 or bool(flags)
+        if known and any(a <= start_ms and (b is None or start_ms < b) for a, b in suspended):
+            return self._nothing(start_ms, end_ms, flags | {Flag.SUSPENDED})
+        if any(a <= start_ms < b for a, b in self.blind):
+            return self._nothing(start_ms, end_ms, flags | {Flag.EVENT})
+        at = bisect_left(self._disbelieved_ms, start_ms)
+        if at < len(self._disbelieved_ms) and (
+            self._disbelieved_ms[at] <= end_ms + self._period_ms and found.coverage < WHOLE
+        ):
+            flags |= {Flag.EVENT}
+        factor = factor_at(meter, start_ms)
+        if (
+            factor == 1
+            and flags is found.flags
+            and (found.basis, found.grade) == (channel.basis, channel.grade)
+        ):
+            return found
+        return replace(
+            found,
+            amount=None if found.amount is None else found.amount * factor,
+            basis=channel.basis,
+            grade=channel.grade,
+            flags=flags,
+        )
+
+    def _measured(self, start_ms: int, end_ms: int) -> Interval:
+        meter, channel, times = self._meter, self.channel, self._times
+        first = max(bisect_right(times, start_ms) - 1, 0)
+        if not channel.is_running and not channel.is_power:
+            last = bisect_left(times, end_ms + meter.period_ms)
+            return from_amounts(
+                self._points[first:last], start_ms, end_ms, period_ms=meter.period_ms
+            )
+        window = self._points[first : bisect_left(times, end_ms) + 1]
+        if channel.is_power:
+            return from_power(
+                window, start_ms, end_ms, max_gap_ms=meter.max_gap_ms, basis=channel.basis
+            )
+        dial = meter.dial
+        if window and meter.factors:
+            dial = _raw_dial(meter, window[0].time_ms, window[-1].time_ms)
+        return from_register(
+            window,
+            start_ms,
+            end_ms,
+            dial=dial,
+            max_gap_ms=meter.max_gap_ms,
+            bridge_ms=channel.bridge_ms,
+            replacements=meter.replacements,
+            basis=channel.basis,
+        )
+
+    def _nothing(self, start_ms: int, end_ms: int, flags: frozenset[Flag]) -> Interval:
+        return Interval(
+            start_ms, end_ms, None, 0, 0, self.channel.basis, self.channel.grade, flags=flags
+        )
+
+
+def _edges(
+    declared: Declared, runs: Iterable[_Run], suspended: Iterable[tuple[int, int | None]]
+) -> list[int]:
+    """Moments at which something about the meter changes, so that an interval is cut there."""
+    meter = declared.meter
+    spans: list[tuple[int | None, int | None]] = [
+        (factor.validity.from_ms, factor.validity.to_ms) for factor in meter.factors
+    ]
+    spans.append((meter.validity.from_ms, meter.validity.to_ms))
+    spans += suspended
+    for run in runs:
+        spans += run.blind
+    return sorted({edge for span in spans for edge in span if edge is not None})
+
+
+def _raw_dial(meter: Meter, start_ms: int, end_ms: int) -> Dial:
+    """The dial in raw units, as loose as the factors in force over the span allow.
+
+    The rating says what really flows at most, after the factor.
+    """
+    if not meter.factors or meter.dial.rating is None:
+        return meter.dial
+    pieces = cuts((f.validity for f in meter.factors), start_ms, max(end_ms, start_ms + 1))
+    smallest = min(abs(factor_at(meter, a)) for a, _ in pieces)
+    return replace(meter.dial, rating=meter.dial.rating / smallest if smallest else None)
+
+
+def _still(points: Sequence[Point], spans: Iterable[Span], longest_ms: int) -> list[Span]:
+    """Parts of the spans during which a running total stood still for longer than a gap."""
+    found: list[Span] = []
+    for begin, end in spans:
+        since: int | None = None
+        until = begin
+        for before, after in _pairs(points, begin, end):
+            if after.value == before.value:
+                since = max(before.time_ms, begin) if since is None else since
+                until = min(after.time_ms, end)
+                continue
+            if since is not None and until - since > longest_ms:
+                found.append((since, until))
+            since = None
+        if since is not None and until - since > longest_ms:
+            found.append((since, until))
+    return found
+
+
+def _pairs(points: Sequence[Point], start_ms: int, end_ms: int) -> Iterator[tuple[Point, Point]]:
+    for before, after in pairwise(points):
+        if before.time_ms < end_ms and after.time_ms > start_ms:
+            yield before, after
+
+
+def _without_zeros(
+    points: Sequence[Point], spans: Sequence[Span], period_ms: int
+) -> Sequence[Point]:
+    return [
+        point
+        for point in points
+        if point.value != 0
+        or not any(a < point.time_ms and point.time_ms - period_ms < b for a, b in spans)
+    ]
+
+
+def with_factors(meter: Meter, interval: Interval) -> Interval:
+    """An interval of raw amounts with the meter's factors, split linearly where they change."""
+    pieces = cuts((f.validity for f in meter.factors), interval.start_ms, interval.end_ms)
+    if interval.amount is None:
+        return interval
+    mean = sum(factor_at(meter, a) * (b - a) for a, b in pieces) / interval.length_ms
+    return replace(interval, amount=interval.amount * mean)
+
+
+def from_dial(meter: Meter, dial: Iterable[Point]) -> list[Interval]:
+    """Attested rows of a meter without feeds: from each dial reading to the next."""
+    grade = max(GRADE_OF[Basis.ATTESTED], meter.grade or Grade.HIGH, key=lambda g: g.rank)
+    rows: list[Interval] = []
+    for before, after in pairwise(sorted(dial)):
+        found = from_register(
+            (before, after),
+            before.time_ms,
+            after.time_ms,
+            dial=_raw_dial(meter, before.time_ms, after.time_ms),
+            max_gap_ms=meter.max_gap_ms,
+            replacements=meter.replacements,
+            basis=Basis.ATTESTED,
+        )
+        if found.covered_ms or found.flags:
+            rows.append(replace(with_factors(meter, found), grade=grade))
+    return rows

@@ -1,0 +1,254 @@
+"""Rows of the ledger as its database holds them; each function joins its caller's transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from jauge_models.intervals import Basis, Flag, Grade, Interval, Point
+from jauge_models.topology import Commodity
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+
+from jauge_collector.ledger import schema
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the ledger with its provenance: ``feed`` is ``<agent>/<resource>/<quantity>``.
+
+    A row that is not final may still be overwritten without leaving a revision.
+    """
+
+    interval: Interval
+    feed: str
+    final: bool
+    revision: int = 0
+    computed_ms: int = 0
+    replaced_ms: int | None = None
+    """When a later revision took its place; None for the current one."""
+
+
+class Jump(NamedTuple):
+    """An undeclared jump of a running total: the reading that jumped, the last one believed."""
+
+    feed: str
+    at_ms: int
+    before_ms: int
+
+
+class Stretch(NamedTuple):
+    """Recomputed rows of one subject: all there is in [start, end).
+
+    ``jumps`` are all among the readings that were seen, and ``seen`` gives the first and the
+    last time of those by feed.
+    """
+
+    subject: str
+    commodity: Commodity
+    start_ms: int
+    end_ms: int
+    rows: Sequence[Row]
+    jumps: Sequence[Jump] = ()
+    seen: Mapping[str, tuple[int, int]] = MappingProxyType({})
+
+
+class Saved(NamedTuple):
+    """What saving changed."""
+
+    written: int
+    revised: int
+
+
+def subject_ids(connection: Connection, site: str) -> dict[str, int]:
+    """Keys of a site's subjects, by name."""
+    t = schema.subjects.c
+    found = connection.execute(select(t.name, t.id).where(t.site == site))
+    return {row.name: row.id for row in found}
+
+
+def add_subject(connection: Connection, site: str, name: str, commodity: Commodity) -> int:
+    """The key of a new subject."""
+    added = insert(schema.subjects).values(site=site, name=name, commodity=commodity.value)
+    return int(connection.execute(added.returning(schema.subjects.c.id)).scalar_one())
+
+
+_T: Final = schema.intervals.c
+_CURRENT: Final = select(schema.intervals)
+
+
+def rows_touching(connection: Connection, subject: int, start_ms: int, end_ms: int) -> list[Row]:
+    """Current rows of a subject that touch [start, end), in time order."""
+    return [row_of(record) for record in _touching(connection, subject, start_ms, end_ms)]
+
+
+def _touching(
+    connection: Connection, subject: int, start_ms: int, end_ms: int
+) -> Sequence[tuple[Any, ...]]:
+    """As records: rows never overlap, so one at most begins before the start."""
+    statement = _CURRENT.where(*_within(subject, start_ms, end_ms)).order_by(_T.start_ms)
+    return connection.execute(statement).all()
+
+
+def _within(subject: int, start_ms: int, end_ms: int) -> tuple[ColumnElement[bool], ...]:
+    first = (
+        select(func.max(_T.start_ms))
+        .where(_T.subject == subject, _T.start_ms <= start_ms)
+        .scalar_subquery()
+    )
+    return (
+        _T.subject == subject,
+        _T.start_ms >= func.coalesce(first, start_ms),
+        _T.start_ms < end_ms,
+        _T.end_ms > start_ms,
+    )
+
+
+def written_in(
+    connection: Connection, subject: int, start_ms: int, end_ms: int
+) -> tuple[object, ...]:
+    """How many rows touch [start, end), when the last was written, and their revisions."""
+    counted = select(func.count(), func.max(_T.computed_ms), func.sum(_T.revision))
+    return tuple(connection.execute(counted.where(*_within(subject, start_ms, end_ms))).one())
+
+
+def row_of(record: Sequence[Any]) -> Row:
+    """A record of `intervals` or `revisions`: columns by place, for ten years are many rows."""
+    (_, start, revision, end, amount, covered, profile, basis, grade) = record[:9]
+    (opening_ms, opening, closing_ms, closing, flags, feed, final, computed_ms) = record[9:17]
+    return Row(
+        Interval(
+            start,
+            end,
+            amount,
+            covered,
+            profile,
+            _BASES[basis],
+            _GRADES[grade],
+            None if opening_ms is None else Point(opening_ms, opening),
+            None if closing_ms is None else Point(closing_ms, closing),
+            _flags(flags),
+        ),
+        feed,
+        final,
+        revision,
+        computed_ms,
+    )
+
+
+_BASES: Final = {basis.value: basis for basis in Basis}
+_GRADES: Final = {grade.value: grade for grade in Grade}
+
+
+@cache
+def _flags(text: str) -> frozenset[Flag]:
+    return frozenset(Flag(word) for word in text.split())
+
+
+@cache
+def _flags_text(flags: frozenset[Flag]) -> str:
+    return " ".join(sorted(flags))
+
+
+_NAMES: Final = tuple(schema.intervals.c.keys())
+_START, _REVISION, _CONTENT, _FINAL = 1, 2, slice(3, 15), 15
+
+
+def _content(row: Row) -> tuple[object, ...]:
+    """What makes a row another one when it differs: the columns from ``end_ms`` to ``feed``."""
+    i = row.interval
+    opening, closing = i.opening, i.closing
+    return (
+        i.end_ms,
+        i.amount,
+        i.covered_ms,
+        i.profile_ms,
+        i.basis.value,
+        i.grade.value,
+        opening and opening.time_ms,
+        opening and opening.value,
+        closing and closing.time_ms,
+        closing and closing.value,
+        _flags_text(i.flags),
+        row.feed,
+    )
+
+
+def replace_rows(connection: Connection, subject: int, stretch: Stretch, now_ms: int) -> Saved:
+    """Put a stretch's rows in place of what stands there; see `Ledger.save`."""
+    fresh = {row.interval.start_ms: (_content(row), row.final) for row in stretch.rows}
+    revisions = _latest_revisions(connection, subject, stretch.start_ms, stretch.end_ms)
+    archived: list[dict[str, object]] = []
+    gone: list[int] = []
+    for old in _touching(connection, subject, stretch.start_ms, stretch.end_ms):
+        start = old[_START]
+        new = fresh.get(start)
+        if new is not None and old[_CONTENT] == new[0]:
+            if old[_FINAL] or not new[1]:
+                del fresh[start]
+                continue
+        elif old[_FINAL]:
+            archived.append(dict(zip(_NAMES, old, strict=True), replaced_ms=now_ms))
+            revisions[start] = old[_REVISION]
+            if new is not None:
+                fresh[start] = (new[0], True)
+        gone.append(start)
+    _delete(connection, subject, gone)
+    if archived:
+        connection.execute(insert(schema.revisions), archived)
+    if fresh:
+        records = (
+            (subject, start, revisions.get(start, -1) + 1, *content, final, now_ms)
+            for start, (content, final) in fresh.items()
+        )
+        connection.execute(
+            insert(schema.intervals),
+            [dict(zip(_NAMES, record, strict=True)) for record in records],
+        )
+    return Saved(len(fresh), len(archived))
+
+
+def _latest_revisions(
+    connection: Connection, subject: int, start_ms: int, end_ms: int
+) -> dict[int, int]:
+    """Number of the last kept revision of the rows that begin in [start, end)."""
+    t = schema.revisions.c
+    found = connection.execute(
+        select(t.start_ms, func.max(t.revision).label("revision"))
+        .where(t.subject == subject, t.start_ms >= start_ms, t.start_ms < end_ms)
+        .group_by(t.start_ms)
+    )
+    return {row.start_ms: row.revision for row in found}
+
+
+def _delete(connection: Connection, subject: int, starts: Sequence[int]) -> None:
+    for at in range(0, len(starts), 500):
+        connection.execute(
+            delete(schema.intervals).where(
+                _T.subject == subject, _T.start_ms.in_(starts[at : at + 500])
+            )
+        )
+
+
+def replace_jumps(connection: Connection, subject: int, stretch: Stretch) -> None:
+    """Put a stretch's jumps in place of those known among its readings."""
+    t = schema.jumps.c
+    if not stretch.seen:
+        return
+    known = {
+        Jump(row.feed, row.at_ms, row.before_ms)
+        for row in connection.execute(select(schema.jumps).where(t.subject == subject))
+        if row.feed in stretch.seen
+        and stretch.seen[row.feed][0] < row.at_ms <= stretch.seen[row.feed][1]
+    }
+    found = set(stretch.jumps)
+    for jump in known - found:
+        connection.execute(
+            delete(schema.jumps).where(
+                t.subject == subject, t.feed == jump.feed, t.at_ms == jump.at_ms
+            )
+        )
+    if added := found - known:
+        connection.execute(
+            insert(schema.jumps), [{"subject": subject, **jump._asdict()} for jump in added]
+        )

@@ -1,0 +1,165 @@
+"""Tables of the ledger's database. Every ``…_ms`` is milliseconds since the Unix epoch, UTC.
+
+Plain SQL types only, so that PostgreSQL can follow SQLite.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+VERSION: Final = 1
+"""Rises with every change of the tables; a newer ledger than the program knows is not opened."""
+
+metadata = MetaData()
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Integer, nullable=False),
+)
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("commodity", Text, nullable=False),
+    UniqueConstraint("site", "name"),
+)
+"""What has rows: a meter, or a host as ``<agent>/<resource>``."""
+
+
+def _row_columns() -> list[Column[object]]:
+    return [
+        Column("end_ms", BigInteger, nullable=False),
+        Column("amount", Double),
+        Column("covered_ms", BigInteger, nullable=False),
+        Column("profile_ms", BigInteger, nullable=False),
+        Column("basis", Text, nullable=False),
+        Column("grade", Text, nullable=False),
+        Column("opening_ms", BigInteger),
+        Column("opening", Double),
+        Column("closing_ms", BigInteger),
+        Column("closing", Double),
+        Column("flags", Text, nullable=False),
+        Column("feed", Text, nullable=False),
+        Column("final", Boolean, nullable=False),
+        Column("computed_ms", BigInteger, nullable=False),
+    ]
+
+
+intervals = Table(
+    "intervals",
+    metadata,
+    Column("subject", ForeignKey("subjects.id"), primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    *_row_columns(),
+    sqlite_with_rowid=False,
+)
+"""Current revision of every row; amounts in the base unit of the commodity (J or m3)."""
+
+Index(
+    "provisional",
+    intervals.c.subject,
+    sqlite_where=~intervals.c.final,
+    postgresql_where=~intervals.c.final,
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("subject", ForeignKey("subjects.id"), primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    *_row_columns(),
+    Column("replaced_ms", BigInteger, nullable=False),
+)
+"""Final rows that were restated later, as they stood."""
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True),
+    Column("end_ms", BigInteger, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What must be recomputed: ``scope`` is ``agent`` or ``meter``; ``end_ms`` 0 is open."""
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("oldest_ms", BigInteger, nullable=False),
+)
+"""``bfrom`` of each agent: all its batches before that moment are stored."""
+
+methods = Table(
+    "methods",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("resource", Text, primary_key=True),
+    Column("quantity", Text, primary_key=True),
+    Column("method", Text, nullable=False),
+)
+"""How an agent's birth says that each quantity is obtained."""
+
+declared = Table(
+    "declared",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("meter", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+)
+"""The site file's declaration of each meter that its rows were computed with."""
+
+jumps = Table(
+    "jumps",
+    metadata,
+    Column("subject", ForeignKey("subjects.id"), primary_key=True),
+    Column("feed", Text, primary_key=True),
+    Column("at_ms", BigInteger, primary_key=True),
+    Column("before_ms", BigInteger, nullable=False),
+)
+"""Undeclared index jumps: the reading that jumped and the last one believed."""
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("end_ms", BigInteger),
+    Column("content", Text, nullable=False),
+    Column("signatory", Text, nullable=False),
+    Column("document", Text),
+    Column("corrects", ForeignKey("entries.id"), unique=True),
+    Column("entered_ms", BigInteger, nullable=False),
+    Index("entries_of", "site", "kind", "subject", "start_ms"),
+    sqlite_autoincrement=True,
+)
+"""Everything people enter, only ever added to; ``corrects`` names the entry it replaces."""

@@ -1,0 +1,119 @@
+"""Attested values: a dated register reading, a bill, or an operator's monthly figure.
+
+Each is corrected only by a new entry. Its document is kept under its SHA-256, so that it can be
+shown to be the one that was entered.
+"""
+
+import hashlib
+import math
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from jauge_models.configuration import ConfigurationError
+from jauge_models.quantities import CATALOGUE
+from jauge_models.topology import MEASURES, Meter
+
+from jauge_collector.importer.units import conversion
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.entries import Entry
+from jauge_collector.sites import Site
+
+AMOUNT: Final = "amount"
+
+
+def in_base(meter: Meter, value: float, unit: str) -> float:
+    """A value in the base unit of what flows through the meter. Raises ConfigurationError."""
+    quantity = CATALOGUE[MEASURES[meter.commodity].register]
+    try:
+        return value * conversion(quantity, unit).scale
+    except ValueError as error:
+        raise ConfigurationError(
+            "--unit", "", f"{unit!r} does not fit {meter.commodity} of {meter.id}", str(error)
+        ) from None
+
+
+def enter_amount(
+    ledger: Ledger,
+    site: Site,
+    meter: Meter,
+    base: float,
+    *,
+    start_ms: int,
+    end_ms: int,
+    now_ms: int,
+    entered: str,
+    signatory: str,
+    document: str | None = None,
+    note: str = "",
+    corrects: int | None = None,
+) -> int:
+    """Keep a bill or monthly figure over [start, end), in base units.
+
+    Raises ConfigurationError where it overlaps another that still holds.
+    """
+    if end_ms <= start_ms:
+        raise ConfigurationError("--to", "", "is not after --from", "--to is excluded")
+    if end_ms > now_ms:
+        raise ConfigurationError("--to", "", "lies in the future", "attest what has been measured")
+    if not math.isfinite(base):
+        raise ConfigurationError("--amount", "", f"{base} is no amount")
+    for other in ledger.entries(site.name, AMOUNT, meter.id):
+        if other.id != corrects and other.start_ms < end_ms and start_ms < (other.end_ms or 0):
+            raise ConfigurationError(
+                "--from",
+                "",
+                f"the span overlaps attested amount {other.id} of {meter.id}",
+                f"correct that with --corrects {other.id}, or attest the rest",
+            )
+    return ledger.append(
+        site.name,
+        AMOUNT,
+        meter.id,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        content={"base": base, "entered": entered, "note": note},
+        now_ms=now_ms,
+        signatory=signatory,
+        document=document,
+        corrects=corrects,
+    )
+
+
+def keep_document(folder: Path, file: Path) -> str:
+    """Copy a document into the folder under its SHA-256, on disk at return; returns that.
+
+    Raises ConfigurationError where it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with file.open("rb") as source:
+            while block := source.read(1 << 20):
+                digest.update(block)
+            name = digest.hexdigest()
+            kept = folder / name
+            if kept.exists():
+                return name
+            folder.mkdir(parents=True, exist_ok=True)
+            source.seek(0)
+            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as copy:
+                shutil.copyfileobj(source, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+    except OSError as error:
+        problem = (error.strerror or "error").lower()
+        raise ConfigurationError("--document", str(file), f"cannot be kept: {problem}") from None
+    Path(copy.name).replace(kept)
+    return name
+
+
+def attested(ledger: Ledger, site: Site) -> list[Entry]:
+    """Every attested value in the order entered, corrected ones included."""
+    found = [
+        entry
+        for kind in (AMOUNT, "reading")
+        for entry in ledger.entries(site.name, kind, corrected=True)
+    ]
+    return sorted(found, key=lambda entry: entry.id)

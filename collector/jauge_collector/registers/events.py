@@ -1,0 +1,70 @@
+"""Declared events: bypass, generator test, load bank, maintenance."""
+
+from typing import Final
+
+from jauge_models.configuration import ConfigurationError
+from jauge_models.topology import BLINDING, Event, EventKind, Validity
+
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.entries import Entry
+from jauge_collector.sites import Site
+
+EVENT: Final = "event"
+
+
+def event_of(entry: Entry) -> Event:
+    """An entry of the register as the topology knows it."""
+    return Event(
+        EventKind(entry.content["event"]),
+        Validity(entry.start_ms, entry.end_ms),
+        entry.subject,
+        str(entry.content.get("reason", "")),
+    )
+
+
+def enter_event(
+    ledger: Ledger,
+    site: Site,
+    event: Event,
+    *,
+    now_ms: int,
+    signatory: str = "",
+    corrects: int | None = None,
+) -> int:
+    """Keep an event with both its ends; a subject is a meter, a resource, or empty for the site.
+
+    It may lie in the future. Raises ConfigurationError.
+    """
+    start_ms, end_ms = event.validity.from_ms, event.validity.to_ms
+    if start_ms is None or end_ms is None or end_ms <= start_ms:
+        raise ConfigurationError("--to", "", "is not after --from", "give both ends of the event")
+    known = _names(site)
+    if event.subject and event.subject not in known:
+        raise ConfigurationError(
+            "--subject",
+            "",
+            f"site {site.name} knows no {event.subject!r}",
+            f"known are {', '.join(sorted(known))}; leave it out for the whole site",
+        )
+    blinds = event.kind in BLINDING or corrects is not None
+    return ledger.append(
+        site.name,
+        EVENT,
+        event.subject,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        content={"event": event.kind.value, "reason": event.reason},
+        now_ms=now_ms,
+        signatory=signatory,
+        corrects=corrects,
+        restates=[(m.id, start_ms, end_ms) for m in site.topology.meters if blinds],
+    )
+
+
+def _names(site: Site) -> set[str]:
+    """Meters, and resources that feed one or are connected."""
+    names = {meter.id for meter in site.topology.meters}
+    names |= {feed.resource for meter in site.topology.meters for feed in meter.feeds}
+    for connection in site.topology.connections:
+        names |= {connection.upstream, connection.downstream}
+    return names

@@ -1,0 +1,337 @@
+"""The commands by which people enter things, through the real command line."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jauge_collector import cli
+from jauge_models.intervals import Basis, Grade
+
+from tests.collector.ledger.bench import DAY, HOUR, KWH, MAINS, MINUTE, QUARTER, START, Bench
+
+METERS = (
+    MAINS
+    + """
+[[meters]]
+id = "water"
+commodity = "water"
+"""
+)
+
+
+class Desk:
+    """A configured collector without any process: the command line, and its site behind it."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+        self.config = folder / "collector.toml"
+        self.config.write_text(
+            'sites = ["lab.toml"]\nstate_dir = "."\n[store]\nretention_days = 20000\n',
+            encoding="utf-8",
+        )
+        self.use(lambda _bench: _nothing())
+
+    def use(self, work: Callable[[Bench], Coroutine[Any, Any, None]], meters: str = METERS) -> None:
+        """Do something with the site's store and ledger."""
+
+        async def entered() -> None:
+            async with Bench(self.folder, meters, retention_days=20000) as bench:
+                await work(bench)
+
+        asyncio.run(entered())
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """One command; returns stdout, or on failure the one line on stderr."""
+        self._capsys.readouterr()
+        got = cli.main([*words, "--site", "lab", "--config", str(self.config)])
+        out, err = self._capsys.readouterr()
+        assert got == code, err or out
+        if code == 0:
+            assert err == ""
+            return str(out)
+        assert len(err.splitlines()) <= 1, err
+        return str(err or out)
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        """One command's JSON."""
+        return json.loads(self.run(*words, "--json", code=code))
+
+
+async def _nothing() -> None:
+    return
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+    """A site with one fed meter and a water meter that is only read by people."""
+    return Desk(tmp_path, capsys)
+
+
+async def _two_days(bench: Bench) -> None:
+    await bench.receive(
+        [(at, KWH * (1 + 12 * at / HOUR)) for at in range(0, 2 * DAY + 1, 5 * MINUTE)]
+    )
+    await bench.account(3 * DAY)
+
+
+AGREEING = ("--reading", "201", "--at", "2026-01-01T08:00", "--reading", "489.5", "--at")
+
+
+def test_a_meter_counts_once_dial_and_record_agree(desk: Desk) -> None:
+    """Two dial readings within 2 % of the record commission it from the first one's moment."""
+    desk.use(_two_days)
+    told = desk.json("meter", "commission", "--meter", "mains", *AGREEING, "2026-01-02T08:00")
+    assert told["agrees"]
+    assert told["on_dial"] == pytest.approx(288.5)
+    assert told["recorded"] == pytest.approx(288)
+    assert told["counts_from"] == "2026-01-01T08:00:00+00:00"
+
+    async def check(bench: Bench) -> None:
+        assert bench.ledger.commissioned("lab") == {"mains": START + 8 * HOUR}
+        since = bench.ledger.commissioned("lab")
+        rows = bench.ledger.rows("lab", ["mains"], START, START + DAY, counts_from=since)
+        assert rows["mains"][0].start_ms == START + 8 * HOUR
+
+    desk.use(check)
+    listed = desk.json("meter", "list", "--meter", "mains")
+    assert listed[0]["counts_from"] == "2026-01-01T08:00:00+00:00"
+    assert [e["kind"] for e in listed[0]["entries"]] == ["reading", "reading", "commissioning"]
+
+
+def test_a_meter_that_disagrees_with_its_dial_does_not_count(desk: Desk) -> None:
+    """The difference is named, the exit code is 1 and nothing is commissioned."""
+    desk.use(_two_days)
+    words = ("--reading", "201", "--at", "2026-01-01T08:00", "--reading", "208.2", "--at")
+    line = desk.run("meter", "commission", "--meter", "mains", *words, "2026-01-02T08:00", code=1)
+    assert "does not count" in line
+    assert "+3900.00 %" in line
+    told = desk.json("meter", "commission", "--meter", "mains", "--multiplier", "40")
+    assert told["agrees"], "the last two readings are taken, and the multiplier explains them"
+
+
+def test_a_meter_without_a_record_does_not_count(desk: Desk) -> None:
+    """Dial readings alone commission nothing: the record must cover the time between them."""
+    line = desk.run(
+        "meter", "commission", "--meter", "mains", *AGREEING, "2026-01-02T08:00", code=1
+    )
+    assert "covers only 0.0 %" in line
+
+
+def test_an_attested_amount_stands_where_nothing_was_measured(desk: Desk) -> None:
+    """A bill with its document is kept under the hash and fills its span, as attested."""
+    desk.use(_two_days)
+    bill = desk.folder / "bill.pdf"
+    bill.write_bytes(b"%PDF example")
+    words = ("attest", "--meter", "mains", "--unit", "MWh", "--signatory", "energy manager")
+    told = desk.json(
+        *words, "--amount", "8.4", "--from", "2026-02-01", "--to", "2026-03-01",
+        "--document", str(bill),
+    )  # fmt: skip
+    digest = hashlib.sha256(b"%PDF example").hexdigest()
+    assert told["document"] == digest
+    assert (desk.folder / "documents" / digest).read_bytes() == b"%PDF example"
+    desk.run(*words, "--amount", "0.3", "--from", "2026-01-01", "--to", "2026-01-02")
+
+    async def check(bench: Bench) -> None:
+        (row,) = bench.rows(start=31 * DAY, end=40 * DAY)
+        assert (row.amount, row.basis, row.grade) == (8.4e3 * KWH, Basis.ATTESTED, Grade.MEDIUM)
+        assert row.coverage == 1
+        first = bench.rows(end=DAY)
+        assert {r.basis for r in first} == {Basis.REGISTER}, "measured rows go before"
+        assert len(first) == 96
+
+    desk.use(check)
+
+
+def test_an_attested_value_is_corrected_only_by_a_new_entry(desk: Desk) -> None:
+    """The old entry stays, names its successor, and cannot be corrected twice."""
+    words = ("attest", "--meter", "water", "--unit", "m3", "--signatory", "energy manager")
+    span = ("--from", "2026-02-01", "--to", "2026-03-01")
+    key = desk.json(*words, "--amount", "100", *span)["id"]
+    assert "overlaps" in desk.run(*words, "--amount", "110", *span, code=2)
+    desk.run(*words, "--amount", "110000", *span, "--corrects", str(key), "--unit", "L")
+    assert "already corrected" in desk.run(
+        *words, "--amount", "1", "--from", "2026-04-01", "--to", "2026-05-01",
+        "--corrects", str(key), code=2,
+    )  # fmt: skip
+    listed = desk.json("attest", "--list")
+    assert [(e["entered"], e["corrected_by"]) for e in listed] == [
+        ("100 m3", key + 1),
+        ("110000 L", None),
+    ]
+
+    async def check(bench: Bench) -> None:
+        (row,) = bench.rows("water", 31 * DAY, 59 * DAY)
+        assert row.amount == pytest.approx(110)
+
+    desk.use(check)
+
+
+def test_dial_readings_of_a_meter_that_nothing_feeds_give_its_rows(desk: Desk) -> None:
+    """From each reading to the next the difference is attested; a corrected one restates."""
+    words = ("attest", "--meter", "water", "--unit", "m3", "--signatory", "energy manager")
+    key = 0
+    for day, value in (("01", 10), ("11", 25.5), ("21", 30)):
+        key = desk.json(*words, "--reading", str(value), "--at", f"2026-01-{day}")["id"]
+
+    async def check(bench: Bench) -> None:
+        rows = bench.rows("water")
+        assert [(r.amount, r.basis) for r in rows] == [
+            (15.5, Basis.ATTESTED),
+            (4.5, Basis.ATTESTED),
+        ]
+        assert rows[0].end_ms == START + 10 * DAY
+
+    desk.use(check)
+    desk.run(*words, "--reading", "31", "--at", "2026-01-21", "--corrects", str(key))
+
+    async def corrected(bench: Bench) -> None:
+        assert [row.amount for row in bench.rows("water")] == [15.5, 5.5]
+        assert len(bench.ledger.history("lab", "water", START + 10 * DAY)) == 2
+
+    desk.use(corrected)
+
+
+def test_a_factor_entered_at_the_command_line_restates_at_once(desk: Desk) -> None:
+    """Without a running collector the command brings the rows up to date itself."""
+    desk.use(_two_days)
+    out = desk.run(
+        "meter", "factor", "--meter", "mains", "--value", "2", "--from", "2026-01-02",
+        "--reason", "200/5 A transformers",
+    )  # fmt: skip
+    assert "96 of them restated" in out
+
+    async def check(bench: Bench) -> None:
+        assert bench.row(DAY - QUARTER).amount == pytest.approx(3 * KWH)
+        assert bench.row(DAY).amount == pytest.approx(6 * KWH)
+
+    desk.use(check)
+
+
+def test_a_running_collector_keeps_the_lock_and_does_the_work(desk: Desk) -> None:
+    """An entry is taken while a collector runs; the rows are left to it."""
+    desk.use(_two_days)
+
+    async def held(bench: Bench) -> None:
+        with bench.ledger.writer():
+            out = await asyncio.to_thread(
+                desk.run, "meter", "replace", "--meter", "mains", "--final", "570", "--first",
+                "0", "--at", "2026-01-02T23:00",
+            )  # fmt: skip
+            assert "running collector" in out
+        assert any(mark.scope == "meter" for mark in bench.ledger.marks("lab", 0))
+
+    desk.use(held)
+
+
+def test_a_replacement_and_a_reading_end_a_suspension(desk: Desk) -> None:
+    """A meter that fell back undeclared is suspended until its replacement is entered."""
+
+    async def fallen(bench: Bench) -> None:
+        await bench.receive([(at, KWH * (1 + 12 * at / HOUR)) for at in range(0, HOUR, MINUTE)])
+        await bench.receive(
+            [(at, KWH * 12 * (at - HOUR) / HOUR) for at in range(HOUR, 2 * HOUR + 1, MINUTE)]
+        )
+        await bench.account()
+
+    desk.use(fallen)
+    assert desk.json("meter", "list")[0]["suspended_since"] == "2026-01-01T00:59:00+00:00"
+    assert "suspended since" in desk.run("meter", "list")
+    desk.run(
+        "meter", "replace", "--meter", "mains", "--final", "13", "--first", "0",
+        "--at", "2026-01-01T01:00", "--reason", "calibration due",
+    )  # fmt: skip
+    assert desk.json("meter", "list")[0]["suspended_since"] is None
+
+    async def check(bench: Bench) -> None:
+        assert sum(row.amount or 0 for row in bench.rows()) == pytest.approx(24 * KWH)
+
+    desk.use(check)
+
+
+def test_events_are_entered_and_listed(desk: Desk) -> None:
+    """An event shows with its span on the site's clock, and with its correction."""
+    words = ("event", "add", "--kind", "bypass", "--subject", "mains", "--from")
+    told = desk.json(*words, "2026-03-02T10:00", "--to", "2026-03-02T11:00")
+    desk.run(*words, "2026-03-02T10:00", "--to", "2026-03-02T11:30", "--corrects", str(told["id"]))
+    listed = desk.json("event", "list")
+    assert [(e["event"], e["corrected_by"]) for e in listed] == [
+        ("bypass", told["id"] + 1),
+        ("bypass", None),
+    ]
+    assert "corrected by" in desk.run("event", "list")
+
+
+WRONG = [
+    (("meter", "read", "--meter", "mian", "--reading", "1", "--at", "2026-01-01"), "mains"),
+    (("meter", "read", "--meter", "mains", "--reading", "1", "--at", "32.1."), "is no date"),
+    (("meter", "read", "--meter", "mains", "--reading", "1", "--at", "2126-01-01"), "future"),
+    (("meter", "read", "--meter", "mains", "--reading", "nan", "--at", "2026-01-01"), "reading"),
+    (
+        ("meter", "factor", "--meter", "mains", "--value", "0", "--from", "2026-01-01",
+         "--reason", "x"),
+        "above 0",
+    ),
+    (("meter", "commission", "--meter", "mains"), "two dial readings"),
+    (
+        ("attest", "--meter", "mains", "--amount", "1", "--unit", "m3", "--from", "2026-01-01",
+         "--to", "2026-01-02", "--signatory", "x"),
+        "does not fit electricity",
+    ),
+    (
+        ("attest", "--meter", "mains", "--amount", "1", "--unit", "kWh", "--from", "2026-01-02",
+         "--to", "2026-01-02", "--signatory", "x"),
+        "not after",
+    ),
+    (
+        ("attest", "--meter", "mains", "--amount", "1", "--unit", "kWh", "--from", "2026-01-01",
+         "--to", "2026-01-02"),
+        "--signatory",
+    ),
+    (
+        ("attest", "--meter", "mains", "--amount", "1", "--unit", "kWh", "--at", "2026-01-02",
+         "--signatory", "x"),
+        "--from",
+    ),
+    (
+        ("attest", "--meter", "mains", "--amount", "1", "--unit", "kWh", "--from", "2026-01-01",
+         "--to", "2026-01-02", "--signatory", "x", "--document", "absent.pdf"),
+        "absent.pdf",
+    ),
+    (
+        ("attest", "--meter", "mains", "--amount", "1", "--unit", "kWh", "--from", "2026-01-01",
+         "--to", "2026-01-02", "--signatory", "x", "--corrects", "77"),
+        "no amount numbered 77",
+    ),
+    (
+        ("event", "add", "--kind", "bypass", "--subject", "ups-z", "--from", "2026-01-01",
+         "--to", "2026-01-02"),
+        "ups-z",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "said"), WRONG)
+def test_bad_input_is_one_clear_line(desk: Desk, words: tuple[str, ...], said: str) -> None:
+    """Exit code 2, one line that names what is wrong, and no entry made."""
+    assert said in desk.run(*words, code=2)
+
+    async def check(bench: Bench) -> None:
+        for kind in ("reading", "amount", "replacement", "factor", "event", "commissioning"):
+            assert bench.ledger.entries("lab", kind, corrected=True) == []
+
+    desk.use(check)
+
+
+def test_an_unknown_site_is_named_with_those_known(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line says which sites there are."""
+    words = ["meter", "list", "--site", "bal", "--config", str(desk.config)]
+    assert cli.main(words) == 2
+    assert "known are lab" in capsys.readouterr().err
