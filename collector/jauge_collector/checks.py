@@ -1,0 +1,231 @@
+"""What may be stored: every pack and every record is judged here, without any I/O.
+
+A pack that fails as a whole raises PackError; records that fail are left out of the rest.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from operator import attrgetter, ge, le
+from typing import Final, NamedTuple, cast
+
+from jauge_models.quantities import CATALOGUE
+from jauge_models.readings import Reading, flaw_of
+from jauge_models.resources import Series
+from jauge_models.wire import (
+    Address,
+    Channel,
+    Pack,
+    Reason,
+    Record,
+    WireError,
+    claimed_head,
+    decode_pack,
+    parse_topic,
+)
+
+FUTURE_MS: Final = 60_000
+"""How far ahead of the collector's clock a reading may be stamped."""
+
+MAX_AGENTS: Final = 20_000
+MAX_SERIES_OF_AGENT: Final = 50_000
+MAX_SHAPES_OF_AGENT: Final = 8
+"""Limits of what is remembered to make checks fast; beyond them it is learnt anew."""
+
+TOO_OLD: Final = str(Reason.TOO_OLD)
+"""Why a record is left out beyond what `flaw_of` says: others of its pack are recent enough."""
+
+REFUSED: Final = frozenset({Reason.ADDRESS, Reason.LIMITS, Reason.TOO_OLD})
+"""Reasons that are answered: the agent deletes the batch and counts it. Others get no answer."""
+
+
+_new_reading = tuple.__new__
+_own_time = attrgetter("t")
+
+
+class PackError(WireError):
+    """A pack that is not stored. ``refusal`` says whom to tell and of which boot and batch.
+
+    It is None where the agent gets no answer: because the pack may come again and be right, or
+    because it is for a site that this collector does not know, and perhaps another one does.
+    """
+
+    def __init__(
+        self, reason: Reason, detail: str, refusal: tuple[Address, str, int] | None = None
+    ) -> None:
+        super().__init__(reason, detail)
+        self.refusal = refusal
+
+
+class Batch(NamedTuple):
+    """A checked pack: what of it may be stored. Times in milliseconds since the epoch."""
+
+    address: Address
+    boot: str
+    seq: int
+    oldest_ms: int
+    time_ms: int
+    readings: list[Reading]
+    times_ms: set[int]
+    """Every time stamp that occurs in ``readings``."""
+    left_out: list[tuple[str, Record]]
+    """Records that are not stored, each with its bounded reason."""
+
+
+class _Known(NamedTuple):
+    series: Series
+    unit: str
+    low: float
+    high: float
+
+
+class _Shape:
+    """The records of a pack that was right in every one: most packs have those of one before."""
+
+    def __init__(self, records: Sequence[Record], known: Sequence[_Known]) -> None:
+        self._names = [sys.intern(record.n) for record in records]
+        self._series, units, lows, highs = zip(*known, strict=True)
+        self._units, self._lows, self._highs = list(units), lows, highs
+
+    def readings(self, records: Sequence[Record], time_ms: int) -> list[Reading] | None:
+        """Readings of a pack with the same names and units in which all is right; else None.
+
+        The same judgement as record by record, in a third of the time.
+        """
+        if [record.n for record in records] != self._names:
+            return None
+        if [record.u for record in records] != self._units or any(map(_own_time, records)):
+            return None
+        values = cast(list[float], [record.v for record in records])
+        try:
+            if not (all(map(le, self._lows, values)) and all(map(ge, self._highs, values))):
+                return None
+        except TypeError:  # a record without a value
+            return None
+        return list(map(_new_reading, repeat(Reading), zip(self._series, repeat(time_ms), values)))
+
+
+class _Sender:
+    """What is known of the packs of one topic."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.known: dict[str, _Known] = {}
+        self.shapes: dict[int, _Shape] = {}
+        """By number of records: sources that tick at different periods make different packs."""
+
+
+class Checks:
+    """Judges packs of the sites it is given; remembers series so that judging again is cheap."""
+
+    def __init__(self, sites: Iterable[str]) -> None:
+        self.sites = frozenset(sites)
+        self._senders: dict[str, _Sender] = {}
+
+    def address(self, topic: str) -> tuple[Address, Channel]:
+        """Sender and channel of a topic of a known site; raises WireError."""
+        address, channel = parse_topic(topic)
+        if address.site not in self.sites:
+            raise WireError(Reason.ADDRESS, f"no site {address.site!r}")
+        return address, channel
+
+    def batch(self, topic: str, payload: bytes, now_ms: int, oldest_ms: int) -> Batch:
+        """Judge a message of a readings topic; nothing older than ``oldest_ms`` is accepted.
+
+        Raises PackError.
+        """
+        try:
+            sender = self._senders.get(topic) or self._learn(topic)
+        except WireError as error:
+            raise PackError(error.reason, error.detail) from None
+        try:
+            pack = decode_pack(payload, sender.address)
+        except WireError as error:
+            head = claimed_head(payload) if error.reason in REFUSED else None
+            refusal = (sender.address, *head) if head else None
+            raise PackError(error.reason, error.detail, refusal) from None
+        if oldest_ms <= pack.time_ms <= now_ms + FUTURE_MS:
+            shape = sender.shapes.get(len(pack.records))
+            readings = shape and shape.readings(pack.records, pack.time_ms)
+            if readings:
+                return _batch(pack, readings, {pack.time_ms}, [])
+        return self._one_by_one(sender, pack, now_ms, oldest_ms)
+
+    def _one_by_one(self, sender: _Sender, pack: Pack, now_ms: int, oldest_ms: int) -> Batch:
+        latest_ms = now_ms + FUTURE_MS
+        readings: list[Reading] = []
+        right: list[_Known] = []
+        left_out: list[tuple[str, Record]] = []
+        times_ms = {pack.time_ms}
+        for record in pack.records:
+            value = record.v
+            entry = sender.known.get(record.n) or self._learn_series(sender, record)
+            if (
+                entry is None
+                or value is None
+                or record.u != entry.unit
+                or not entry.low <= value <= entry.high
+            ):
+                left_out.append((_flaw_of(record), record))
+                continue
+            time_ms = pack.time_ms + round(record.t * 1000)
+            if oldest_ms <= time_ms <= latest_ms:
+                readings.append(Reading(entry.series, time_ms, value))
+                right.append(entry)
+                times_ms.add(time_ms)
+            elif time_ms > latest_ms:
+                raise PackError(Reason.FUTURE, f"{time_ms - now_ms} ms ahead")
+            else:
+                left_out.append((TOO_OLD, record))
+        if not readings and any(flaw == TOO_OLD for flaw, _ in left_out):
+            detail = f"{oldest_ms - pack.time_ms} ms older than what is kept"
+            raise PackError(Reason.TOO_OLD, detail, (pack.address, pack.boot, pack.seq))
+        if readings and not left_out:
+            if len(sender.shapes) >= MAX_SHAPES_OF_AGENT:
+                sender.shapes.clear()
+            sender.shapes[len(readings)] = _Shape(pack.records, right)
+        return _batch(pack, readings, times_ms, left_out)
+
+    def _learn(self, topic: str) -> _Sender:
+        address, channel = self.address(topic)
+        if channel is not Channel.READINGS:
+            raise WireError(Reason.ADDRESS, "not a readings topic")
+        if len(self._senders) >= MAX_AGENTS:
+            self._senders.clear()
+        sender = self._senders[topic] = _Sender(address)
+        return sender
+
+    def _learn_series(self, sender: _Sender, record: Record) -> _Known | None:
+        """Remember the series of a record that is wholly right; None for any other record."""
+        resource, _, name = record.n.rpartition("/")
+        if record.v is None or flaw_of(resource, name, record.u, record.v) is not None:
+            return None
+        if len(sender.known) >= MAX_SERIES_OF_AGENT:
+            sender.known.clear()
+        # Names repeat from agent to agent: interned, ten thousand agents share them.
+        quantity = CATALOGUE[name]
+        series = Series(*sender.address, sys.intern(resource), quantity.name)
+        entry = _Known(series, quantity.unit, quantity.low, quantity.high)
+        sender.known[sys.intern(record.n)] = entry
+        return entry
+
+
+def _batch(
+    pack: Pack, readings: list[Reading], times_ms: set[int], left_out: list[tuple[str, Record]]
+) -> Batch:
+    return Batch(
+        pack.address,
+        pack.boot,
+        pack.seq,
+        pack.oldest_ms,
+        pack.time_ms,
+        readings,
+        times_ms,
+        left_out,
+    )
+
+
+def _flaw_of(record: Record) -> str:
+    resource, _, name = record.n.rpartition("/")
+    value = float("nan") if record.v is None else record.v
+    return flaw_of(resource, name, record.u, value) or "value"

@@ -1,0 +1,65 @@
+"""The command line: parses and dispatches; each command is a module of its own."""
+
+import argparse
+import asyncio
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from jauge_models.configuration import ConfigurationError
+
+from jauge_collector import __version__
+from jauge_collector.stores import StoreError, UnfitStoreError
+
+COMMANDS: Final = ("run", "check", "import_", "kpi", "attest", "meter", "event")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. 0: done; 1: failed while running; 2: bad input or configuration."""
+    args = _parser().parse_args(argv)
+    try:
+        outcome = args.func(args)
+        if inspect.iscoroutine(outcome):
+            outcome = asyncio.run(outcome)
+    except (ConfigurationError, UnfitStoreError) as error:
+        return _complain(error, 2)
+    except _run_time_errors() as error:
+        return _complain(error, 1)
+    except KeyboardInterrupt:
+        return 130
+    return int(outcome)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jauge-collector",
+        description="Stores readings and answers with accounted energy, water and KPIs.",
+        epilog="example: jauge-collector run --config /etc/jauge/collector.toml",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        importlib.import_module(f"jauge_collector.commands.{name}").add_parser(subparsers)
+    return parser
+
+
+def _run_time_errors() -> tuple[type[Exception], ...]:
+    """With LedgerError where a command has loaded the ledger at all: it is heavy to import."""
+    book = sys.modules.get("jauge_collector.ledger.book")
+    return (StoreError, OSError, *((book.LedgerError,) if book else ()))
+
+
+def _complain(error: Exception, code: int) -> int:
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output is gone; point stdout away or its last flush complains again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code
+    print(f"jauge-collector: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

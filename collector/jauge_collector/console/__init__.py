@@ -1,0 +1,1 @@
+"""The console: server-rendered pages, the JSON interface, /metrics and the health pages."""

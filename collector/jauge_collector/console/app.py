@@ -1,0 +1,144 @@
+"""The console's web application: what guards every answer, and where its parts are mounted."""
+
+import ipaddress
+import logging
+from collections.abc import AsyncIterator, Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from jauge_collector.console import api, health, pages
+from jauge_collector.console.figures import BusyError, Figures
+from jauge_collector.ledger.book import LedgerError
+from jauge_collector.state import ServiceState
+from jauge_collector.stores import StoreError
+
+_log = logging.getLogger(__name__)
+
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Server": "jauge",
+    "X-Content-Type-Options": "nosniff",
+}
+_LARGEST_BODY: Final = 64 * 1024
+_STATIC_FOR: Final = "public, max-age=3600"
+
+
+def build_app(state: ServiceState) -> web.Application:
+    """The application of one running service; its clean-up releases what it opened."""
+    listen, _ = state.config.listen
+    names = [listen, *state.config.console.host_names]
+    app = web.Application(
+        client_max_size=_LARGEST_BODY,
+        middlewares=[_headers(), _errors(), _hosts(listen, names)],
+    )
+    figures = Figures(state)
+
+    async def opened(_: web.Application) -> AsyncIterator[None]:
+        yield
+        await figures.close()
+
+    app.cleanup_ctx.append(opened)
+    health.add_routes(app, state, figures)
+    api.add_routes(app, state, figures)
+    pages.add_routes(app, state, figures)
+    app.router.add_static("/static", _static(), append_version=False)
+    return app
+
+
+def _static() -> Path:
+    return Path(str(files("jauge_collector.console").joinpath("static")))
+
+
+def _headers() -> Middleware:
+    """What every answer carries; nothing is cached that does not say so itself."""
+
+    @web.middleware
+    async def add(request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        for name, value in HEADERS.items():
+            answer.headers.setdefault(name, value)
+        static = request.path.startswith("/static/") and answer.status < 400
+        answer.headers.setdefault("Cache-Control", _STATIC_FOR if static else "no-store")
+        return answer
+
+    return add
+
+
+def _errors() -> Middleware:
+    """Every failure as one line: JSON below /api, a page elsewhere, and never a traceback."""
+
+    @web.middleware
+    async def catch(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                place = (
+                    {"Location": error.headers["Location"]} if "Location" in error.headers else {}
+                )
+                return web.Response(status=error.status, headers=place)
+            answer = _failure(request, error.status, error.text or error.reason)
+            for name in ("Allow", "Retry-After"):
+                if name in error.headers:
+                    answer.headers[name] = error.headers[name]
+            return answer
+        except BusyError as error:
+            answer = _failure(request, 503, str(error))
+            answer.headers["Retry-After"] = "10"
+            return answer
+        except LedgerError:
+            return _failure(request, 503, "the ledger does not answer; see /readyz")
+        except StoreError:
+            return _failure(request, 503, "the store does not answer; see /readyz")
+        except Exception:  # noqa: BLE001 (whatever it is, no traceback at a reader)
+            _log.exception("%s %s failed", request.method, request.path)
+            return _failure(request, 500, "an error of the collector; its log tells more")
+
+    return catch
+
+
+def _failure(request: web.Request, status: int, detail: str) -> web.Response:
+    if request.path.startswith("/api/"):
+        return api.failure(status, detail)
+    return pages.error_page(request, status, detail)
+
+
+def _hosts(listen: str, names: Iterable[str]) -> Middleware:
+    """On loopback, only known names: a stranger's name that resolves to it is refused.
+
+    Else any web page could have its visitor's browser read the console (DNS rebinding).
+    """
+    allowed = {"localhost", "127.0.0.1", "::1", *(name.lower() for name in names)}
+    guarded = _is_loopback(listen)
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if guarded and _name(request.headers.get("Host", "")) not in allowed:
+            raise web.HTTPMisdirectedRequest(
+                text="no name of this console; add it to console.host_names"
+            )
+        return await handler(request)
+
+    return check
+
+
+def _is_loopback(listen: str) -> bool:
+    if listen.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(listen).is_loopback
+    except ValueError:
+        return False
+
+
+def _name(host: str) -> str:
+    """A Host header without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.rpartition(":")[0].lower() if ":" in host else host.lower()

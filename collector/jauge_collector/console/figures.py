@@ -1,0 +1,385 @@
+"""Figures for the console and the JSON interface: worked out off the event loop, kept a while."""
+
+import asyncio
+import functools
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, TypeVar, cast
+
+from jauge_models.boundaries import Symbol
+from jauge_models.effectiveness import DAY_MS
+from jauge_models.intervals import Point
+from jauge_models.resources import Series
+from jauge_models.topology import MEASURES
+from jauge_models.wire import Address
+
+from jauge_collector import civil, kpis
+from jauge_collector.console.views import (
+    HEADLINES,
+    AgentView,
+    MeterView,
+    ReadingView,
+    ResourceView,
+    SiteView,
+    agent_view,
+    coverage,
+    highlights,
+    meter_view,
+    resource_views,
+    site_view,
+)
+from jauge_collector.inventory import Agent
+from jauge_collector.kpis import SiteKpis, Slot, Step
+from jauge_collector.ledger.book import QUARTER_MS, Ledger
+from jauge_collector.ledger.rows import Row
+from jauge_collector.sites import Site
+from jauge_collector.state import ServiceState
+
+CHECKED_S: Final = 3.0
+"""For so long a figure is given again without asking the ledger whether it still holds."""
+STALE_S: Final = 60.0
+"""No figure is given that was not checked against the ledger within this time."""
+PATIENCE_S: Final = 0.15
+"""How long a caller waits for a check before being given the figure checked last."""
+LONGEST_S: Final = 900.0
+"""After it a figure is worked out anew whatever the ledger's stamp says."""
+MOST_WAITING: Final = 64
+"""Figures that may wait to be worked out; beyond it `BusyError`."""
+
+_MOST_KEPT: Final = 256
+_LONG_MS: Final = 8 * DAY_MS
+_RECENT_MS: Final = QUARTER_MS
+
+_Result = TypeVar("_Result")
+
+
+class BusyError(Exception):
+    """Too many figures wait to be worked out already."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Worked(Generic[_Result]):
+    """A figure, the stamp of the ledger it was worked out from, and monotonic times."""
+
+    figure: _Result
+    stamp: object
+    worked_s: float
+    checked_s: float
+
+
+@dataclass(slots=True, eq=False)
+class _Kept:
+    last: _Worked[Any] | None = None
+    running: "asyncio.Future[_Worked[Any]] | None" = None
+
+
+class Figures:
+    """What the pages and the JSON interface show.
+
+    An unknown site raises KeyError. What reads the ledger raises LedgerError and BusyError, what
+    reads the store StoreError. Months and quarters are those of the site's clock. `close` it.
+    """
+
+    def __init__(self, state: ServiceState) -> None:
+        self._state = state
+        self._policy = state.config.policy.coverage()
+        self._path = state.config.state(state.config.ledger.path)
+        self._ledger: Ledger | None = None
+        self._opening = threading.Lock()
+        self._short = ThreadPoolExecutor(max_workers=1, thread_name_prefix="figures-short")
+        self._long = ThreadPoolExecutor(max_workers=1, thread_name_prefix="figures-long")
+        self._kept: dict[Hashable, _Kept] = {}
+        self._waiting = 0
+
+    async def close(self) -> None:
+        """Drop what waits, let what runs end, and release the ledger."""
+        for executor in (self._short, self._long):
+            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
+        if self._ledger is not None:
+            self._ledger.close()
+
+    async def kpis(self, site: str, start_ms: int, end_ms: int) -> SiteKpis:
+        """Indicators over [start, end). Raises ValueError where it is empty."""
+        civil.period(start_ms, end_ms, self._state.sites[site].zone)
+        return await self._kpis(("kpis", site, start_ms, end_ms), site, start_ms, end_ms)
+
+    async def twelve_months(self, site: str) -> SiteKpis:
+        """Indicators of the twelve months up to today's midnight."""
+        span = twelve_months(self._state.sites[site], now_ms())
+        return await self._kpis(("twelve months", site), site, *span)
+
+    async def this_quarter(self, site: str) -> SiteKpis:
+        """Indicators of the civil quarter up to the last quarter of an hour that has ended."""
+        span = quarter_so_far(self._state.sites[site], now_ms())
+        return await self._kpis(("quarter", site), site, *span)
+
+    async def profile(
+        self, site: str, of: Symbol | str, start_ms: int, end_ms: int, step: Step
+    ) -> list[Slot]:
+        """Slots of a chart over [start, end), of a total or of a meter by its id.
+
+        A slot whose ``amount`` (J or m3) is None is a gap. Empty where the site declares no such
+        total; KeyError for an unknown meter. Ask for ends that move seldom: they are the key.
+        """
+        known = self._state.sites[site]
+        subject = known.equation(of) if isinstance(of, Symbol) else known.topology.meter(of).id
+        if subject is None:
+            return []
+        meters = [subject] if isinstance(subject, str) else [t.meter for t in subject.terms]
+
+        def work(ledger: Ledger) -> list[Slot]:
+            return kpis.energy_profile(ledger, known, subject, start_ms, end_ms, step=step)
+
+        key = ("profile", site, of, start_ms, end_ms, step)
+        return await self._figure(key, site, meters, (start_ms, end_ms), work)
+
+    async def amounts(
+        self, site: str, meters: Sequence[str], start_ms: int, end_ms: int
+    ) -> dict[str, Slot]:
+        """What flowed through each meter over [start, end), as far as it counts and is covered."""
+        of = self._state.sites[site]
+
+        def work(ledger: Ledger) -> dict[str, Slot]:
+            return kpis.amounts(ledger, of, meters, start_ms, end_ms)
+
+        key = ("amounts", site, tuple(meters), start_ms, end_ms)
+        return await self._figure(key, site, meters, (start_ms, end_ms), work)
+
+    async def rows(self, site: str, meter: str, start_ms: int, end_ms: int) -> list[Row]:
+        """A meter's ledger rows touching [start, end), with their provenance; never kept."""
+        name = self._state.sites[site].topology.meter(meter).id
+        return await self._submit(
+            lambda: self._book().current(site, name, start_ms, end_ms), end_ms - start_ms
+        )
+
+    async def meters(self, site: str) -> list[MeterView]:
+        """Every meter of a site, in the order of its file."""
+        of = self._state.sites[site]
+        latest = await self._newest(of, _feeds(of), now_ms())
+        now = now_ms()
+        midnight = civil.midnight_ms(civil.day(now, of.zone), of.zone)
+        first = civil.midnight_ms(civil.first_of_month(civil.day(now, of.zone)), of.zone)
+        ids = [meter.id for meter in of.topology.meters]
+        # The month up to today seldom changes: only the last days are read each time.
+        past: dict[str, float] = {}
+        if midnight > first:
+
+            def covered(ledger: Ledger) -> dict[str, float]:
+                rows = ledger.rows(site, ids, first, midnight)
+                return {meter: coverage(rows[meter], first, midnight) for meter in ids}
+
+            past = await self._figure(("month", site), site, ids, (first, midnight), covered)
+
+        def work() -> list[MeterView]:
+            book = self._book()
+            commissioned = book.commissioned(site)
+            rows = book.rows(site, ids, min(now - DAY_MS, midnight), now)
+            return [
+                meter_view(
+                    of,
+                    meter,
+                    rows[meter.id],
+                    latest,
+                    commissioned,
+                    day=(now - DAY_MS, now),
+                    coverage_month=(
+                        past.get(meter.id, 0.0) * (midnight - first)
+                        + coverage(rows[meter.id], midnight, now) * (now - midnight)
+                    )
+                    / max(1, now - first),
+                )
+                for meter in of.topology.meters
+            ]
+
+        return await self._submit(work, DAY_MS)
+
+    def agents(self, site: str) -> list[AgentView]:
+        """Every agent of a site that was heard of, by name."""
+        now = now_ms()
+        name = self._state.sites[site].name
+        return [agent_view(agent, now) for agent in self._state.inventory.of_site(name)]
+
+    async def agent(self, site: str, agent: str) -> tuple[AgentView, list[ResourceView]] | None:
+        """One agent and what it measures; None when it was never heard of."""
+        of = self._state.sites[site]
+        known = self._state.inventory.get(Address(site, agent))
+        if known is None:
+            return None
+        latest = await self._newest(of, _series_of(known), now_ms())
+        return agent_view(known, now_ms()), resource_views(known, latest)
+
+    async def highlights(self, site: str, agents: Iterable[str]) -> dict[str, list[ReadingView]]:
+        """For some agents by name: the few newest readings that tell best how each one does."""
+        of = self._state.sites[site]
+        wanted: list[Series] = []
+        names: list[str] = []
+        for name in agents:
+            known = self._state.inventory.get(Address(site, name))
+            if known is not None:
+                names.append(name)
+                wanted += [s for s in _series_of(known) if s.quantity in HEADLINES]
+        latest = await self._newest(of, wanted, now_ms())
+        return {name: highlights(name, latest) for name in names}
+
+    async def sites(self) -> list[SiteView]:
+        """Every site of the configuration."""
+        inventory = self._state.inventory
+        return [
+            site_view(site, len(inventory.of_site(name)))
+            for name, site in self._state.sites.items()
+        ]
+
+    # --- readings
+
+    async def _newest(self, site: Site, series: Iterable[Series], now: int) -> dict[Series, Point]:
+        """The newest reading of each, up to a day before its agent's newest pack.
+
+        Sought in the last quarter of an hour first, so that a store with many readings is asked
+        for few.
+        """
+        groups: dict[int, list[Series]] = {}
+        for one in series:
+            agent = self._state.inventory.get(Address(site.name, one.agent))
+            heard = agent.newest_ms if agent is not None and agent.newest_ms else now
+            until = now if heard > now - _RECENT_MS // 3 else heard
+            groups.setdefault(until + 1, []).append(one)
+        found: dict[Series, Point] = {}
+        for until, some in groups.items():
+            for start, end in (
+                (until - _RECENT_MS, until),
+                (until - DAY_MS, until - _RECENT_MS),
+            ):
+                missing = [one for one in some if one not in found]
+                if missing:
+                    points = await self._state.store.read(missing, start, end)
+                    found |= {one: read[-1] for one, read in points.items() if read}
+        return found
+
+    # --- kept figures
+
+    async def _kpis(self, key: Hashable, site: str, start_ms: int, end_ms: int) -> SiteKpis:
+        of = self._state.sites[site]
+        meters = dict.fromkeys(term.meter for e in of.equations for term in e.terms)
+
+        def work(ledger: Ledger) -> SiteKpis:
+            return kpis.site_kpis(ledger, of, start_ms, end_ms, self._policy)
+
+        return await self._figure(key, site, list(meters), (start_ms, end_ms), work)
+
+    async def _figure(
+        self,
+        key: Hashable,
+        site: str,
+        meters: Sequence[str],
+        span: tuple[int, int],
+        work: Callable[[Ledger], _Result],
+    ) -> _Result:
+        """A figure out of rows of these meters in a span: the kept one for as long as it holds."""
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = _Kept()
+            while len(self._kept) > _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+        last = kept.last
+        age_s = time.monotonic() - last.checked_s if last else STALE_S
+        if last is not None and age_s < CHECKED_S:
+            return cast(_Result, last.figure)
+        if kept.running is None:
+            job = functools.partial(self._again, last, site, meters, span, work)
+            kept.running = self._submit(job, span[1] - span[0])
+            kept.running.add_done_callback(functools.partial(_settle, kept))
+        running = kept.running
+        if last is not None and age_s < STALE_S:
+            done, _ = await asyncio.wait([running], timeout=PATIENCE_S)
+            if not done:
+                return cast(_Result, last.figure)
+        return cast(_Result, (await asyncio.shield(running)).figure)
+
+    def _again(
+        self,
+        last: _Worked[_Result] | None,
+        site: str,
+        meters: Sequence[str],
+        span: tuple[int, int],
+        work: Callable[[Ledger], _Result],
+    ) -> _Worked[_Result]:
+        """On a worker thread: the same figure if the ledger still says so, else a new one."""
+        book = self._book()
+        now = time.monotonic()
+        stamp = (span, book.stamp(site, meters, *span))
+        if last is not None and last.stamp == stamp and now - last.worked_s < LONGEST_S:
+            return replace(last, checked_s=now)
+        return _Worked(work(book), stamp, now, time.monotonic())
+
+    def _submit(self, job: Callable[[], _Result], length_ms: int) -> "asyncio.Future[_Result]":
+        """On the thread for short or for long spans. Raises BusyError."""
+        if self._waiting >= MOST_WAITING:
+            raise BusyError(f"{self._waiting} figures wait to be worked out; try again later")
+        executor = self._long if length_ms > _LONG_MS else self._short
+        future = asyncio.get_running_loop().run_in_executor(executor, job)
+        self._waiting += 1
+        future.add_done_callback(self._done)
+        return future
+
+    def _done(self, _: "asyncio.Future[Any]") -> None:
+        self._waiting -= 1
+
+    def _book(self) -> Ledger:
+        """The ledger, opened on a worker thread: opening may wait for a writer."""
+        with self._opening:
+            if self._ledger is None:
+                self._ledger = Ledger(self._path)
+            return self._ledger
+
+
+def now_ms() -> int:
+    """The wall clock."""
+    return time.time_ns() // 1_000_000
+
+
+def twelve_months(site: Site, now: int) -> tuple[int, int]:
+    """The twelve months up to the last midnight on the site's clock."""
+    today = civil.day(now, site.zone)
+    leap_day = (today.month, today.day) == (2, 29)
+    ago = today.replace(year=today.year - 1, day=28 if leap_day else today.day)
+    return civil.midnight_ms(ago, site.zone), civil.midnight_ms(today, site.zone)
+
+
+def quarter_so_far(site: Site, now: int) -> tuple[int, int]:
+    """The civil quarter up to the last quarter of an hour that ended; in its first, the last one.
+
+    Never empty.
+    """
+    end = now - now % QUARTER_MS
+    today = civil.day(end - 1, site.zone)
+    first = civil.first_of_month(today, -((today.month - 1) % 3))
+    return civil.midnight_ms(first, site.zone), end
+
+
+def _settle(kept: _Kept, done: "asyncio.Future[_Worked[Any]]") -> None:
+    kept.running = None
+    if not done.cancelled() and done.exception() is None:
+        kept.last = done.result()
+
+
+def _feeds(site: Site) -> list[Series]:
+    return [
+        Series(site.name, feed.agent, feed.resource, quantity)
+        for meter in site.topology.meters
+        for feed in meter.feeds
+        for measures in (MEASURES[meter.commodity],)
+        for quantity in (measures.power, measures.register, measures.amount)
+        if quantity is not None
+    ]
+
+
+def _series_of(agent: Agent) -> list[Series]:
+    """What its birth document says that it measures."""
+    return [
+        Series(*agent.address, resource.id, quantity)
+        for resource in (agent.birth.resources if agent.birth else ())
+        for quantity in resource.quantities
+    ]

@@ -1,0 +1,151 @@
+"""The page of one indicator: the way back from a figure to its meters."""
+
+import asyncio
+from typing import Any
+
+from jauge_models.boundaries import WATER, Equation
+from jauge_models.effectiveness import Kpi, Total
+from jauge_models.rules import JOULES_PER_KWH, Indicator, rule_in_force
+from jauge_models.topology import Validity
+
+from jauge_collector import civil
+from jauge_collector.console.figures import Figures
+from jauge_collector.console.overview import Span, month_starts, shown
+from jauge_collector.console.rendering import Cell, Column, Table, Visit
+from jauge_collector.console.text import Language
+from jauge_collector.sites import Site
+
+
+async def context(
+    visit: Visit, site: Site, figures: Figures, name: str, span: Span
+) -> dict[str, Any]:
+    """What the template needs. Raises ValueError for an empty period, LedgerError."""
+    language = visit.language
+    kpis = await figures.kpis(site.name, *span)
+    kpi: Kpi = getattr(kpis, name)
+    rule = rule_in_force(Indicator(name))
+    equations = [site.equation(symbol) for symbol in (rule.numerator, rule.denominator)]
+    over = language(
+        "period",
+        start=language.moment(span[0], site.zone),
+        end=language.moment(span[1], site.zone),
+    )
+    return {
+        "site": site,
+        "name": language(f"name_{name}"),
+        "over": over,
+        "figure": shown(visit, site, name, kpis, span, over=over),
+        "how": [
+            (language("kpi_formula"), kpi.formula),
+            (language("kpi_rule"), f"{rule.reference} ({language(f'rule_{kpi.rule_status}')})"),
+            *_total(language, "numerator", kpi.numerator),
+            *_total(language, "denominator", kpi.denominator),
+        ],
+        "sides": [
+            {
+                "symbol": str(equation.symbol),
+                "equation": equation.text(),
+                "table": await _terms(visit, site, figures, equation, span),
+            }
+            for equation in equations
+            if equation is not None
+        ],
+        "months": await _months(visit, site, figures, name, span),
+        "moment": language.moment(visit.now_ms, site.zone, seconds=True),
+    }
+
+
+def _total(language: Language, key: str, total: Total | None) -> list[tuple[str, str]]:
+    if total is None or total.value is None:
+        return []
+    value = language.number(total.value, 3 if total.unit == "m3" else 1)
+    return [(language(key), f"{total.symbol} = {value}\u00a0{total.unit.replace('m3', 'm³')}")]
+
+
+async def _terms(
+    visit: Visit, site: Site, figures: Figures, equation: Equation, span: Span
+) -> Table:
+    language = visit.language
+    meters = list(dict.fromkeys(term.meter for term in equation.terms))
+    found = await figures.amounts(site.name, meters, *span)
+    unit, per = ("m³", 1.0) if equation.symbol in WATER else ("kWh", JOULES_PER_KWH)
+    rows = [
+        [
+            Cell(
+                site.topology.meter(term.meter).name,
+                site.topology.meter(term.meter).location,
+                visit.link(f"/{site.name}/meter/{term.meter}"),
+            ),
+            Cell("−" if term.sign < 0 else "+"),
+            Cell(language.significant(term.factor, 6)),
+            Cell(validity(language, site, term.validity)),
+            Cell(term.reason or "–", term.evidence),
+            _amount(language, found[term.meter].amount, unit, per),
+            Cell(language.percent(found[term.meter].coverage)),
+        ]
+        for term in equation.terms
+    ]
+    return Table(
+        language("terms_of", symbol=str(equation.symbol)),
+        [
+            Column(language("meter")),
+            Column(language("term_sign")),
+            Column(language("term_factor"), number=True),
+            Column(language("term_validity")),
+            Column(language("term_reason")),
+            Column(language("amount"), number=True),
+            Column(language("coverage"), number=True),
+        ],
+        rows,
+    )
+
+
+def _amount(language: Language, amount: float | None, unit: str, per: float) -> Cell:
+    if amount is None:
+        return Cell(language("not_measured"))
+    return Cell(f"{language.number(amount / per, 1 if unit == 'kWh' else 3)}\u00a0{unit}")
+
+
+def validity(language: Language, site: Site, span: Validity) -> str:
+    """A validity in words."""
+    start, end = (
+        None if at is None else language.day(civil.day(at, site.zone))
+        for at in (span.from_ms, span.to_ms)
+    )
+    if start and end:
+        return language("from_to", start=start, end=end)
+    if start:
+        return language("since", day=start)
+    return language("until", day=end) if end else language("always")
+
+
+async def _months(visit: Visit, site: Site, figures: Figures, name: str, span: Span) -> Table:
+    """The same indicator of each civil month in the period: sums of their own, never averaged."""
+    language = visit.language
+    months = month_starts(span, site)
+    if not 1 < len(months) <= 37:
+        months = []
+    each = await asyncio.gather(*(figures.kpis(site.name, *month) for month in months))
+    rows: list[list[Cell]] = []
+    for month, kpis in zip(months, each, strict=True):
+        figure = shown(visit, site, name, kpis, month, over="")
+        when = civil.local(month[0], site.zone)
+        text = figure.value or language("not_measured")
+        rows.append(
+            [
+                Cell(f"{language.month(when.month)} {when.year}", href=figure.href),
+                Cell(f"{text} {figure.unit}".strip() if figure.value else text),
+                Cell(figure.coverage),
+                Cell(figure.reason if figure.value is None else figure.label),
+            ]
+        )
+    return Table(
+        language("months_of_period"),
+        [
+            Column(language("month")),
+            Column(language("value"), number=True),
+            Column(language("coverage"), number=True),
+            Column(language("flags")),
+        ],
+        rows,
+    )

@@ -1,0 +1,111 @@
+"""From what a page shows to HTML: the request's language, links that keep it, tables, templates."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from jauge_collector import __version__
+from jauge_collector.console import charts
+from jauge_collector.console.text import CODES, Language, choose, language
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Head of a column; numbers stand to the right."""
+
+    name: str
+    number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell. ``chip`` (good, warn, bad) marks a state; ``sub`` is a second, quiet line."""
+
+    text: str
+    sub: str = ""
+    href: str = ""
+    chip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; a ``quiet`` caption is for screen readers, where a heading says the same."""
+
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]] = field(default_factory=list)
+    quiet: bool = True
+
+
+class Visit:
+    """One request: who asks in which language, and when."""
+
+    def __init__(self, request: web.Request, default: str) -> None:
+        self.request = request
+        self.now_ms: Final = time.time_ns() // 1_000_000
+        wanted = request.query.get("lang")
+        self._asked = wanted if wanted in CODES else None
+        self.language: Final[Language] = language(
+            choose(wanted, request.headers.get("Accept-Language", ""), default)
+        )
+
+    def link(self, path: str, **query: str) -> str:
+        """An address of the console; a language that was asked for stays."""
+        if self._asked:
+            query["lang"] = self._asked
+        return f"{path}?{urlencode(query)}" if query else path
+
+    @property
+    def here(self) -> str:
+        """The page itself."""
+        return self._with_query(dict(self.request.query))
+
+    @property
+    def other(self) -> str:
+        """The page in the other language."""
+        other = next(code for code in CODES if code != self.language.code)
+        return self._with_query({**self.request.query, "lang": other})
+
+    def html(self, template: str, status: int = 200, **context: Any) -> web.Response:
+        """A page out of its template."""
+        text = (
+            _environment()
+            .get_template(template)
+            .render(
+                L=self.language,
+                link=self.link,
+                here=self.here,
+                other=self.other,
+                version=__version__,
+                draw=lambda chart: charts.draw(chart, self.language),
+                **context,
+            )
+        )
+        return web.Response(
+            text=text,
+            status=status,
+            content_type="text/html",
+            charset="utf-8",
+            headers={"Content-Language": self.language.code, "Vary": "Accept-Language"},
+        )
+
+    def _with_query(self, query: Mapping[str, str]) -> str:
+        path = self.request.rel_url.raw_path
+        return f"{path}?{urlencode(query)}" if query else path
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("jauge_collector.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,1 @@
+"""Import: history from CSV and TSV files, by a mapping file, into store and ledger."""

@@ -1,0 +1,411 @@
+"""From the inbox to the store, and from the store to the answer."""
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from jauge_models.readings import Reading
+from jauge_models.wire import (
+    Address,
+    Channel,
+    Method,
+    WireError,
+    decode_birth,
+    decode_state,
+    encode,
+)
+
+from jauge_collector.answers import Answers, Arrival
+from jauge_collector.checks import Batch, Checks, PackError
+from jauge_collector.faults import Faults
+from jauge_collector.inventory import Agent, Inventory
+from jauge_collector.ledger.book import Ledger, LedgerError
+from jauge_collector.marks import Marks
+from jauge_collector.stores import Store, StoreError
+from jauge_collector.stores.influxdb import InfluxSink
+from jauge_collector.subscriber import Inbox, Received, Subscriber
+from jauge_collector.telemetry import Telemetry
+
+_log = logging.getLogger(__name__)
+
+_MESSAGES_PER_ROUND: Final = 256
+"""Enough for a whole request to the store, few enough to keep the event loop free."""
+_GATHER_S: Final = 0.05
+"""One request to the store, and one commit, for what comes within it."""
+_READINGS_TOPIC: Final = f"/{Channel.READINGS}"
+_LONGEST_BACK_OFF_S: Final = 5.0
+_ANSWER_EVERY_S: Final = 0.5
+_ANSWER_EVERY_UNSETTLED_S: Final = 0.05
+"""Where the store settles at once, nothing is gained by waiting to merge answers."""
+
+CLONE: Final = "clone"
+STORE: Final = "store"
+LEDGER: Final = "ledger"
+RESTARTED: Final = "restarted"
+PENDING: Final = "pending"
+"""Reasons why a usable pack gets no answer, beside those of `wire.Reason`."""
+
+
+class _Accepted(NamedTuple):
+    batch: Batch
+    agent: Agent
+    received_ms: int
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Ingest:
+    """Stores what arrives and answers it once that is durable. `store` and `answer` run forever.
+
+    Nothing here holds up for long: what the store or the ledger fails to take is forgotten
+    unanswered, and its agent sends it again.
+    """
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        subscriber: Subscriber,
+        store: Store,
+        ledger: Ledger,
+        checks: Checks,
+        inventory: Inventory,
+        faults: Faults,
+        telemetry: Telemetry,
+        sink: InfluxSink | None = None,
+        now_ms: Callable[[], int] = _wall_ms,
+    ) -> None:
+        self._inbox = inbox
+        self._subscriber = subscriber
+        self._store = store
+        self._ledger = ledger
+        self._checks = checks
+        self._inventory = inventory
+        self._faults = faults
+        self._telemetry = telemetry
+        self._sink = sink
+        self._now_ms = now_ms
+        self._marks = Marks()
+        self._marking = asyncio.Lock()
+        self._fingerprints: dict[Address, int] = {}
+        """Of the methods that the ledger knows of each agent."""
+        self._generation: str | None = None
+        self._oldest_kept_ms = 0
+        self._stirred = asyncio.Event()
+        self.answers = Answers(store.settle_s, time.monotonic)
+        self.store_problem = ""
+        """Why the store took nothing last time; empty while it works."""
+        self.ledger_problem = ""
+
+    async def store(self) -> None:
+        """Take messages from the inbox, round by round."""
+        try:
+            await asyncio.to_thread(self._learn_methods)
+        except LedgerError as error:
+            self.ledger_failed(error)
+        back_off_s = 0.0
+        while True:
+            messages = await self._inbox.take(_MESSAGES_PER_ROUND, gather_s=_GATHER_S)
+            if await self._round(messages):
+                back_off_s = 0.0
+            else:
+                back_off_s = min(max(0.5, back_off_s * 2), _LONGEST_BACK_OFF_S)
+                await asyncio.sleep(back_off_s * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+
+    async def answer(self) -> None:
+        """Send answers as they fall due, while there is a broker to send them to."""
+        every_s = _ANSWER_EVERY_S if self._store.settle_s else _ANSWER_EVERY_UNSETTLED_S
+        while True:
+            await self._something_due()
+            await self._subscriber.connected.wait()
+            try:
+                await self._answer_due()
+            except StoreError as error:
+                self.store_failed(error)
+            await asyncio.sleep(every_s)
+
+    async def write_marks(self) -> None:
+        """Make what was noted for the ledger durable. Raises LedgerError."""
+        async with self._marking:
+            due = self._marks.take(self._now_ms())
+            if not due.arrived and not due.oldest_ms:
+                return
+            try:
+                await asyncio.to_thread(self._ledger.record, *due)
+            except BaseException:
+                self._marks.failed(due)
+                raise
+            self._marks.written(due)
+
+    async def _round(self, messages: Sequence[Received]) -> bool:
+        """Judge, store and mark; whether store and ledger took it."""
+        accepted: list[_Accepted] = []
+        readings: list[Reading] = []
+        left_out: Counter[str] = Counter()
+        births: list[Agent] = []
+        kinds: Counter[str] = Counter()
+        try:
+            if self._generation is None:
+                self._generation = await self._store.generation()
+            generation = self._generation
+            self._oldest_kept_ms = await self._store.oldest_kept_ms(self._now_ms())
+        except StoreError as error:
+            self.store_failed(error)
+            generation = None
+        for message in messages:
+            if message.topic.endswith(_READINGS_TOPIC):
+                kinds[Channel.READINGS] += 1
+                if (taken := self._judge(message, left_out)) is not None:
+                    accepted.append(taken)
+                    readings += taken.batch.readings
+            else:
+                self._note_document(message, births, kinds)
+        for channel, count in kinds.items():
+            self._telemetry.messages.labels(channel).inc(count)
+        for reason, count in left_out.items():
+            self._telemetry.readings_refused.labels(reason).inc(count)
+        if births:
+            await self._keep_methods(births)
+        if not accepted:
+            return generation is not None
+        self._telemetry.readings_received.inc(len(readings) + left_out.total())
+        if generation is None:
+            return self._forget(accepted, STORE)
+        return await self._keep(accepted, readings, generation)
+
+    async def _keep(
+        self, accepted: Sequence[_Accepted], readings: Sequence[Reading], generation: str
+    ) -> bool:
+        if readings:
+            before = dict(self._store.left_out)
+            try:
+                await self._store.write(readings)
+            except StoreError as error:
+                self.store_failed(error)
+                return self._forget(accepted, STORE)
+            kept = len(readings)
+            for reason, count in self._store.left_out.items():
+                if risen := count - before.get(reason, 0):
+                    self._telemetry.readings_refused.labels(f"store_{reason}").inc(risen)
+                    kept -= risen
+            self._telemetry.readings_stored.inc(kept)
+            self.store_works()
+            if self._sink is not None:
+                self._sink.offer(readings)
+        now_ms = self._now_ms()
+        self._telemetry.packs_stored.inc(len(accepted))
+        self._telemetry.store_delay.observe((now_ms - accepted[0].received_ms) / 1000)
+        for taken in accepted:
+            batch, agent = taken.batch, taken.agent
+            agent.oldest_ms = min(batch.oldest_ms, batch.time_ms)
+            agent.newest_ms = max(batch.time_ms, agent.newest_ms or 0)
+            self._marks.note(batch.address, batch.times_ms, agent.oldest_ms, now_ms)
+        if self._marks.waiting:
+            try:
+                await self.write_marks()
+            except LedgerError as error:
+                self.ledger_failed(error)
+                return self._forget(accepted, LEDGER)
+            self.ledger_works()
+        arrivals = [
+            Arrival(taken.batch.address, taken.batch.boot, taken.batch.seq, taken.received_ms)
+            for taken in accepted
+        ]
+        if too_many := self.answers.stored(arrivals, generation):
+            self._telemetry.packs_unanswered.labels(PENDING).inc(too_many)
+            self._telemetry.queue_dropped.labels("answers").inc(too_many)
+        self._stirred.set()
+        return True
+
+    def _judge(self, message: Received, left_out: Counter[str]) -> _Accepted | None:
+        now_ms = message.time_ms
+        try:
+            batch = self._checks.batch(message.topic, message.payload, now_ms, self._oldest_kept_ms)
+        except PackError as error:
+            self._reject(message, error)
+            return None
+        agent = self._inventory.seen(batch.address, now_ms)
+        if agent.heard(batch.boot, now_ms):
+            self._tell_of_quarantine(agent)
+        if agent.quarantined_since_ms is not None:
+            self._telemetry.packs_unanswered.labels(CLONE).inc()
+            self._faults.note(
+                CLONE,
+                time_ms=now_ms,
+                topic=message.topic,
+                detail=f"boot ids {' and '.join(agent.twins or ())} alternate",
+                payload=message.payload,
+            )
+            return None
+        for flaw, record in batch.left_out:
+            left_out[flaw] += 1
+            self._faults.note(
+                flaw,
+                time_ms=now_ms,
+                topic=message.topic,
+                detail=f"n={record.n!r} u={record.u!r} v={record.v!r}",
+                payload=message.payload,
+            )
+        return _Accepted(batch, agent, now_ms)
+
+    def _reject(self, message: Received, error: PackError) -> None:
+        self._faults.note(
+            error.reason,
+            time_ms=message.time_ms,
+            topic=message.topic,
+            detail=error.detail,
+            payload=message.payload,
+        )
+        if error.refusal is not None:
+            if self.answers.refused(*error.refusal, str(error.reason)):
+                self._telemetry.packs_refused.labels(error.reason).inc()
+                self._stirred.set()
+                return
+            self._telemetry.queue_dropped.labels("refusals").inc()
+        self._telemetry.packs_unanswered.labels(error.reason).inc()
+
+    def _note_document(self, message: Received, births: list[Agent], kinds: Counter[str]) -> None:
+        """A birth or a state."""
+        if not message.payload:
+            return  # how MQTT clears a retained message
+        try:
+            address, channel = self._checks.address(message.topic)
+            if channel is Channel.BIRTH:
+                agent = self._inventory.born(
+                    address,
+                    decode_birth(message.payload),
+                    message.time_ms,
+                    retained=message.retained,
+                )
+                births.append(agent)
+            elif channel is Channel.STATE:
+                state = decode_state(message.payload)
+                self._inventory.stated(address, state, message.time_ms, retained=message.retained)
+            kinds[channel] += 1
+        except WireError as error:
+            self._telemetry.documents_refused.labels(error.reason).inc()
+            self._faults.note(
+                f"document_{error.reason}",
+                time_ms=message.time_ms,
+                topic=message.topic,
+                detail=error.detail,
+                payload=message.payload,
+            )
+
+    async def _keep_methods(self, agents: Sequence[Agent]) -> None:
+        """Tell the ledger how each quantity is obtained, as births say, where that is news."""
+        news = [
+            (agent.address, methods, fingerprint)
+            for agent in dict.fromkeys(agents)
+            if (fingerprint := hash(frozenset((methods := _methods(agent)).items())))
+            != self._fingerprints.get(agent.address)
+        ]
+
+        def keep() -> None:
+            for address, methods, fingerprint in news:
+                self._ledger.set_methods(*address, methods)
+                self._fingerprints[address] = fingerprint
+
+        try:
+            await asyncio.to_thread(keep)
+        except LedgerError as error:
+            self.ledger_failed(error)
+
+    def _learn_methods(self) -> None:
+        """What the ledger knows: at a start, ten thousand retained births come at once."""
+        for site in self._checks.sites:
+            known: defaultdict[str, set[tuple[tuple[str, str], Method]]] = defaultdict(set)
+            for (agent, resource, quantity), method in self._ledger.methods(site).items():
+                known[agent].add(((resource, quantity), method))
+            for agent, methods in known.items():
+                self._fingerprints[Address(site, agent)] = hash(frozenset(methods))
+
+    async def _something_due(self) -> None:
+        while True:
+            due_s = self.answers.next_due_s
+            wait_s = None if due_s is None else due_s - time.monotonic()
+            if wait_s is not None and wait_s <= 0:
+                return
+            self._stirred.clear()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._stirred.wait()
+            except TimeoutError:
+                pass
+
+    async def _answer_due(self) -> None:
+        due_by_s = time.monotonic()
+        self._generation = await self._store.generation()
+        silenced = [agent.address for agent in self._inventory.quarantined()]
+        due = self.answers.take(self._generation, due_by_s, silenced)
+        if due.forgotten:
+            self._telemetry.packs_unanswered.labels(RESTARTED).inc(due.forgotten)
+            _log.warning(
+                "the store was restarted: %d batches are not answered and come again", due.forgotten
+            )
+        sent = await self._subscriber.publish(
+            (address.topic(Channel.ACK), encode(answer)) for address, answer in due.answers
+        )
+        if sent == len(due.answers):
+            self._telemetry.packs_answered.inc(len(due.answered))
+            now_ms = self._now_ms()
+            for received_ms in {arrival.received_ms for arrival in due.answered}:
+                self._telemetry.answer_delay.observe((now_ms - received_ms) / 1000)
+
+    def _forget(self, accepted: Sequence[_Accepted], reason: str) -> bool:
+        self._telemetry.packs_unanswered.labels(reason).inc(len(accepted))
+        return False
+
+    def store_failed(self, error: StoreError) -> None:
+        """Count a failure; log the first of a row."""
+        self._telemetry.store_errors.inc()
+        self._generation = None
+        if not self.store_problem:
+            _log.warning("the store is lost: %s", error)
+        self.store_problem = str(error)
+
+    def store_works(self) -> None:
+        """Log the recovery after a failure."""
+        if self.store_problem:
+            _log.info("the store works again")
+            self.store_problem = ""
+
+    def ledger_failed(self, error: LedgerError) -> None:
+        """Count a failure; log the first of a row."""
+        self._telemetry.ledger_errors.inc()
+        if not self.ledger_problem:
+            _log.warning("the ledger is lost: %s", error)
+        self.ledger_problem = str(error)
+
+    def ledger_works(self) -> None:
+        """Log the recovery after a failure."""
+        if self.ledger_problem:
+            _log.info("the ledger works again")
+            self.ledger_problem = ""
+
+    def _tell_of_quarantine(self, agent: Agent) -> None:
+        name = "/".join(agent.address)
+        if agent.twins is None:
+            _log.info("agent %s is one again and no longer in quarantine", name)
+            return
+        self._telemetry.quarantines.inc()
+        _log.error(
+            "agent %s is in quarantine: two run under its name (boot ids %s and %s); "
+            "give one of them another name",
+            name,
+            *agent.twins,
+        )
+
+
+def _methods(agent: Agent) -> dict[tuple[str, str], Method]:
+    return {
+        (resource.id, quantity): method
+        for resource in (agent.birth.resources if agent.birth else ())
+        for quantity, method in resource.quantities.items()
+    }

@@ -1,0 +1,310 @@
+"""KPIs of a site over a period: the one place where the project divides.
+
+Console, command line, report and /metrics show what is worked out here and divide nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+import msgspec
+from jauge_models.boundaries import WATER, WHOLE, Equation, Flow, Symbol, evaluate
+from jauge_models.effectiveness import CoveragePolicy, Kpi, Period, Side, assess
+from jauge_models.intervals import Interval
+from jauge_models.rules import Indicator, rule_in_force
+from jauge_models.topology import MEASURES
+
+from jauge_collector import civil
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.registers.meters import topology_of
+from jauge_collector.sites import EmissionFactor, Site
+
+
+class ZoneKpi(msgspec.Struct, frozen=True):
+    """The partial PUE of one zone."""
+
+    zone: str
+    kpi: Kpi
+
+
+class SiteKpis(msgspec.Struct, frozen=True, kw_only=True, rename={"start": "from", "end": "to"}):
+    """Indicators of a site over [from, to), both on the site's clock in ISO 8601."""
+
+    site: str
+    title: str
+    simulated: bool
+    note: str
+    time_zone: str
+    start: str
+    end: str
+    pue: Kpi
+    wue: Kpi
+    cue: Kpi
+    ref: Kpi
+    erf: Kpi
+    ppue: list[ZoneKpi] = []
+
+
+def site_kpis(
+    ledger: Ledger, site: Site, start_ms: int, end_ms: int, policy: CoveragePolicy
+) -> SiteKpis:
+    """Every indicator of a site. Raises ValueError when the period is empty."""
+    period = civil.period(start_ms, end_ms, site.zone)
+    sums = _Sums(ledger, site, period, policy)
+    zones = [e.zone for e in site.equations if e.symbol is Symbol.E_SUB]
+    return SiteKpis(
+        site=site.name,
+        title=site.title,
+        simulated=site.simulated,
+        note=site.note,
+        time_zone=site.zone_name,
+        start=civil.local(start_ms, site.zone).isoformat(),
+        end=civil.local(end_ms, site.zone).isoformat(),
+        pue=sums.kpi(Indicator.PUE),
+        wue=sums.kpi(Indicator.WUE),
+        cue=sums.kpi(Indicator.CUE),
+        ref=sums.kpi(Indicator.REF),
+        erf=sums.kpi(Indicator.ERF),
+        ppue=[ZoneKpi(zone, sums.kpi(Indicator.PPUE, zone)) for zone in dict.fromkeys(zones)],
+    )
+
+
+def counting_since(ledger: Ledger, site: Site) -> dict[str, int]:
+    """The moment from which each meter counts, 0 for always; one that does not is left out."""
+    return ledger.commissioned(site.name) | dict.fromkeys(site.counting_from_start, 0)
+
+
+class _Sums:
+    """Flows of a site's equations over one period, each worked out once."""
+
+    def __init__(self, ledger: Ledger, site: Site, period: Period, policy: CoveragePolicy) -> None:
+        self._site = site
+        self._period = period
+        self._policy = policy
+        self._topology = topology_of(ledger, site)
+        self._since = counting_since(ledger, site)
+        self._rows = ledger.rows(
+            site.name,
+            dict.fromkeys(term.meter for e in site.equations for term in e.terms),
+            period.start_ms,
+            period.end_ms,
+            counts_from=self._since,
+        )
+        self._uncertainties = {m.id: m.uncertainty for m in self._topology.meters}
+        self._factors = _factors(site, period)
+        self._flows: dict[Equation, Sequence[Flow]] = {}
+
+    def kpi(self, indicator: Indicator, zone: str = "") -> Kpi:
+        """One indicator, with what keeps it from being measured named."""
+        rule = rule_in_force(indicator)
+        numerator, denominator = (
+            self._side(symbol, zone) for symbol in (rule.numerator, rule.denominator)
+        )
+        kpi = assess(
+            rule,
+            numerator,
+            denominator,
+            self._period,
+            policy=self._policy,
+            simulated=self._site.simulated,
+            factor=self._emission if indicator is Indicator.CUE else None,
+        )
+        if numerator is None or denominator is None:
+            return kpi
+        if indicator is Indicator.CUE and (flaw := self._emission_flaw()):
+            return msgspec.structs.replace(kpi, value=None, uncertainty=None, reason=flaw)
+        if kpi.value is None:
+            waiting = self._waiting([numerator.equation, denominator.equation])
+            if waiting:
+                reason = "; ".join([str(kpi.reason), *waiting])
+                return msgspec.structs.replace(kpi, reason=reason)
+        return kpi
+
+    def _side(self, symbol: Symbol, zone: str) -> Side | None:
+        equation = self._site.equation(symbol, zone)
+        if equation is None:
+            return None
+        if equation not in self._flows:
+            self._flows[equation] = evaluate(
+                equation,
+                self._rows,
+                self._period.start_ms,
+                self._period.end_ms,
+                uncertainties=self._uncertainties,
+                cuts=[
+                    edge
+                    for factor in self._factors
+                    for edge in (factor.validity.from_ms, factor.validity.to_ms)
+                    if edge is not None
+                ],
+            )
+        return Side(equation, self._flows[equation])
+
+    def _emission(self, time_ms: int) -> float | None:
+        factor = self._site.emission_factor(time_ms)
+        return None if factor is None else factor.value
+
+    def _emission_flaw(self) -> str | None:
+        if not self._factors:
+            return "no emission factor is declared for the period"
+        scopes = sorted({factor.scope for factor in self._factors})
+        if len(scopes) > 1:
+            return f"emission factors of different scope never mix: {', '.join(scopes)}"
+        return None
+
+    def _waiting(self, equations: Sequence[Equation]) -> list[str]:
+        """Meters that do not count for all of the time that the equations ask them for."""
+        meters = dict.fromkeys(term.meter for e in equations for term in e.terms)
+        late: list[str] = []
+        for meter in meters:
+            if not self._topology.meter(meter).feeds:
+                continue
+            since = self._since.get(meter)
+            if since is None:
+                late.append(f"meter {meter!r} is not commissioned")
+            elif since > self._period.start_ms:
+                day = civil.day(since, self._site.zone)
+                late.append(f"meter {meter!r} counts only since {day.isoformat()}")
+        return late
+
+
+def _factors(site: Site, period: Period) -> list[EmissionFactor]:
+    """The emission factors that are in force at some moment of a period."""
+    edges = {period.start_ms}
+    for factor in site.emission_factors:
+        edges |= {
+            edge
+            for edge in (factor.validity.from_ms, factor.validity.to_ms)
+            if edge is not None and period.start_ms < edge < period.end_ms
+        }
+    found = (site.emission_factor(edge) for edge in sorted(edges))
+    return list(dict.fromkeys(factor for factor in found if factor is not None))
+
+
+class Step(StrEnum):
+    """Slots of a chart, on the site's clock."""
+
+    QUARTER_HOUR = "quarter_hour"
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What flowed in one slot of a chart; ``amount`` (J or m3) is None when nothing was read.
+
+    ``amount`` covers ``covered_ms`` only: a mean rate is amount / covered, never / length.
+    """
+
+    start_ms: int
+    end_ms: int
+    amount: float | None
+    covered_ms: int
+
+    @property
+    def coverage(self) -> float:
+        """Profile coverage: the share of the slot whose own bounds were read."""
+        return self.covered_ms / (self.end_ms - self.start_ms)
+
+    @property
+    def rate(self) -> float | None:
+        """Mean over the covered time, per second: W for energy, m3/s for water."""
+        return None if self.amount is None else self.amount / (self.covered_ms / 1000)
+
+
+def energy_profile(
+    ledger: Ledger, site: Site, of: Equation | str, start_ms: int, end_ms: int, *, step: Step
+) -> list[Slot]:
+    """Slots of a chart over [start, end), of an equation or of one meter by its id.
+
+    Only what was read at its own bounds shows: no bridge, no attested month spread over days.
+    For one meter, also what is measured before it is commissioned. Raises KeyError for an
+    unknown meter.
+    """
+    if isinstance(of, Equation):
+        since = counting_since(ledger, site)
+        meters = [term.meter for term in of.terms]
+        rows = ledger.rows(site.name, meters, start_ms, end_ms, counts_from=since)
+        read = {meter: [r for r in some if _is_profile(r)] for meter, some in rows.items()}
+        pieces = [(f.start_ms, f.end_ms, f.amount) for f in evaluate(of, read, start_ms, end_ms)]
+    else:
+        site.topology.meter(of)
+        some = ledger.rows(site.name, [of], start_ms, end_ms)[of]
+        pieces = [(r.start_ms, r.end_ms, r.amount) for r in some if _is_profile(r)]
+    return list(_slots(pieces, list(_bounds(site, start_ms, end_ms, step))))
+
+
+def amounts(
+    ledger: Ledger, site: Site, meters: Sequence[str], start_ms: int, end_ms: int
+) -> dict[str, Slot]:
+    """What flowed through each meter over [start, end), bridges and attested amounts included.
+
+    Only time from which a meter counts; a row that crosses a bound is split linearly.
+    """
+    since = counting_since(ledger, site)
+    rows = ledger.rows(site.name, meters, start_ms, end_ms, counts_from=since)
+    found: dict[str, Slot] = {}
+    for meter, some in rows.items():
+        total, covered = 0.0, 0.0
+        for row in some:
+            if row.amount is None:
+                continue
+            share = (min(row.end_ms, end_ms) - max(row.start_ms, start_ms)) / row.length_ms
+            total += row.amount * share
+            covered += row.covered_ms * share
+        found[meter] = Slot(start_ms, end_ms, total if covered else None, round(covered))
+    return found
+
+
+def unit_of(site: Site, of: Equation | str) -> str:
+    """The base unit of what `energy_profile` gives: J or m3. Raises KeyError."""
+    if isinstance(of, Equation):
+        return "m3" if of.symbol in WATER else "J"
+    return MEASURES[site.topology.meter(of).commodity].unit
+
+
+def _is_profile(row: Interval) -> bool:
+    return row.amount is not None and row.profile_coverage >= WHOLE
+
+
+def _bounds(site: Site, start_ms: int, end_ms: int, step: Step) -> Iterator[tuple[int, int]]:
+    """Civil slots that tile [start, end); the first and the last are clipped to it."""
+    at = start_ms
+    while at < end_ms:
+        following = min(_next_bound(site, at, step), end_ms)
+        yield at, following
+        at = following
+
+
+def _next_bound(site: Site, at_ms: int, step: Step) -> int:
+    today = civil.day(at_ms, site.zone)
+    if step is Step.MONTH:
+        return civil.midnight_ms(civil.first_of_month(today, 1), site.zone)
+    if step is Step.DAY:
+        return civil.midnight_ms(today + timedelta(days=1), site.zone)
+    length = {Step.QUARTER_HOUR: 900_000, Step.HOUR: 3_600_000}[step]
+    offset = civil.local(at_ms, site.zone).utcoffset() or timedelta()
+    shift = round(offset.total_seconds() * 1000)
+    return at_ms + length - (at_ms + shift) % length
+
+
+def _slots(
+    pieces: Sequence[tuple[int, int, float | None]], bounds: Sequence[tuple[int, int]]
+) -> Iterator[Slot]:
+    """Pieces in time order, gathered into slots; one that crosses a bound is split linearly."""
+    at = 0
+    for start, end in bounds:
+        amount, covered = 0.0, 0
+        while at < len(pieces) and pieces[at][1] <= start:
+            at += 1
+        here = at
+        while here < len(pieces) and pieces[here][0] < end:
+            begin, finish, value = pieces[here]
+            shared = min(finish, end) - max(begin, start)
+            if value is not None:
+                amount += value * shared / (finish - begin)
+                covered += shared
+            here += 1
+        yield Slot(start, end, amount if covered else None, covered)

@@ -1,0 +1,67 @@
+"""Which quarter hours of which agents the ledger has to compute again."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from jauge_models.wire import Address
+
+from jauge_collector.ledger.book import QUARTER_MS
+
+RIDE_MS: Final = 10_000
+"""How long batches ride on a mark that is already written, so that not each writes one."""
+
+_MAX_RIDES: Final = 100_000
+
+
+class Due(NamedTuple):
+    """What to give to `Ledger.record`, whose moment is ``stamp_ms``."""
+
+    arrived: dict[tuple[str, str], set[int]]
+    oldest_ms: dict[tuple[str, str], int]
+    stamp_ms: int
+
+
+class Marks:
+    """Collects marks between writes.
+
+    A mark is stamped with the last moment at which a batch may still ride on it. As the ledger
+    deletes only marks whose stamp lies ``settle`` back, every rider was readable by then.
+    """
+
+    def __init__(self) -> None:
+        self._rides: dict[tuple[Address, int], int] = {}
+        self._arrived: dict[tuple[str, str], set[int]] = {}
+        self._oldest_ms: dict[tuple[str, str], int] = {}
+
+    def note(self, address: Address, times_ms: Iterable[int], oldest_ms: int, now_ms: int) -> None:
+        """A batch with these time stamps was stored; its agent has settled all before oldest_ms."""
+        self._oldest_ms[address] = oldest_ms
+        for time_ms in times_ms:
+            quarter_ms = time_ms - time_ms % QUARTER_MS
+            if self._rides.get((address, quarter_ms), -1) < now_ms:
+                self._arrived.setdefault(address, set()).add(quarter_ms)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a batch was noted that no written mark carries: it may not be answered yet."""
+        return bool(self._arrived)
+
+    def take(self, now_ms: int) -> Due:
+        """What to write now; to be told of as `written` or `failed`."""
+        due = Due(self._arrived, self._oldest_ms, now_ms + RIDE_MS)
+        self._arrived, self._oldest_ms = {}, {}
+        return due
+
+    def written(self, due: Due) -> None:
+        """It is durable: others may ride on it."""
+        if len(self._rides) >= _MAX_RIDES:
+            self._rides.clear()
+        for (site, agent), quarters in due.arrived.items():
+            for quarter_ms in quarters:
+                self._rides[Address(site, agent), quarter_ms] = due.stamp_ms
+
+    def failed(self, due: Due) -> None:
+        """It is not: keep it for the next time."""
+        for address, quarters in due.arrived.items():
+            self._arrived.setdefault(address, set()).update(quarters)
+        self._oldest_ms = due.oldest_ms | self._oldest_ms

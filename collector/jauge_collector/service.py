@@ -1,0 +1,329 @@
+"""The running collector: opens its parts, keeps them going, and stops them in order."""
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import Any, Final
+
+from aiohttp import web
+from jauge_models.configuration import ConfigurationError
+
+from jauge_collector import indicators, sites
+from jauge_collector.checks import Checks
+from jauge_collector.config import CollectorConfig
+from jauge_collector.console.app import build_app
+from jauge_collector.faults import Faults
+from jauge_collector.ingest import Ingest
+from jauge_collector.inventory import Inventory
+from jauge_collector.ledger.accounting import run_pass
+from jauge_collector.ledger.book import Ledger, LedgerError, LedgerLockedError
+from jauge_collector.state import Part, ServiceState
+from jauge_collector.stores import Store, StoreError, UnfitStoreError
+from jauge_collector.stores.influxdb import InfluxSink
+from jauge_collector.stores.open import open_sink, open_store
+from jauge_collector.subscriber import Inbox, Subscriber
+from jauge_collector.telemetry import Sample, Telemetry
+
+_log = logging.getLogger(__name__)
+
+LAG_LIMIT_S: Final = 30.0
+"""Beyond it the service is not ready: what arrives waits too long to be stored."""
+
+_WATCH_EVERY_S: Final = 10.0
+_PURGE_EVERY_S: Final = 3600.0
+_INDICATORS_EVERY_S: Final = 300.0
+_SHORTEST_BACK_OFF_S: Final = 0.5
+_LONGEST_BACK_OFF_S: Final = 10.0
+_COMPLAINT_HOLDS_S: Final = 3600.0
+_STOP_WITHIN_S: Final = 3.0
+_GC_THRESHOLDS: Final = (50_000, 20, 50)
+
+
+class Service:
+    """One collector. `run` returns after an orderly stop; see `run` for what it raises."""
+
+    def __init__(self, config: CollectorConfig) -> None:
+        """Read every file that the configuration names. Raises ConfigurationError, LedgerError."""
+        self._config = config
+        self._sites = sites.load_all([config.beside(path) for path in config.sites])
+        self._inventory = Inventory()
+        self._telemetry = Telemetry(self._inventory)
+        dropped = self._telemetry.queue_dropped.labels("inbox")
+        self._inbox = Inbox(dropped.inc)
+        self._subscriber = Subscriber(config, self._inbox, self._telemetry)
+        self._listen = config.listen
+        self._sink = open_sink(config)
+        self._store: Store = open_store(config)
+        self._ledger = Ledger(config.state(config.ledger.path))
+        self._ingest = Ingest(
+            inbox=self._inbox,
+            subscriber=self._subscriber,
+            store=self._store,
+            ledger=self._ledger,
+            checks=Checks(self._sites),
+            inventory=self._inventory,
+            faults=(faults := Faults()),
+            telemetry=self._telemetry,
+            sink=self._sink,
+        )
+        self._store_open = False
+        self._complaints = ""
+        self._complained = 0
+        self._complained_s = 0.0
+        self._ledger_standby = False
+        self._observe_queues()
+        self.state = ServiceState(
+            config=config,
+            sites=self._sites,
+            store=self._store,
+            ledger=self._ledger,
+            inventory=self._inventory,
+            faults=faults,
+            telemetry=self._telemetry,
+            readiness=self.readiness,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set.
+
+        Raises ConfigurationError where the console's port is taken, UnfitStoreError where the
+        store would lose data, StoreError where the embedded store cannot be opened. A store or
+        a broker that is only down is tried again.
+        """
+        try:
+            async with self._console(), contextlib.AsyncExitStack() as stack:
+                if not await self._open_store(stack, stop):
+                    return
+                async with asyncio.TaskGroup() as group:
+                    tasks = [
+                        group.create_task(work, name=name) for name, work in self._work().items()
+                    ]
+                    await stop.wait()
+                    for task in tasks:
+                        task.cancel()
+        finally:
+            self._ledger.close()
+
+    def readiness(self) -> Sequence[Part]:
+        """How each part stands."""
+        store = self._ingest.store_problem or self._complaints
+        lag_s = self._lag_s()
+        ledger = self._ingest.ledger_problem
+        if not ledger and self._ledger_standby:
+            standby = "another collector computes it; this one only marks"
+        else:
+            standby = ""
+        return (
+            Part("mqtt", not self._subscriber.problem, self._subscriber.problem),
+            Part("store", self._store_open and not store, store),
+            Part("ledger", not ledger, ledger or standby),
+            Part("lag", lag_s <= LAG_LIMIT_S, f"{lag_s:.1f} s" if lag_s > LAG_LIMIT_S else ""),
+        )
+
+    def _work(self) -> dict[str, Coroutine[Any, Any, None]]:
+        work: dict[str, Coroutine[Any, Any, None]] = {
+            "subscriber": self._subscriber.run(),
+            "store": self._ingest.store(),
+            "answer": self._ingest.answer(),
+            "ledger": self._account(),
+            "watch": self._watch(),
+            "indicators": self._publish_indicators(),
+        }
+        if self._sink is not None:
+            work["sink"] = self._sink.run()
+        return work
+
+    @contextlib.asynccontextmanager
+    async def _console(self) -> AsyncIterator[None]:
+        runner = web.AppRunner(
+            build_app(self.state), access_log=None, shutdown_timeout=_STOP_WITHIN_S
+        )
+        await runner.setup()
+        host, port = self._listen
+        try:
+            try:
+                await web.TCPSite(runner, host, port).start()
+            except OSError as error:
+                raise self._cannot_listen(error) from None
+            _log.info("console at http://%s:%d", host, port)
+            yield
+        finally:
+            await runner.cleanup()
+
+    def _cannot_listen(self, error: OSError) -> ConfigurationError:
+        taken = error.errno == errno.EADDRINUSE
+        problem = "is taken" if taken else f"cannot be used: {error.strerror or error}".lower()
+        fix = "stop the other program or choose another port" if taken else "correct the address"
+        listen = self._config.console.listen
+        return ConfigurationError(
+            str(self._config.source), "console.listen", f"{listen} {problem}", fix
+        )
+
+    async def _open_store(self, stack: contextlib.AsyncExitStack, stop: asyncio.Event) -> bool:
+        """Open the store, again and again while it is down; False when told to stop meanwhile."""
+        back_off_s = _SHORTEST_BACK_OFF_S
+        while not stop.is_set():
+            try:
+                await stack.enter_async_context(self._store)
+            except UnfitStoreError:
+                raise
+            except StoreError as error:
+                if self._config.store.kind == "sqlite":
+                    raise
+                self._ingest.store_failed(error)
+            else:
+                self._store_open = True
+                self._ingest.store_works()
+                return True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(back_off_s * random.uniform(0.5, 1.0)):  # noqa: S311
+                    await stop.wait()
+            back_off_s = min(back_off_s * 2, _LONGEST_BACK_OFF_S)
+        return False
+
+    async def _account(self) -> None:
+        """Passes over the ledger, while this collector is the one that computes it."""
+        every_s = self._config.ledger.pass_every_s
+        while True:
+            try:
+                with self._ledger.writer():
+                    self._ledger_standby = False
+                    self._telemetry.ledger_writer.set(1)
+                    while True:
+                        await self._pass()
+                        await asyncio.sleep(every_s)
+            except LedgerLockedError as error:
+                if not self._ledger_standby:
+                    _log.info("standing by: %s", error)
+                self._ledger_standby = True
+                await self._flush_marks()
+            except OSError as error:
+                self._ingest.ledger_failed(LedgerError(f"lock: {error}"))
+            finally:
+                self._telemetry.ledger_writer.set(0)
+            await asyncio.sleep(every_s)
+
+    async def _pass(self) -> None:
+        began = time.monotonic()
+        failed = False
+        await self._flush_marks()
+        for site in self._sites.values():
+            try:
+                await run_pass(self._store, self._ledger, site, time.time_ns() // 1_000_000)
+            except LedgerError as error:
+                failed = True
+                self._ingest.ledger_failed(error)
+            except StoreError as error:
+                failed = True
+                self._ingest.store_failed(error)
+            except Exception:  # noqa: BLE001 (a fault in one site must not stop the storing of all)
+                failed = True
+                if not self._ingest.ledger_problem:
+                    _log.exception("the pass over site %s failed", site.name)
+                self._ingest.ledger_failed(LedgerError(f"the pass over site {site.name} failed"))
+        if not failed:
+            self._ingest.ledger_works()
+        self._telemetry.ledger_pass.observe(time.monotonic() - began)
+
+    async def _publish_indicators(self) -> None:
+        policy = self._config.policy.coverage()
+        while True:
+            now_ms = time.time_ns() // 1_000_000
+            try:
+                found = await asyncio.to_thread(
+                    indicators.figures, self._ledger, self._sites.values(), policy, now_ms
+                )
+            except LedgerError as error:
+                self._ingest.ledger_failed(error)
+            except Exception:  # noqa: BLE001 (a figure that cannot be had must not stop the storing)
+                _log.exception("the indicators cannot be worked out")
+            else:
+                indicators.publish(self._telemetry, found)
+            await asyncio.sleep(_INDICATORS_EVERY_S)
+
+    async def _flush_marks(self) -> None:
+        try:
+            await self._ingest.write_marks()
+        except LedgerError as error:
+            self._ingest.ledger_failed(error)
+
+    async def _watch(self) -> None:
+        """Ask the store how it is; purge it now and then."""
+        purge_at = time.monotonic()
+        while True:
+            try:
+                self._note_complaints(await self._store.complaints())
+                if not self._inbox:
+                    self._ingest.store_works()
+                if self._sink is not None:
+                    self._show_sink(self._sink)
+                if time.monotonic() >= purge_at:
+                    purge_at = time.monotonic() + _PURGE_EVERY_S
+                    await self._store.purge(time.time_ns() // 1_000_000)
+            except StoreError as error:
+                self._ingest.store_failed(error)
+            await asyncio.sleep(_WATCH_EVERY_S)
+
+    def _note_complaints(self, told: Mapping[str, int]) -> None:
+        """A rise stays on /readyz for an hour: the store dropped rows that it had answered."""
+        now_s = time.monotonic()
+        if sum(told.values()) > self._complained:
+            self._complained, self._complained_s = sum(told.values()), now_s
+            self._complaints = "rows dropped by the store: " + ", ".join(
+                f"{words} {count}" for words, count in told.items()
+            )
+            _log.error("%s", self._complaints)
+        elif now_s - self._complained_s > _COMPLAINT_HOLDS_S:
+            self._complaints = ""
+
+    def _show_sink(self, sink: InfluxSink) -> None:
+        self._telemetry.set_family(
+            "jauge_collector_sink_dropped_readings",
+            "Readings not copied to InfluxDB since the start, by reason.",
+            [Sample({"reason": reason}, count) for reason, count in sink.dropped.items()],
+        )
+
+    def _lag_s(self) -> float:
+        oldest_ms = self._inbox.oldest_ms
+        return 0.0 if oldest_ms is None else max(0.0, time.time() - oldest_ms / 1000)
+
+    def _observe_queues(self) -> None:
+        size, limit = self._telemetry.queue_size, self._telemetry.queue_limit
+        inbox, answers = self._inbox, self._ingest.answers
+        self._telemetry.lag.set_function(self._lag_s)
+        size.labels("inbox").set_function(lambda: len(inbox))
+        limit.labels("inbox").set(inbox.limit)
+        size.labels("inbox_bytes").set_function(lambda: inbox.bytes)
+        limit.labels("inbox_bytes").set(inbox.limit_bytes)
+        size.labels("answers").set_function(lambda: answers.size)
+        limit.labels("answers").set(answers.limit)
+        if (sink := self._sink) is not None:
+            size.labels("sink").set_function(lambda: sink.waiting)
+        size.labels("agents").set_function(lambda: len(self._inventory))
+        limit.labels("agents").set(self._inventory.limit)
+
+
+async def run(config: CollectorConfig) -> None:
+    """Run a collector until SIGINT or SIGTERM. Raises what `Service` does."""
+    service = Service(config)
+    # Readings are many, short-lived and without cycles: looking for cycles among them every 700
+    # costs a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await service.run(stop)
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+    _log.info("stopped")

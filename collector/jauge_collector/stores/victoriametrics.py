@@ -1,0 +1,463 @@
+"""VictoriaMetrics as the store: lines in, raw samples back out of its export interface."""
+
+import asyncio
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from itertools import islice
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+import aiohttp
+import msgspec
+from jauge_models.effectiveness import DAY_MS
+from jauge_models.intervals import Point
+from jauge_models.quantities import CATALOGUE, Quantity
+from jauge_models.readings import Reading
+from jauge_models.resources import Series, is_name, kind_of
+
+from jauge_collector.config import StoreConfig
+from jauge_collector.stores import LeftOut, StoreError, UnfitStoreError
+from jauge_collector.stores.lines import LineWriter
+
+_HOUR_MS: Final = 3_600_000
+_AHEAD_MS: Final = 2 * DAY_MS
+"""VictoriaMetrics ignores what is stamped further ahead than this."""
+_RETENTION_MARGIN_MS: Final = _HOUR_MS
+"""Kept from the end of the retention: what lies beyond it gets a 204 and vanishes."""
+_WIDEST_WINDOW_MS: Final = 4 * DAY_MS
+
+_NAMES_PER_SELECTOR: Final = 500
+_SELECTORS_PER_REQUEST: Final = 50
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=300.0, connect=10.0, sock_read=60.0)
+
+_REQUIRED_FLAGS: Final = {
+    "dedup.minScrapeInterval": "1ms",
+    "influxMeasurementFieldSeparator": "_",
+    "influxSkipMeasurement": "false",
+    "influxSkipSingleField": "false",
+    "influxTrimTimestamp": "1ms",
+}
+"""Without these a repeated reading is kept twice, or the series are not named as we ask."""
+_FLAG: Final = re.compile(r'^flag\{name="([^"]*)", value="([^"]*)"', re.MULTILINE)
+_DROPPED: Final = re.compile(r"^(vm_rows_(?:ignored|invalid)_total\{[^}]*\}) (\S+)$", re.MULTILINE)
+_STARTED: Final = re.compile(r"^process_start_time_seconds (\S+)$", re.MULTILINE)
+_UPTIME: Final = re.compile(r"^vm_app_uptime_seconds (\S+)$", re.MULTILINE)
+_YOUNG_POLL_S: Final = 0.1
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d|w|y)")
+_UNIT_S: Final = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 7 * 86400.0,
+    "y": 365 * 86400.0,
+}
+_MONTH_S: Final = 31 * 86400.0
+
+_QUANTITIES: Final = {entry.series_name: entry for entry in CATALOGUE.values()}
+_EXACT_BELOW: Final = 1e11
+"""Least value × 10**decimals from which the store was seen to change a last digit."""
+
+
+class _Block(msgspec.Struct, gc=False):
+    """One line of an export: all samples of a series in the span asked for."""
+
+    metric: dict[str, str]
+    values: list[float]
+    timestamps: list[int]
+
+
+class _ForeignBlock(msgspec.Struct, gc=False):
+    """A line with infinities or stale markers in it, which we never write."""
+
+    metric: dict[str, str]
+    values: list[float | str | None]
+    timestamps: list[int]
+
+
+class _Listing(msgspec.Struct):
+    """The answer of ``/api/v1/series``."""
+
+    data: list[dict[str, str]]
+
+
+class _Samples(NamedTuple):
+    series: Series
+    times_ms: list[int]
+    values: list[float]
+
+
+_BLOCK: Final = msgspec.json.Decoder(_Block)
+_FOREIGN_BLOCK: Final = msgspec.json.Decoder(_ForeignBlock)
+_LISTING: Final = msgspec.json.Decoder(_Listing)
+
+
+class VictoriaMetricsStore:
+    """Readings in VictoriaMetrics, single node or cluster; refuses to open on an unfit one.
+
+    A series is ``jauge_<field>{site, agent, kind, resource}`` and nothing else. Values come back
+    as written while they have no more than 14 significant digits (12 with 9 decimals); whole
+    numbers up to 2**53 do. Beyond, the last digits are VictoriaMetrics' approximation.
+    """
+
+    def __init__(self, config: StoreConfig) -> None:
+        self._config = config
+        self._read_url = (config.read_url or config.url).rstrip("/")
+        self._metrics_urls = [url.rstrip("/") for url in config.metrics_urls or [config.url]]
+        self._lines = LineWriter(config.write_url or config.url, bucket="jauge")
+        self._stack = AsyncExitStack()
+        self._session: aiohttp.ClientSession | None = None
+        self._retention_ms = 0
+        self._dropped: dict[tuple[str, str], float] = {}
+        self._complaints: Counter[str] = Counter()
+
+    @property
+    def settle_s(self) -> float:
+        """From the configuration; at least five times the store's own flush interval."""
+        return self._config.settle_s
+
+    @property
+    def left_out(self) -> Mapping[LeftOut, int]:
+        """Readings that no line could be made of, or whose line was refused."""
+        return self._lines.left_out
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._lines)
+            self._session = await stack.enter_async_context(
+                aiohttp.ClientSession(timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"})
+            )
+            pages = await self._metrics()
+            self._retention_ms = round(
+                1000 * min(map(self._fit_retention_s, self._metrics_urls, pages))
+            )
+            self._complaints.clear()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def generation(self) -> str:
+        """The start time of the process, or of each storage node. Raises StoreError.
+
+        The start time has whole seconds only: a process in its first second is waited for, or
+        its successor could bear the same name.
+        """
+        while True:
+            pages = await self._metrics()
+            if all(_number(_UPTIME, page) >= 1 for page in pages):
+                return ",".join(f"{_number(_STARTED, page):.0f}" for page in pages)
+            await asyncio.sleep(_YOUNG_POLL_S)
+
+    async def oldest_kept_ms(self, now_ms: int) -> int:
+        """The retention's end, less an hour in which a reading could be gone before it is used."""
+        return now_ms - self._retention_ms + _RETENTION_MARGIN_MS
+
+    async def write(self, readings: Sequence[Reading]) -> None:
+        """Write readings; durable and readable only `settle_s` later. Raises StoreError."""
+        await self._lines.write(readings)
+
+    async def read(
+        self, series: Iterable[Series], start_ms: int, end_ms: int
+    ) -> dict[Series, list[Point]]:
+        """Raw readings in time order, [start, end). Raises StoreError."""
+        return {
+            samples.series: list(
+                map(Point._make, zip(samples.times_ms, samples.values, strict=True))
+            )
+            async for samples in self._samples(set(series), start_ms, end_ms)
+        }
+
+    async def before(self, series: Iterable[Series], time_ms: int) -> dict[Series, Point]:
+        """The last reading before a moment, sought in windows that widen. Raises StoreError."""
+        found: dict[Series, Point] = {}
+        missing = set(series)
+        oldest_ms = _now_ms() - self._retention_ms
+        end_ms, width_ms = time_ms, _HOUR_MS
+        while missing and end_ms > oldest_ms:
+            start_ms = max(oldest_ms, end_ms - width_ms)
+            async for samples in self._samples(missing, start_ms, end_ms):
+                found[samples.series] = Point(samples.times_ms[-1], samples.values[-1])
+            missing.difference_update(found)
+            end_ms, width_ms = start_ms, min(4 * width_ms, _WIDEST_WINDOW_MS)
+        return found
+
+    async def after(self, series: Iterable[Series], time_ms: int) -> dict[Series, Point]:
+        """The first reading at or after a moment, sought the same way. Raises StoreError."""
+        found: dict[Series, Point] = {}
+        missing = set(series)
+        newest_ms = _now_ms() + _AHEAD_MS
+        start_ms, width_ms = max(time_ms, _now_ms() - self._retention_ms), _HOUR_MS
+        while missing and start_ms < newest_ms:
+            end_ms = min(newest_ms, start_ms + width_ms)
+            async for samples in self._samples(missing, start_ms, end_ms):
+                found[samples.series] = Point(samples.times_ms[0], samples.values[0])
+            missing.difference_update(found)
+            start_ms, width_ms = end_ms, min(4 * width_ms, _WIDEST_WINDOW_MS)
+        return found
+
+    async def series(self, site: str) -> list[Series]:
+        """Every series of a site. Raises StoreError.
+
+        One request for each quantity: a listing is limited by ``-search.maxSeries``.
+        """
+        now_ms = _now_ms()
+        found: list[Series] = []
+        for name in _QUANTITIES if is_name(site) else ():
+            form = _form(
+                [f'{{__name__="{name}",site="{site}"}}'],
+                now_ms - self._retention_ms,
+                now_ms + _AHEAD_MS,
+            )
+            answer = b"".join([chunk async for chunk in self._post("/api/v1/series", form)])
+            try:
+                listed = _LISTING.decode(answer).data
+            except msgspec.MsgspecError as error:
+                raise StoreError(f"{self._read_url}: unreadable answer: {error}") from error
+            found += filter(None, map(_series_of, listed))
+        return found
+
+    async def latest(self, site: str, since_ms: int) -> dict[Series, Point]:
+        """The newest reading of each series of a site since a moment. Raises StoreError."""
+        if not is_name(site):
+            return {}
+        selectors = [f'{{__name__=~"{"|".join(_QUANTITIES)}",site="{site}"}}']
+        return {
+            samples.series: Point(samples.times_ms[-1], samples.values[-1])
+            async for samples in self._export(selectors, since_ms, _now_ms() + _AHEAD_MS)
+        }
+
+    async def purge(self, now_ms: int) -> int:  # noqa: ARG002 - the protocol's
+        """Nothing: VictoriaMetrics drops what is past its retention by itself."""
+        return 0
+
+    async def complaints(self) -> Mapping[str, int]:
+        """Rows that VictoriaMetrics ignored or found invalid since opening, by its own counter.
+
+        They may be another writer's; ours were answered with 204. Raises StoreError.
+        """
+        await self._metrics()
+        return dict(self._complaints)
+
+    def _fit_retention_s(self, url: str, page: str) -> float:
+        """The retention of one node. Raises UnfitStoreError where a flag would cost data."""
+        flags = dict(_FLAG.findall(page))
+        for name, needed in _REQUIRED_FLAGS.items():
+            if flags.get(name) != needed:
+                raise _unfit(url, flags, name, f"start VictoriaMetrics with -{name}={needed}")
+        flush_s = _duration_s(flags.get("inmemoryDataFlushInterval", ""))
+        if not 0 < 5 * flush_s <= self._config.settle_s:
+            raise _unfit(
+                url,
+                flags,
+                "inmemoryDataFlushInterval",
+                f"store.settle_s = {self._config.settle_s:g} must be at least 5 times as long;"
+                f" set store.settle_s = {max(30.0, 5 * flush_s):g}",
+            )
+        retention_s = _duration_s(flags.get("retentionPeriod", ""))
+        needed_days = self._config.minimum_retention_days
+        if retention_s < needed_days * 86400:
+            raise _unfit(
+                url,
+                flags,
+                "retentionPeriod",
+                f"{retention_s / 86400:g} days are less than store.minimum_retention_days ="
+                f" {needed_days:g}; start VictoriaMetrics with"
+                f" -retentionPeriod={2 * needed_days:.0f}d",
+            )
+        return retention_s
+
+    async def _metrics(self) -> list[str]:
+        """``/metrics`` of every node; counts what rows they dropped since the last time."""
+        pages = []
+        for url in self._metrics_urls:
+            chunks = [chunk async for chunk in self._request("GET", f"{url}/metrics", None)]
+            pages.append(b"".join(chunks).decode(errors="replace"))
+        for key, count in _dropped_rows(self._metrics_urls, pages).items():
+            before = self._dropped.get(key, 0.0)
+            rise = count - before if count >= before else count
+            self._dropped[key] = count
+            if rise:
+                self._complaints[key[1]] += round(rise)
+        return pages
+
+    async def _samples(
+        self, series: Collection[Series], start_ms: int, end_ms: int
+    ) -> AsyncIterator[_Samples]:
+        """Samples of these series and no other, one item each."""
+        for selectors in _chunks(_selectors(series), _SELECTORS_PER_REQUEST):
+            async for samples in self._export(selectors, start_ms, end_ms):
+                if samples.series in series:
+                    yield samples
+
+    async def _export(
+        self, selectors: list[str], start_ms: int, end_ms: int
+    ) -> AsyncIterator[_Samples]:
+        """Samples of every series of ours that matches, one item each. The end is left out."""
+        if start_ms >= end_ms:
+            return
+        form = _form(selectors, start_ms, end_ms - 1)
+        async for line in _lines(self._post("/api/v1/export", form)):
+            block = self._decoded(line)
+            series = _series_of(block.metric)
+            if series is not None and block.values:
+                values = _as_written(CATALOGUE[series.quantity], block.values)
+                yield _Samples(series, block.timestamps, values)
+
+    def _decoded(self, line: bytes) -> _Block:
+        """One line of an export, less what another writer put in that is no number."""
+        try:
+            return _BLOCK.decode(line)
+        except msgspec.MsgspecError:
+            pass
+        try:
+            foreign = _FOREIGN_BLOCK.decode(line)
+        except msgspec.MsgspecError as error:
+            raise StoreError(
+                f"{self._read_url}: unreadable export: {error}: {line[:200]!r}"
+            ) from error
+        pairs = zip(foreign.timestamps, foreign.values, strict=True)
+        numbers = [(time_ms, value) for time_ms, value in pairs if isinstance(value, float)]
+        return _Block(
+            foreign.metric, [value for _, value in numbers], [time_ms for time_ms, _ in numbers]
+        )
+
+    def _post(self, path: str, form: list[tuple[str, str]]) -> AsyncIterator[bytes]:
+        return self._request("POST", f"{self._read_url}{path}", form)
+
+    async def _request(
+        self, method: str, url: str, form: list[tuple[str, str]] | None
+    ) -> AsyncIterator[bytes]:
+        """The answer's body as it comes. Raises StoreError."""
+        if self._session is None:
+            raise StoreError("the store is not open")
+        try:
+            async with self._session.request(method, url, data=form) as answer:
+                if answer.status != 200:
+                    text = " ".join((await answer.text(errors="replace")).split())
+                    raise StoreError(f"{url} answers {answer.status}: {text[:300]}")
+                async for chunk in answer.content.iter_any():
+                    yield chunk
+        except (aiohttp.ClientError, OSError) as error:
+            raise StoreError(f"{url}: {type(error).__name__}: {error}") from error
+
+
+def _unfit(url: str, flags: Mapping[str, str], name: str, fix: str) -> UnfitStoreError:
+    value = f"is {flags[name]!r}" if name in flags else "is not shown by /metrics"
+    return UnfitStoreError(f"{url}: flag -{name} {value}: {fix}")
+
+
+def _duration_s(text: str) -> float:
+    """Seconds of a VictoriaMetrics duration; a bare number is a count of months. 0 for none."""
+    if text.replace(".", "", 1).isdigit():
+        return float(text) * _MONTH_S
+    return sum(float(number) * _UNIT_S[unit] for number, unit in _DURATION.findall(text))
+
+
+def _number(pattern: re.Pattern[str], page: str) -> float:
+    match = pattern.search(page)
+    if match is None:
+        raise StoreError(f"/metrics does not show {pattern.pattern}")
+    return float(match[1])
+
+
+def _dropped_rows(urls: Sequence[str], pages: Sequence[str]) -> dict[tuple[str, str], float]:
+    return {
+        (url, name): float(count)
+        for url, page in zip(urls, pages, strict=True)
+        for name, count in _DROPPED.findall(page)
+    }
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _form(selectors: Iterable[str], start_ms: int, last_ms: int) -> list[tuple[str, str]]:
+    """Both ends are included, in seconds with three decimals."""
+    return [
+        *(("match[]", selector) for selector in selectors),
+        ("start", f"{start_ms / 1000:.3f}"),
+        ("end", f"{last_ms / 1000:.3f}"),
+    ]
+
+
+def _selectors(series: Iterable[Series]) -> Iterator[str]:
+    """Selectors that together match these series, few for many.
+
+    Agents that are asked for the same resources and quantities share one, in which these are
+    crossed; it may thus match others too.
+    """
+    wanted: defaultdict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    for key in series:
+        if key.quantity in CATALOGUE and all(map(is_name, key[:3])):
+            wanted[key.site, key.agent].add((key.resource, key.quantity))
+    alike: defaultdict[tuple[str, frozenset[tuple[str, str]]], list[str]] = defaultdict(list)
+    for (site, agent), pairs in wanted.items():
+        alike[site, frozenset(pairs)].append(agent)
+    for (site, pairs_alike), agents in alike.items():
+        names = _either({CATALOGUE[quantity].series_name for _, quantity in pairs_alike})
+        for resources in _chunks({resource for resource, _ in pairs_alike}, _NAMES_PER_SELECTOR):
+            for some in _chunks(agents, _NAMES_PER_SELECTOR):
+                yield (
+                    f'{{__name__=~"{names}",site="{site}",'
+                    f'agent=~"{_either(some)}",resource=~"{_either(resources)}"}}'
+                )
+
+
+def _either(names: Iterable[str]) -> str:
+    """An anchored regular expression for any of the names, as PromQL quotes it."""
+    return "|".join(sorted(names)).replace(".", r"\\.")
+
+
+def _chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Whole lines of a body that comes in pieces; one may hold a year of samples."""
+    pending: list[bytes] = []
+    async for chunk in chunks:
+        head, *rest = chunk.split(b"\n")
+        pending.append(head)
+        for part in rest:
+            if line := b"".join(pending):
+                yield line
+            pending = [part]
+    if line := b"".join(pending):
+        yield line
+
+
+def _series_of(metric: dict[str, str]) -> Series | None:
+    """The series behind labels, or None where it is none of ours."""
+    quantity = _QUANTITIES.get(metric.get("__name__", ""))
+    if quantity is None or metric.keys() != {"__name__", "site", "agent", "kind", "resource"}:
+        return None
+    series = Series(metric["site"], metric["agent"], metric["resource"], quantity.name)
+    return series if metric["kind"] == kind_of(series.resource) else None
+
+
+def _as_written(quantity: Quantity, values: list[float]) -> list[float]:
+    """Values without what the store changed in a last digit: agents round to these decimals."""
+    scale = 10**quantity.decimals
+    if max(-quantity.low, quantity.high) * scale < _EXACT_BELOW:
+        return values
+    if max(map(abs, values)) * scale < _EXACT_BELOW:
+        return values
+    return [round(value, quantity.decimals) for value in values]

@@ -1,0 +1,270 @@
+"""What may be stored: packs and records, judged one by one."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jauge_collector.checks import FUTURE_MS, REFUSED, TOO_OLD, Batch, Checks, PackError
+from jauge_collector.faults import EXAMPLE_BYTES, Faults, printable
+from jauge_models.quantities import CATALOGUE
+from jauge_models.readings import Flaw, Reading
+from jauge_models.resources import Series
+from jauge_models.wire import MAX_PAYLOAD_BYTES, Address, Channel, Reason, Sample
+
+from tests.collector.packs import ADDRESS, NOW_MS, SAMPLES, TOPIC, pack
+
+OLDEST_MS = NOW_MS - 86_400_000
+REASONS = {str(flaw) for flaw in Flaw} | {TOO_OLD}
+
+
+def refused(
+    payload: bytes, topic: str = TOPIC, *, now_ms: int = NOW_MS, oldest_ms: int = OLDEST_MS
+) -> PackError:
+    """The error of a pack that must not pass."""
+    with pytest.raises(PackError) as caught:
+        Checks(["s"]).batch(topic, payload, now_ms, oldest_ms)
+    return caught.value
+
+
+def judged(topic: str, payload: bytes) -> Batch | PackError:
+    """What comes of a message."""
+    try:
+        return Checks(["s"]).batch(topic, payload, NOW_MS, OLDEST_MS)
+    except PackError as error:
+        return error
+
+
+def changed(change: Callable[[list[dict[str, Any]]], None], **given: Any) -> bytes:
+    """A good pack with something done to its records."""
+    records = json.loads(pack(**given))
+    change(records)
+    return json.dumps(records).encode()
+
+
+def test_a_good_pack_passes_whole_and_again() -> None:
+    """Every reading of a good pack is accepted, the first time and when its series are known."""
+    checks = Checks(["s"])
+    for seq in (1, 2):
+        batch = checks.batch(TOPIC, pack(seq=seq, oldest_ms=NOW_MS - 5000), NOW_MS, OLDEST_MS)
+        assert batch.readings == [
+            Reading(Series("s", "a", s.resource, s.quantity), NOW_MS, s.value) for s in SAMPLES
+        ]
+        assert (batch.address, batch.boot, batch.seq) == (ADDRESS, "b1", seq)
+        assert (batch.time_ms, batch.oldest_ms) == (NOW_MS, NOW_MS - 5000)
+        assert batch.times_ms == {NOW_MS}
+        assert not batch.left_out
+
+
+@pytest.mark.parametrize(
+    ("record", "flaw"),
+    [
+        ({"n": "toaster/power", "u": "W", "v": 1}, "name"),
+        ({"n": "power", "u": "W", "v": 1}, "name"),
+        ({"n": "gpu:/power", "u": "W", "v": 1}, "name"),
+        ({"n": "host/pow er", "u": "W", "v": 1}, "quantity"),
+        ({"n": "host/luck", "u": "W", "v": 1}, "quantity"),
+        ({"n": "host/power", "u": "kW", "v": 1}, "unit"),
+        ({"n": "host/power", "v": 1}, "unit"),
+        ({"n": "host/power", "u": "W", "v": 1e12}, "range"),
+        ({"n": "host/humidity", "u": "%RH", "v": -0.1}, "range"),
+        ({"n": "host/power", "u": "W", "vs": "much"}, "value"),
+        ({"n": "host/power", "u": "W", "vb": True}, "value"),
+        ({"n": "host/power", "u": "W", "v": None}, "value"),
+        ({"n": "host/power", "u": "W", "v": 1, "t": -90_000}, TOO_OLD),
+    ],
+)
+def test_a_bad_record_is_left_out_of_the_rest(record: dict[str, Any], flaw: str) -> None:
+    """A flawed record is left out with its reason, whether or not its series was seen before."""
+    checks = Checks(["s"])
+    payload = changed(lambda records: records.insert(1, record))
+    for _ in range(2):
+        batch = checks.batch(TOPIC, payload, NOW_MS, OLDEST_MS)
+        assert [reading.value for reading in batch.readings] == [61.5, 1234.5, 48.25]
+        assert [reason for reason, _ in batch.left_out] == [flaw]
+
+
+def test_a_known_series_is_still_held_to_its_unit_and_range() -> None:
+    """What was learnt from a good record does not let a bad one of the same name pass."""
+    checks = Checks(["s"])
+    checks.batch(TOPIC, pack(), NOW_MS, OLDEST_MS)
+
+    def spoil(records: list[dict[str, Any]]) -> None:
+        records[0]["u"] = "J"
+        records[1]["v"] = -1
+        records[2]["v"] = None
+
+    batch = checks.batch(TOPIC, changed(spoil), NOW_MS, OLDEST_MS)
+    assert not batch.readings
+    assert [reason for reason, _ in batch.left_out] == ["unit", "range", "value"]
+
+
+def test_records_may_have_their_own_times() -> None:
+    """A record's ``t`` counts from the base time; all times of a pack are told for the ledger."""
+
+    def shift(records: list[dict[str, Any]]) -> None:
+        records[0]["t"] = -1.5
+        records[2]["t"] = 2
+
+    batch = Checks(["s"]).batch(TOPIC, changed(shift), NOW_MS, OLDEST_MS)
+    assert [r.time_ms for r in batch.readings] == [NOW_MS - 1500, NOW_MS, NOW_MS + 2000]
+    assert batch.times_ms == {NOW_MS - 1500, NOW_MS, NOW_MS + 2000}
+
+
+def test_a_pack_from_the_future_gets_no_answer() -> None:
+    """More than 60 s ahead, in the base time or in one record, and nothing is taken of it."""
+    batch = Checks(["s"]).batch(TOPIC, pack(time_ms=NOW_MS + FUTURE_MS), NOW_MS, OLDEST_MS)
+    assert len(batch.readings) == len(SAMPLES)
+    late = changed(lambda records: records[2].update(t=FUTURE_MS / 1000 + 0.001))
+    for payload in (pack(time_ms=NOW_MS + FUTURE_MS + 1), late):
+        error = refused(payload)
+        assert error.reason is Reason.FUTURE
+        assert error.refusal is None
+
+
+def test_a_pack_older_than_the_store_keeps_is_refused() -> None:
+    """What the store would drop is refused before it is written, so that the agent counts it."""
+    checks = Checks(["s"])
+    assert checks.batch(TOPIC, pack(time_ms=OLDEST_MS), NOW_MS, OLDEST_MS).readings
+    error = refused(pack(time_ms=OLDEST_MS - 1, seq=7))
+    assert error.reason is Reason.TOO_OLD
+    assert error.refusal == (ADDRESS, "b1", 7)
+
+
+def test_a_pack_of_another_sender_is_refused_to_the_one_who_sent_it() -> None:
+    """Topic and base name differ: the answer goes to the topic's agent, about its own batch."""
+    error = refused(pack(address=Address("s", "other"), boot="b9", seq=3))
+    assert error.reason is Reason.ADDRESS
+    assert error.refusal == (ADDRESS, "b9", 3)
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "jauge/v1/elsewhere/a/readings",
+        "jauge/v1/s/a b/readings",
+        "jauge/v1/s//readings",
+        "jauge/v1/s/a/birth",
+        "jauge/v1/s/a/readings/more",
+        "",
+    ],
+)
+def test_a_topic_that_is_not_ours_gets_no_answer(topic: str) -> None:
+    """An unknown site may be another collector's; a name that is none cannot be answered."""
+    error = refused(pack(), topic)
+    assert error.reason is Reason.ADDRESS
+    assert error.refusal is None
+
+
+def test_a_pack_beyond_the_limits_is_refused() -> None:
+    """Too many bytes or records: refused by the head of its first record, the rest unread."""
+    big = pack(seq=5)[:-1] + b" " * MAX_PAYLOAD_BYTES + b"]"
+    many = pack((Sample(f"gpu:{i}", "power", 1.0) for i in range(2001)), seq=6)
+    for payload, seq in ((big, 5), (many, 6)):
+        error = refused(payload)
+        assert error.reason is Reason.LIMITS
+        assert error.refusal == (ADDRESS, "b1", seq)
+    assert refused(b"x" * (MAX_PAYLOAD_BYTES + 1)).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", Reason.UNDECODABLE),
+        (b"null", Reason.UNDECODABLE),
+        (b"[]", Reason.UNDECODABLE),
+        (b"{}", Reason.UNDECODABLE),
+        (b"[" * 100_000, Reason.UNDECODABLE),
+        (b'[{"n":"host/power","v":1}]', Reason.ADDRESS),
+        (pack()[:-2], Reason.UNDECODABLE),
+        (pack().replace(b"61.5", b"NaN"), Reason.UNDECODABLE),
+        (pack().replace(b"61.5", b"1e999"), Reason.UNDECODABLE),
+        (pack().replace(b'"bt":', b'"bver":11,"bt":'), Reason.VERSION),
+        (pack().replace(b'"u":"W"', b'"u":"W","must_":1'), Reason.VERSION),
+        (pack().replace(b"host", b"\xff\xfe"), Reason.UNDECODABLE),
+    ],
+)
+def test_what_cannot_be_read_is_named_by_a_bounded_reason(payload: bytes, reason: Reason) -> None:
+    """Anything that is no pack of ours ends in its reason and never in another exception."""
+    assert refused(payload).reason is reason
+
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+record_like = st.fixed_dictionaries(
+    {},
+    optional={
+        "n": st.sampled_from(["host/power", "gpu:0/energy", "x", "host/", "/"]) | json_values,
+        "u": st.sampled_from(["W", "J", "", "kW"]) | json_values,
+        "v": st.floats(allow_nan=False, allow_infinity=False) | json_values,
+        "t": st.floats(-1e12, 1e12) | json_values,
+        "bn": st.sampled_from(["s/a/", "s/b/"]) | json_values,
+        "bt": st.floats(1.7e9, 1.8e9) | json_values,
+        "bboot": st.sampled_from(["b1"]) | json_values,
+        "bseq": st.integers(1, 9) | json_values,
+        "bfrom": st.floats(0, 2e9) | json_values,
+        "bu": st.sampled_from(["W"]) | json_values,
+        "bver": json_values,
+        "x_": json_values,
+        "more": json_values,
+    },
+)
+
+
+@given(
+    payload=st.binary(max_size=200)
+    | st.builds(lambda v: json.dumps(v).encode(), st.lists(record_like, max_size=4) | json_values)
+)
+def test_whatever_arrives_ends_in_a_batch_or_a_bounded_reason(payload: bytes) -> None:
+    """No payload raises anything but PackError, and nothing outside the catalogue passes."""
+    batch = judged(TOPIC, payload)
+    if isinstance(batch, PackError):
+        assert batch.reason in Reason
+        assert batch.refusal is None or batch.reason in REFUSED
+        return
+    assert {reason for reason, _ in batch.left_out} <= REASONS
+    for series, time_ms, value in batch.readings:
+        entry = CATALOGUE[series.quantity]
+        assert entry.low <= value <= entry.high
+        assert OLDEST_MS <= time_ms <= NOW_MS + FUTURE_MS
+        assert series[:2] == ADDRESS
+
+
+@given(topic=st.text(max_size=60) | st.from_regex(r"jauge/v1/s?/.{0,5}/(readings|birth|ack)"))
+def test_whatever_topic_ends_in_a_bounded_reason(topic: str) -> None:
+    """A topic is ours and of a known site, or an error with a reason."""
+    batch = judged(topic, pack())
+    if isinstance(batch, PackError):
+        assert batch.reason is Reason.ADDRESS
+    else:
+        assert batch.address.topic(Channel.READINGS) == topic == TOPIC
+
+
+@given(raw=st.binary(max_size=1000))
+def test_examples_are_short_and_safe_to_print(raw: bytes) -> None:
+    """Whatever a stranger sent, its example is printable ASCII of bounded length."""
+    faults = Faults()
+    faults.note("future", time_ms=1, topic="t\n\x1b[2J\ud800", detail="é" * 500, payload=raw)
+    example = faults.by_reason["future"].example
+    for text in (example.topic, example.detail, example.payload, printable(raw)):
+        assert text.isascii()
+        assert text == "" or text.isprintable()
+        assert len(text) <= 4 * EXAMPLE_BYTES + 3
+
+
+def test_faults_count_and_keep_the_last_example() -> None:
+    """Each reason has its own count, and the example is that of the last occurrence."""
+    faults = Faults()
+    for time_ms in (1, 2, 3):
+        faults.note("range", time_ms=time_ms, topic=TOPIC, payload=b"%d" % time_ms)
+    faults.note("unit", time_ms=4, topic=TOPIC)
+    assert {reason: fault.count for reason, fault in faults.by_reason.items()} == {
+        "range": 3,
+        "unit": 1,
+    }
+    assert faults.by_reason["range"].example.payload == "3"

@@ -1,0 +1,231 @@
+"""The command line as a user meets it: one clear line for what is wrong, and no traceback."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jauge_collector.cli import COMMANDS
+
+from tests.collector.running import configured
+from tests.parts import Mosquitto, VictoriaMetrics, eventually, free_port
+
+COMMAND = (sys.executable, "-m", "jauge_collector.cli")
+STOPS_WITHIN_S = 8.0
+
+
+def told(*arguments: str | Path) -> tuple[int, str]:
+    """Exit status and standard error of a command that ends by itself."""
+    ended = subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "Traceback" not in ended.stderr
+    return ended.returncode, ended.stderr
+
+
+def last_line(text: str) -> str:
+    """The line that says what is wrong; before it there may be log lines."""
+    return text.rstrip("\n").rpartition("\n")[2]
+
+
+TWIN = '[[meters]]\nid = "it"\ncommodity = "water"\n[[equations]]'
+MQTT = "[mqtt]\n"
+LISTEN = 'listen = "127.0.0.1:'
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        (
+            "collector.toml",
+            "[store]",
+            "[store]\nsetle_s = 3",
+            "store.setle_s: unknown key; did you",
+        ),
+        ("collector.toml", "sites = [", "sites = [[", "not valid TOML"),
+        ("collector.toml", LISTEN, 'listen = "localhost" # ', "write '127.0.0.1:8090'"),
+        ("collector.toml", "site.toml", "absent.toml", "absent.toml: cannot be read: no such file"),
+        ("collector.toml", MQTT, MQTT + 'password_file = "absent"\n', "mqtt.password_file:"),
+        ("collector.toml", MQTT, MQTT + 'ca_file = "x"\n', "mqtt.ca_file: is set without TLS; set"),
+        ("collector.toml", MQTT, MQTT + 'tls = true\nca_file = "site.toml"\n', "mqtt.ca_file:"),
+        ("site.toml", '"E_IT"', '"E_DC"', "equations: the site has no E_IT equation; add"),
+        ("site.toml", "[[equations]]", TWIN, "meters[1].id: meter 'it' is named twice; rename one"),
+        ("site.toml", "feeds =", "rated_flow_m3_h = 3\nfeeds =", "does not fit electricity; use"),
+    ],
+    ids=[
+        "unknown key",
+        "no TOML",
+        "listen",
+        "no site file",
+        "no password",
+        "CA without TLS",
+        "no certificate",
+        "no E_IT",
+        "meter twice",
+        "wrong unit",
+    ],
+)
+def test_a_bad_file_is_named_in_one_line(
+    tmp_path: Path, *, command: str, file: str, old: str, new: str, words: str
+) -> None:
+    """File, key and fix on standard error, exit status 2, and nothing else."""
+    path = configured(tmp_path, mqtt_port=free_port())
+    text = (tmp_path / file).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    code, said = told(command, "--config", path)
+    assert code == 2
+    assert words in said
+    assert said.startswith(f"jauge-collector: {tmp_path}")
+    assert said.count("\n") == 1
+
+
+def test_an_absent_configuration_is_named(tmp_path: Path) -> None:
+    """No file: its name, exit status 2."""
+    path = tmp_path / "absent.toml"
+    assert told("run", "--config", path) == (
+        2,
+        f"jauge-collector: {path}: cannot be read: no such file or directory\n",
+    )
+
+
+def test_check_says_what_it_found(tmp_path: Path) -> None:
+    """A good configuration: exit 0, each site with its meters, as JSON where asked."""
+    path = configured(tmp_path, mqtt_port=free_port())
+    ended = subprocess.run(
+        [*COMMAND, "check", "--json", "--config", path], capture_output=True, check=True, timeout=60
+    )
+    assert json.loads(ended.stdout)["sites"]["s"]["meters"] == 1
+    assert not (tmp_path / "state").exists(), "check changes nothing"
+    assert told("check", "--config", path) == (0, "")
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    """The console's port taken by another program: file, key and fix, exit status 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        path = configured(tmp_path, mqtt_port=free_port(), port=port)
+        code, text = told("run", "--config", path)
+    assert code == 2
+    assert last_line(text) == (
+        f"jauge-collector: {path}: console.listen: 127.0.0.1:{port} is taken; "
+        "stop the other program or choose another port"
+    )
+
+
+@pytest.mark.parametrize("name", ["readings.db", "ledger.db"])
+def test_a_file_that_is_no_database_is_named(tmp_path: Path, name: str) -> None:
+    """An unreadable store or ledger ends the start with the file's name, not with a retry."""
+    path = configured(tmp_path, mqtt_port=free_port())
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / name).write_bytes(b"no database at all" * 100)
+    code, text = told("run", "--config", path)
+    assert code == 1
+    assert name in last_line(text)
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """What a newer collector wrote is not touched."""
+    path = configured(tmp_path, mqtt_port=free_port())
+    (tmp_path / "state").mkdir()
+    with sqlite3.connect(tmp_path / "state" / "readings.db") as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    code, text = told("run", "--config", path)
+    assert code == 2
+    assert "newer" in last_line(text)
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize(
+    ("flags", "fix"),
+    [
+        ({"retentionPeriod": "1"}, "-retentionPeriod="),
+        ({"dedup.minScrapeInterval": "0s"}, "-dedup.minScrapeInterval=1ms"),
+        ({"inmemoryDataFlushInterval": "30s"}, "store.settle_s"),
+    ],
+    ids=["retention", "dedup", "flush"],
+)
+async def test_an_unfit_store_is_refused(tmp_path: Path, flags: dict[str, str], fix: str) -> None:
+    """A store that would lose or double data: the flag and the fix, exit status 2."""
+    async with VictoriaMetrics(tmp_path / "victoria-metrics", flags=flags) as store:
+        path = configured(tmp_path, mqtt_port=free_port(), store_url=store.url)
+        code, text = await asyncio.to_thread(told, "run", "--config", path)
+    assert code == 2
+    assert fix in last_line(text)
+    assert next(iter(flags)) in last_line(text)
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_stops_in_order(
+    tmp_path: Path, mosquitto: Mosquitto, number: signal.Signals
+) -> None:
+    """Running, ready, told to stop: it ends within seconds, with status 0 and no complaint."""
+    port = free_port()
+    path = configured(tmp_path, mqtt_port=mosquitto.port, port=port)
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "run", "--config", str(path), stderr=asyncio.subprocess.PIPE
+    )
+
+    def ready() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    async def up() -> bool:
+        return await asyncio.to_thread(ready)
+
+    try:
+        await eventually(up, within=20, what="/readyz is 200")
+        os.kill(process.pid, number)
+        async with asyncio.timeout(STOPS_WITHIN_S):
+            _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0
+    text = said.decode()
+    assert "Traceback" not in text
+    assert "WARNING" not in text
+    assert last_line(text).endswith("stopped")
+
+
+@pytest.mark.parametrize("arguments", [(), ("no-such-command",), ("run", "--no-such-option")])
+def test_bad_arguments_are_told(arguments: tuple[str, ...]) -> None:
+    """Unknown commands and options: usage and exit status 2."""
+    code, text = told(*arguments)
+    assert code == 2
+    assert "usage: jauge-collector" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    """--help ends with an example, and loads nothing heavy."""
+    name = command.rstrip("_")
+    program = (
+        "import atexit, sys\n"
+        "heavy = {'pandas', 'sqlalchemy', 'aiohttp', 'aiomqtt'}\n"
+        "atexit.register(lambda: sys.stderr.write(' '.join(heavy & set(sys.modules))))\n"
+        "from jauge_collector.cli import main\n"
+        f"main([{name!r}, '--help'])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert f"example: jauge-collector {name}" in ended.stdout
+    assert ended.stderr == ""

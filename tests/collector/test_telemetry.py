@@ -1,0 +1,76 @@
+"""What /metrics shows: well-formed, bounded, and no zero for what was not measured."""
+
+from pathlib import Path
+
+import pytest
+from jauge_collector import config, indicators, sites
+from jauge_collector.inventory import Inventory
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.telemetry import Sample, Telemetry
+from jauge_models.wire import Address, Birth, ResourceDescription, State
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.collector.packs import NOW_MS
+from tests.collector.running import configured
+
+
+def samples(telemetry: Telemetry) -> dict[str, list[tuple[dict[str, str], float]]]:
+    """What a scrape reads, by name."""
+    text = generate_latest(telemetry.registry).decode()
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
+
+
+def test_agents_and_their_resources_are_shown() -> None:
+    """Age, state and skew per agent; a resource's own labels never replace its identity."""
+    inventory = Inventory()
+    telemetry = Telemetry(inventory)
+    address = Address("s", "a")
+    hostile = {"site": "x", "room": 'r "1"\n\\', "1st": "x", "é": "x", "__name__": "x"}
+    resource = ResourceDescription("gpu:0", name="n" * 1000, labels=hostile)
+    inventory.born(address, Birth("b", "1", 0.0, resources=[resource]), NOW_MS)
+    inventory.stated(address, State("b", online=True, sent_at=NOW_MS / 1000 - 2), NOW_MS)
+    shown = samples(telemetry)
+    agent = {"site": "s", "agent": "a"}
+    seen = "jauge_collector_agent_last_seen_timestamp_seconds"
+    assert shown[seen] == [(agent, NOW_MS / 1000)]
+    assert shown["jauge_collector_agent_online"] == [(agent, 1.0)]
+    assert shown["jauge_collector_agent_skew_seconds"] == [(agent, 2.0)]
+    assert shown["jauge_collector_agents"] == [({}, 1.0)]
+    ((labels, value),) = shown["jauge_resource_info"]
+    assert value == 1
+    assert labels == agent | {
+        "kind": "gpu",
+        "resource": "gpu:0",
+        "name": "n" * 256,
+        "room": 'r "1"\n\\',
+    }
+
+
+def test_a_family_is_replaced_as_a_whole() -> None:
+    """A value that is gone does not linger."""
+    telemetry = Telemetry(Inventory())
+    telemetry.set_family("jauge_kpi_pue", "PUE.", [Sample({"site": "a"}, 1.5)])
+    telemetry.set_family("jauge_kpi_pue", "PUE.", [Sample({"site": "b"}, 1.25)])
+    assert samples(telemetry)["jauge_kpi_pue"] == [({"site": "b"}, 1.25)]
+
+
+@pytest.mark.parametrize("now_ms", [NOW_MS, 1_767_222_000_000])
+def test_what_is_not_measured_has_a_coverage_and_no_value(tmp_path: Path, now_ms: int) -> None:
+    """An empty ledger gives coverage 0 for every period, and no PUE, neither 0 nor 1."""
+    settings = config.load(configured(tmp_path, mqtt_port=1))
+    known = sites.load_all([settings.beside(path) for path in settings.sites])
+    telemetry = Telemetry(Inventory())
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        found = indicators.figures(ledger, known.values(), settings.policy.coverage(), now_ms)
+    indicators.publish(telemetry, found)
+    shown = samples(telemetry)
+    for name in indicators.INDICATORS:
+        assert f"jauge_kpi_{name}" not in shown
+        assert {value for _, value in shown[f"jauge_kpi_{name}_coverage"]} == {0.0}
+    periods = {labels["period"] for labels, _ in shown["jauge_kpi_pue_coverage"]}
+    assert {"day", "year"} <= periods <= {"day", "month", "year"}
