@@ -1,0 +1,1 @@
+"""Measurements beside peers and limits: ``python -m benchmarks``. docs/benchmarks.md explains."""

@@ -1,0 +1,177 @@
+"""The command line ``jauge-demo``: everything on this machine, until Ctrl-C."""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import http.client
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from jauge_collector.importer.progress import Bar
+
+from jauge_demo import scenario
+from jauge_demo.broker import broker
+from jauge_demo.processes import Child, ChildEndedError, start
+
+FIRST_PORT: Final = 8090
+_ANSWERS_WITHIN_S: Final = 30.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demonstration; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    folder: Path = options.folder.absolute()
+    try:
+        with _alone(folder):
+            return asyncio.run(_run(folder, options.port))
+    except (OSError, ChildEndedError) as error:
+        print(f"jauge-demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+async def _run(folder: Path, port: int | None) -> int:
+    begun = time.monotonic()
+    console_port = _free_port(FIRST_PORT) if port is None else _wanted_port(port)
+    mqtt_port = _free_port(0)
+    plan = scenario.prepare(
+        folder, mqtt_port=mqtt_port, console_port=console_port, now_ms=scenario.now_ms()
+    )
+    bar = Bar(sys.stderr)
+    await scenario.load_history(plan, now_ms=scenario.now_ms(), progress=bar)
+    bar.clear()
+    with _stop_signals() as stop:
+        async with broker(mqtt_port):
+            children: list[Child] = []
+            try:
+                for name, module, words in (
+                    ("collector", "jauge_collector.cli", ("run", "--config", plan.collector)),
+                    ("gateway", "jauge_demo.gateway", (plan.gateway,)),
+                    ("agent", "jauge_agent.cli", ("run", "--config", plan.agent)),
+                ):
+                    children.append(await start(name, module, [str(w) for w in words], folder))
+                await _until_stopped(children, console_port, stop, begun)
+            finally:
+                for child in reversed(children):
+                    await child.stop()
+    print("stopped; what was measured stays in", folder, file=sys.stderr)
+    return 0
+
+
+async def _until_stopped(
+    children: Sequence[Child], port: int, stop: asyncio.Event, begun: float
+) -> None:
+    watching = [asyncio.ensure_future(child.watch()) for child in children]
+    stopping = asyncio.ensure_future(stop.wait())
+    showing = asyncio.ensure_future(_announce(port, begun))
+    try:
+        done, _ = await asyncio.wait(
+            [*watching, stopping, showing], return_when=asyncio.FIRST_COMPLETED
+        )
+        if showing in done:
+            showing.result()
+            done, _ = await asyncio.wait([*watching, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for one in done:
+            one.result()
+    finally:
+        for one in (*watching, stopping, showing):
+            one.cancel()
+        await asyncio.gather(*watching, stopping, showing, return_exceptions=True)
+
+
+async def _announce(port: int, begun: float) -> None:
+    """Print the address once the console answers. Raises ChildEndedError when it never does."""
+    deadline = time.monotonic() + _ANSWERS_WITHIN_S
+    while not await asyncio.to_thread(_answers, port):
+        if time.monotonic() > deadline:
+            raise ChildEndedError(f"the console does not answer on 127.0.0.1:{port}")
+        await asyncio.sleep(0.1)
+    took = time.monotonic() - begun
+    print(f"Jauge is at http://127.0.0.1:{port}/  ({took:.0f} s; Ctrl-C stops it)", flush=True)
+
+
+def _answers(port: int) -> bool:
+    asking = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        asking.request("GET", "/healthz")
+        return asking.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        asking.close()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder, so that two demonstrations do not share it. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(f"{folder}: a demonstration already runs here") from None
+        yield
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[asyncio.Event]:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for which in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(which, stop.set)
+    try:
+        yield stop
+    finally:
+        for which in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(which)
+
+
+def _free_port(first: int) -> int:
+    """A free port on loopback: ``first`` if it is free, else any."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", first))
+        except OSError:
+            return _free_port(0)
+        number: int = probe.getsockname()[1]
+        return number
+
+
+def _wanted_port(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise OSError(f"--port {port}: {error.strerror}; choose another") from None
+    return port
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jauge-demo",
+        description="A broker, a simulated site with a year of history, a real agent on this "
+        "machine, the collector and its console, all on loopback.",
+        epilog="example: jauge-demo --folder /tmp/jauge-demo --port 8090",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(".demo"),
+        help="where everything is kept (.demo)",
+    )
+    parser.add_argument(
+        "--port", type=int, help=f"port of the console ({FIRST_PORT}, or a free one)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

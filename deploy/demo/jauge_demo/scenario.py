@@ -1,0 +1,170 @@
+"""What the demonstration keeps in its folder: configurations, and a year of simulated history."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from jauge_collector import config as collector_config
+from jauge_collector import sites
+from jauge_collector.ledger.accounting import run_pass
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.stores.open import open_store
+from jauge_models.quantities import CATALOGUE
+from jauge_models.readings import Reading
+from jauge_models.resources import Series
+
+from jauge_demo.plant import DAY_MS, history
+from jauge_demo.simulation import STEP_MS
+
+SITE: Final = "demo"
+GATEWAY: Final = "plant"
+HISTORY_DAYS: Final = 366
+_BATCH: Final = 20_000
+
+Progress = Callable[[str, int, int], None]
+"""Told the phase, how much of it is done, and how much there is."""
+
+
+class Scenario(NamedTuple):
+    """Files of the demonstration, made by `prepare`."""
+
+    folder: Path
+    collector: Path
+    gateway: Path
+    agent: Path
+    start_ms: int
+    """When the simulated registers began to count."""
+
+
+def prepare(folder: Path, *, mqtt_port: int, console_port: int, now_ms: int) -> Scenario:
+    """Write the configurations anew; keep what an earlier run has measured. Raises OSError."""
+    for name in ("", "agent", "gateway", "collector"):
+        (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    start_ms = _start(folder / "start.json", now_ms)
+    site = resources.files("jauge_demo").joinpath("site.toml").read_text(encoding="utf-8")
+    (folder / "site.toml").write_text(site, encoding="utf-8")
+    files = {
+        "collector.toml": f"""\
+sites = ["site.toml"]
+state_dir = "collector"
+
+[mqtt]
+port = {mqtt_port}
+
+[ledger]
+pass_every_s = 5
+
+[console]
+listen = "127.0.0.1:{console_port}"
+""",
+        "gateway.toml": f"""\
+site = "{SITE}"
+agent = "{GATEWAY}"
+
+[broker]
+port = {mqtt_port}
+
+[spool]
+directory = {json.dumps(str(folder / "gateway"))}
+
+[delivery]
+resend_after_s = 5
+
+[log]
+level = "warning"
+
+[sources.plant]
+period_s = 5
+start_ms = {start_ms}
+""",
+        "agent.toml": f"""\
+site = "{SITE}"
+
+[broker]
+port = {mqtt_port}
+
+[spool]
+directory = {json.dumps(str(folder / "agent"))}
+
+[delivery]
+resend_after_s = 5
+
+[log]
+level = "warning"
+
+[sources.host]
+period_s = 5
+
+[sources.rapl]
+period_s = 5
+
+[sources.hwmon]
+period_s = 5
+""",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return Scenario(
+        folder,
+        folder / "collector.toml",
+        folder / "gateway.toml",
+        folder / "agent.toml",
+        start_ms,
+    )
+
+
+def _start(path: Path, now_ms: int) -> int:
+    """The moment the registers began, kept from the first run on."""
+    if path.exists():
+        return int(json.loads(path.read_text(encoding="utf-8"))["start_ms"])
+    start_ms = now_ms - HISTORY_DAYS * DAY_MS
+    start_ms -= start_ms % STEP_MS
+    path.write_text(json.dumps({"start_ms": start_ms}), encoding="utf-8")
+    return start_ms
+
+
+async def load_history(scenario: Scenario, *, now_ms: int, progress: Progress) -> int:
+    """Fill the store and the ledger with the past, once; returns the readings written."""
+    done = scenario.folder / "history.done"
+    if done.exists():
+        return 0
+    config = collector_config.load(scenario.collector)
+    site = sites.load(scenario.folder / "site.toml")
+    total = (now_ms - scenario.start_ms) // STEP_MS
+    written = 0
+    async with open_store(config) as store:
+        with Ledger(config.state(config.ledger.path)) as ledger:
+            readings = _readings(scenario.start_ms, now_ms, progress, total)
+            while batch := list(islice(readings, _BATCH)):
+                await store.write(batch)
+                written += len(batch)
+            quarters = range(scenario.start_ms, now_ms, STEP_MS)
+            ledger.mark(site.name, GATEWAY, quarters, now_ms)
+            progress("accounting", 0, 1)
+            with ledger.writer():
+                await run_pass(store, ledger, site, now_ms)
+            progress("accounting", 1, 1)
+    done.touch()
+    return written
+
+
+def _readings(start_ms: int, end_ms: int, progress: Progress, total: int) -> Iterator[Reading]:
+    series: dict[tuple[str, str], Series] = {}
+    for count, seen in enumerate(history(start_ms, end_ms)):
+        if count % 500 == 0:
+            progress("simulating a year", count, total)
+        for key, value in seen.values.items():
+            one = series.get(key)
+            if one is None:
+                one = series[key] = Series(SITE, GATEWAY, *key)
+            yield Reading(one, seen.time_ms, round(value, CATALOGUE[key[1]].decimals))
+    progress("simulating a year", total, total)
+
+
+def now_ms() -> int:
+    """The wall clock of this machine."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,115 @@
+"""The demonstration as its user sees it: started, looked at, stopped by Ctrl-C."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests import parts
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURE = ROOT / "docs" / "images" / "console.png"
+
+
+class Demo:
+    """A running demonstration."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.process = process
+        self.url = url
+
+    async def get(self, path: str) -> str:
+        """The text of a page or answer."""
+
+        def read() -> str:
+            with urllib.request.urlopen(self.url + path.removeprefix("/"), timeout=10) as answer:
+                return str(answer.read().decode())
+
+        return await asyncio.to_thread(read)
+
+
+@pytest.fixture(scope="module", loop_scope="module")
+async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
+    """A demonstration in a folder of its own, stopped in order at the end."""
+    folder = tmp_path_factory.mktemp("demo")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "jauge_demo.cli",
+        "--folder",
+        str(folder),
+        "--port",
+        str(parts.free_port()),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=ROOT,
+        env=os.environ | {"TERM": "dumb"},
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(120):
+            said = (await process.stdout.readline()).decode()
+        found = re.search(r"http://127\.0\.0\.1:\d+/", said)
+        assert found, said + (await process.stdout.read()).decode()
+        yield Demo(process, found.group())
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(20):
+            rest = (await process.stdout.read()).decode()
+            assert await process.wait() == 0, rest
+        assert "Traceback" not in rest
+        for log in folder.glob("*.log"):
+            assert "Traceback" not in log.read_text(), log.read_text()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_year_of_history_gives_annual_figures_marked_simulated(demo: Demo) -> None:
+    """PUE1 and WUE of the year come with coverage and category, and say that they are simulated."""
+    today = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86_400))
+    begin = f"{int(today[:4]) - 1}{today[4:]}".replace("02-29", "02-28")
+    answer = json.loads(await demo.get(f"/api/v1/kpi?site=demo&from={begin}&to={today}"))
+    pue, wue = answer["pue"], answer["wue"]
+    assert answer["simulated"] is True
+    assert (pue["status"], pue["category"], pue["label"]) == ("simulated", "PUE1", "PUE1")
+    assert 1.1 < pue["value"] < 1.4
+    assert 0.1 < wue["value"] < 1.0
+    assert pue["coverage"] > 0.99
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_this_very_machine_is_read_live(demo: Demo) -> None:
+    """Within a minute a second agent, the real one, is online with fresh readings of this host."""
+
+    async def both_online() -> bool:
+        agents = json.loads(await demo.get("/api/v1/agents?site=demo"))["agents"]
+        online = {agent["agent"] for agent in agents if agent["presence"] == "online"}
+        return len(online) == 2 and "plant" in online
+
+    await parts.eventually(both_online, within=60, what="both agents are online")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_live_meters_advance(demo: Demo) -> None:
+    """The simulated meters' newest readings are seconds old and move on."""
+
+    async def newest() -> int:
+        meters = json.loads(await demo.get("/api/v1/meters?site=demo"))["meters"]
+        return max(meter["last_reading"]["time_ms"] for meter in meters)
+
+    first = await newest()
+
+    async def moved_on() -> bool:
+        return await newest() > first > (time.time() - 3600) * 1000
+
+    await parts.eventually(moved_on, within=60, what="meters advance")
