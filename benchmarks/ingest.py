@@ -31,6 +31,7 @@ from jauge_models.wire import (
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import processes
+from benchmarks.receiving import messages_per_cpu_second
 from benchmarks.rows import Better, Row, Table, say
 from tests.parts import Mosquitto, VictoriaMetrics, free_port
 
@@ -136,15 +137,25 @@ class _Delays(NamedTuple):
 async def measure(*, seconds: float, full: bool) -> Table:
     """100 agents, and 10 000 where ``full``; then half that rate for ``seconds``."""
     alone = _alone()
+    receiving = await _receiving()
     rows: list[Row] = []
     for agents in (100, 10_000) if full else (100,):
         rate, delays = await _measure(agents, seconds)
-        what = f"ingest, {agents:,} agents".replace(",", " ")
+        what = "ingest, " + f"{agents:,} agents".replace(",", " ")
         unit = "readings per CPU-second"
         target = _TARGET[agents]
         rows += [
             Row(what, rate.per_cpu_second, unit, "limit", target, Better.HIGHER, is_limit=True),
             Row(what, rate.per_cpu_second, unit, "decode + check + lines", alone, Better.HIGHER),
+            Row(what, rate.per_cpu_second, unit, "aiomqtt receiving", receiving, Better.HIGHER),
+            Row(
+                what,
+                rate.per_cpu_second,
+                unit,
+                "both one after the other",
+                1 / (1 / alone + 1 / receiving),
+                Better.HIGHER,
+            ),
             Row(
                 f"{what}, half load: reading to accepted, 99 of 100 within",
                 delays.accepted_s,
@@ -341,6 +352,15 @@ def _body(number: int) -> bytes:
         for quantity, value in (("power", 300.5), ("temperature", 55.25))
     ]
     return encode_samples(samples)
+
+
+async def _receiving() -> float:
+    """What aiomqtt alone could bring in: readings per CPU-second."""
+    load = _Load(100)
+    packs = [load.pack(time.time_ns() // 1_000_000) for _ in range(_PACKS)]
+    rate = await messages_per_cpu_second(packs) * _READINGS_PER_PACK
+    say(f"aiomqtt receiving alone: {rate:,.0f} readings per CPU-second")
+    return rate
 
 
 def _alone() -> float:

@@ -119,7 +119,7 @@ async def _interval_from_store(folder: Path) -> _Sums:
     start_ms = end_ms - _QUARTER_MS
     every = [Series(_SITE, f"host{number}", "host", "power") for number in range(_SERIES)]
     async with VictoriaMetrics(folder) as server:
-        config = StoreConfig(kind="victoriametrics", url=server.url, settle_s=5.0)
+        config = StoreConfig(kind="victoriametrics", url=server.url, settle_s=12.0)
         async with VictoriaMetricsStore(config) as store:
             for at in range(_SAMPLES + 1):
                 time_ms = start_ms + at * _STEP_MS

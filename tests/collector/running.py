@@ -36,7 +36,7 @@ def configured(
     *,
     mqtt_port: int,
     store_url: str | None = None,
-    settle_s: float = 5.0,
+    settle_s: float = 12.0,
     port: int | None = None,
     more: str = "",
     mqtt: str = "",

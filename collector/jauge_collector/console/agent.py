@@ -1,15 +1,15 @@
 """The page of one agent: how it is, what it reads from, and its newest readings."""
 
-from typing import Any
+from typing import Any, Final
 
 from jauge_collector.console.overview import presence_cell, skew_text, synchronisation
-from jauge_collector.console.rendering import Cell, Column, Table, Visit
+from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
 from jauge_collector.console.text import Language
-from jauge_collector.console.views import AgentView, ReadingView, ResourceView
+from jauge_collector.console.views import AgentView, ReadingView, ResourceView, silence_ms
 from jauge_collector.sites import Site
 
-_MOST_ROWS = 400
-"""Keeps the page small for a gateway with thousands of outlets; the JSON interface has them all."""
+MOST_ROWS: Final = 250
+"""Keeps the page small for a gateway with thousands of outlets."""
 
 
 def context(
@@ -22,26 +22,27 @@ def context(
         "name": agent.agent,
         "about": _about(visit, agent),
         "sources": _sources(language, agent),
-        "readings": _readings(visit, site, agent, resources),
+        "readings": _readings(visit, agent, resources),
         "moment": language.moment(visit.now_ms, site.zone, seconds=True),
     }
 
 
-def _about(visit: Visit, agent: AgentView) -> list[tuple[str, str]]:
+def _about(visit: Visit, agent: AgentView) -> list[Fact]:
     language = visit.language
     unknown = language("unknown")
     seen = unknown
     if agent.last_seen_ms is not None:
-        seen = language.age(visit.now_ms - agent.last_seen_ms)
+        seen = language.ago(visit.now_ms - agent.last_seen_ms)
     spooled = unknown if agent.spooled is None else language.number(agent.spooled)
     clock = ", ".join(filter(None, (skew_text(language, agent), synchronisation(language, agent))))
+    presence = presence_cell(language, agent)
     return [
-        (language("presence"), presence_cell(language, agent).text),
-        (language("last_seen"), seen),
-        (language("clock_skew"), clock),
-        (language("spooled"), spooled),
-        (language("version"), agent.version or unknown),
-        (language("boot"), agent.boot or unknown),
+        Fact(language("presence"), presence.text, chip=presence.chip),
+        Fact(language("last_seen"), seen),
+        Fact(language("clock_skew"), clock),
+        Fact(language("spooled"), spooled),
+        Fact(language("version"), agent.version or unknown),
+        Fact(language("boot"), agent.boot or unknown),
     ]
 
 
@@ -56,25 +57,24 @@ def _sources(language: Language, agent: AgentView) -> Table:
         [
             [
                 Cell(source.name),
-                Cell(f"{language.significant(source.period_s)}\u00a0{language('unit_second')}"),
+                Cell(f"{language.plain(source.period_s)}\u00a0{language('unit_second')}"),
                 Cell(language("source_present"), chip="good")
                 if source.absent is None
-                else Cell(language("source_absent", reason=source.absent)),
+                else Cell(language("source_absent"), sub=source.absent, sub_lang="en"),
             ]
             for source in agent.sources
         ],
     )
 
 
-def _readings(visit: Visit, site: Site, agent: AgentView, resources: list[ResourceView]) -> Table:
+def _readings(visit: Visit, agent: AgentView, resources: list[ResourceView]) -> Table:
     language = visit.language
-    patience = 3000 * max([60.0, *(source.period_s for source in agent.sources)])
+    patience = silence_ms(source.period_s for source in agent.sources)
     rows = [
         _row(visit, resource, reading, patience)
         for resource in resources
         for reading in resource.readings
     ]
-    del site
     rows.sort(key=lambda row: row[3].chip == "")
     return Table(
         language("readings"),
@@ -85,30 +85,35 @@ def _readings(visit: Visit, site: Site, agent: AgentView, resources: list[Resour
             Column(language("age"), number=True),
             Column(language("method")),
         ],
-        rows[:_MOST_ROWS],
+        rows[:MOST_ROWS],
+        more=max(0, len(rows) - MOST_ROWS),
     )
 
 
 def _row(
-    visit: Visit, resource: ResourceView, reading: ReadingView, patience_ms: float
+    visit: Visit, resource: ResourceView, reading: ReadingView, patience_ms: int
 ) -> list[Cell]:
     language = visit.language
-    head = Cell(resource.name or resource.id, resource.id if resource.name else "")
+    name = language(f"quantity_{reading.quantity}")
+    head = [
+        Cell(resource.name or resource.id, resource.id if resource.name else ""),
+        Cell(name, reading.quantity if reading.quantity != name else ""),
+    ]
     method = Cell(language(f"method_{reading.method}") if reading.method else "–")
     if reading.value is None or reading.time_ms is None:
         return [
-            head,
-            Cell(reading.quantity),
+            *head,
             Cell(language("not_measured")),
             Cell(language("silent"), chip="bad"),
             method,
         ]
     age_ms = visit.now_ms - reading.time_ms
     late = age_ms > patience_ms
+    running = reading.method in ("register", "counter")
+    value = language.total if running else language.quantity
     return [
-        head,
-        Cell(reading.quantity),
-        Cell(language.quantity(reading.value, reading.unit, 5)),
+        *head,
+        Cell(value(reading.value, reading.unit)),
         Cell(
             language("silent") if late else language.age(age_ms),
             sub=language.age(age_ms) if late else "",

@@ -1,7 +1,9 @@
 """The console's web application: what guards every answer, and where its parts are mounted."""
 
+import asyncio
 import ipaddress
 import logging
+import re
 from collections.abc import AsyncIterator, Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -26,7 +28,9 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 _LARGEST_BODY: Final = 64 * 1024
-_STATIC_FOR: Final = "public, max-age=3600"
+_HOST: Final = re.compile(r"(?:\[(?P<address>[0-9a-fA-F:.]+)\]|(?P<name>[^:\[\]]+))(?::\d{1,5})?")
+_STATIC_KEPT: Final = "no-cache"
+"""Kept by the browser, which asks each time whether it still holds: an upgrade shows at once."""
 
 
 def build_app(state: ServiceState) -> web.Application:
@@ -40,7 +44,12 @@ def build_app(state: ServiceState) -> web.Application:
     figures = Figures(state)
 
     async def opened(_: web.Application) -> AsyncIterator[None]:
+        warming = asyncio.create_task(figures.warm(), name="warm figures")
         yield
+        warming.cancel()
+        (fault,) = await asyncio.gather(warming, return_exceptions=True)
+        if isinstance(fault, Exception):
+            _log.error("figures could not be worked out ahead of their visitors", exc_info=fault)
         await figures.close()
 
     app.cleanup_ctx.append(opened)
@@ -64,7 +73,7 @@ def _headers() -> Middleware:
         for name, value in HEADERS.items():
             answer.headers.setdefault(name, value)
         static = request.path.startswith("/static/") and answer.status < 400
-        answer.headers.setdefault("Cache-Control", _STATIC_FOR if static else "no-store")
+        answer.headers.setdefault("Cache-Control", _STATIC_KEPT if static else "no-store")
         return answer
 
     return add
@@ -120,9 +129,8 @@ def _hosts(listen: str, names: Iterable[str]) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if guarded and _name(request.headers.get("Host", "")) not in allowed:
-            raise web.HTTPMisdirectedRequest(
-                text="no name of this console; add it to console.host_names"
-            )
+            text = "no name of this console; its owner may add it to console.host_names\n"
+            return web.Response(status=421, text=text)
         return await handler(request)
 
     return check
@@ -138,7 +146,6 @@ def _is_loopback(listen: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """A Host header without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if ":" in host else host.lower()
+    """A Host header without its port; empty for what is none."""
+    parts = _HOST.fullmatch(host)
+    return (parts["address"] or parts["name"]).lower() if parts else ""

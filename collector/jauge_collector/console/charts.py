@@ -110,11 +110,12 @@ def draw(chart: Chart, language: Language) -> Markup:
         f' aria-labelledby="{chart.id}-t {chart.id}-d" xmlns="http://www.w3.org/2000/svg">',
         f'<title id="{chart.id}-t">{escape(chart.title)}</title>',
         f'<desc id="{chart.id}-d">{escape(chart.description)}</desc>',
-        f'<defs><pattern id="{chart.id}-h" width="7" height="7" patternUnits="userSpaceOnUse"',
-        ' patternTransform="rotate(45)"><path class="hatch" d="M0 0V7"/></pattern></defs>',
+        f'<defs><pattern id="{chart.id}-h" width="6" height="6" patternUnits="userSpaceOnUse"',
+        ' patternTransform="rotate(45)"><path class="ground" d="M0 0H6V6H0Z"/>',
+        '<path class="hatch" d="M3 0V6"/></pattern></defs>',
     ]
     pieces += _gaps(chart, scale)
-    pieces += _grid(scale, language)
+    pieces += _grid(scale)
     pieces.append(
         f'<svg class="plot" x="0" y="{_TOP}" width="100%" height="{_SPAN}" '
         'viewBox="0 0 1000 1000" preserveAspectRatio="none">'
@@ -124,7 +125,7 @@ def draw(chart: Chart, language: Language) -> Markup:
     pieces.append("</svg>")
     pieces += _axis(scale, language)
     pieces += _time_axis(chart, scale)
-    pieces += _hints(chart, scale)
+    pieces += _hints(chart, scale, language)
     pieces.append("</svg>")
     return Markup("".join(pieces))  # noqa: S704 - every text in it went through escape()
 
@@ -197,8 +198,7 @@ def _gaps(chart: Chart, scale: _Scale) -> Iterable[str]:
         )
 
 
-def _grid(scale: _Scale, language: Language) -> Iterable[str]:
-    del language
+def _grid(scale: _Scale) -> Iterable[str]:
     for mark in scale.marks:
         kind = "zero" if mark == 0 else "grid"
         y = scale.pixels(mark)
@@ -232,8 +232,9 @@ def _time_axis(chart: Chart, scale: _Scale) -> Iterable[str]:
         )
 
 
-def _hints(chart: Chart, scale: _Scale) -> Iterable[str]:
+def _hints(chart: Chart, scale: _Scale, language: Language) -> Iterable[str]:
     """Invisible columns that name their figures under a pointer: the table's lines again."""
+    colon = language("colon")
     for row in chart.rows:
         a, b = max(row.start_ms, chart.start_ms), min(row.end_ms, chart.end_ms)
         cells = " · ".join(
@@ -242,7 +243,7 @@ def _hints(chart: Chart, scale: _Scale) -> Iterable[str]:
         share = 100 * (b - a) / (chart.end_ms - chart.start_ms)
         yield (
             f'<rect class="hint" x="{scale.percent(a)}" y="{_TOP}" width="{share:.2f}%" '
-            f'height="{_SPAN}"><title>{escape(row.name)} : {escape(cells)}</title></rect>'
+            f'height="{_SPAN}"><title>{escape(row.name + colon + cells)}</title></rect>'
         )
 
 

@@ -1,7 +1,9 @@
 """Figures for the console and the JSON interface: worked out off the event loop, kept a while."""
 
 import asyncio
+import contextlib
 import functools
+import gc
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -13,7 +15,7 @@ from jauge_models.boundaries import Symbol
 from jauge_models.effectiveness import DAY_MS
 from jauge_models.intervals import Point
 from jauge_models.resources import Series
-from jauge_models.topology import MEASURES
+from jauge_models.topology import MEASURES, Topology
 from jauge_models.wire import Address
 
 from jauge_collector import civil, kpis
@@ -21,6 +23,7 @@ from jauge_collector.console.views import (
     HEADLINES,
     AgentView,
     MeterView,
+    Presence,
     ReadingView,
     ResourceView,
     SiteView,
@@ -28,13 +31,16 @@ from jauge_collector.console.views import (
     coverage,
     highlights,
     meter_view,
+    patience_ms,
+    presence,
     resource_views,
     site_view,
 )
 from jauge_collector.inventory import Agent
 from jauge_collector.kpis import SiteKpis, Slot, Step
-from jauge_collector.ledger.book import QUARTER_MS, Ledger
+from jauge_collector.ledger.book import QUARTER_MS, Ledger, LedgerError
 from jauge_collector.ledger.rows import Row
+from jauge_collector.registers.meters import topology_of
 from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
 
@@ -48,7 +54,16 @@ LONGEST_S: Final = 900.0
 """After it a figure is worked out anew whatever the ledger's stamp says."""
 MOST_WAITING: Final = 64
 """Figures that may wait to be worked out; beyond it `BusyError`."""
+MOST_WATCHED: Final = 5_000
+"""Series of a site that are looked at for silence; agents beyond it, by name, are not."""
+YEAR_CHARTS: Final = (
+    (Symbol.E_DC, Step.DAY),
+    (Symbol.E_IT, Step.DAY),
+    (Symbol.W_IN, Step.MONTH),
+)
+"""What an overview draws of twelve months."""
 
+_FUTURE_MS: Final = 60_000
 _MOST_KEPT: Final = 256
 _LONG_MS: Final = 8 * DAY_MS
 _RECENT_MS: Final = QUARTER_MS
@@ -92,7 +107,21 @@ class Figures:
         self._short = ThreadPoolExecutor(max_workers=1, thread_name_prefix="figures-short")
         self._long = ThreadPoolExecutor(max_workers=1, thread_name_prefix="figures-long")
         self._kept: dict[Hashable, _Kept] = {}
+        self._silent: dict[str, tuple[float, dict[str, int]]] = {}
         self._waiting = 0
+
+    async def warm(self) -> None:
+        """Work out what the first visitor of each overview would wait for.
+
+        Whatever cannot be had now is left to that visitor.
+        """
+        for site in self._state.sites.values():
+            with contextlib.suppress(BusyError, LedgerError):
+                await self.this_quarter(site.name)
+                await self.twelve_months(site.name)
+                year = twelve_months(site, now_ms())
+                for symbol, step in YEAR_CHARTS:
+                    await self.profile(site.name, symbol, *year, step)
 
     async def close(self) -> None:
         """Drop what waits, let what runs end, and release the ledger."""
@@ -224,6 +253,37 @@ class Figures:
         latest = await self._newest(of, wanted, now_ms())
         return {name: highlights(name, latest) for name in names}
 
+    async def silent(self, site: str) -> dict[str, int]:
+        """Of each online agent: how many quantities that it describes have no fresh reading.
+
+        By name. Agents beyond `MOST_WATCHED` series are left out.
+        """
+        made_s, counts = self._silent.get(site, (-STALE_S, {}))
+        if time.monotonic() - made_s < CHECKED_S:
+            return counts
+        now = now_ms()
+        groups: dict[int, list[Series]] = {}
+        counts, watched = {}, 0
+        for agent in self._state.inventory.of_site(self._state.sites[site].name):
+            series = _series_of(agent)
+            watched += len(series)
+            if watched > MOST_WATCHED:
+                break
+            if presence(agent, now) is Presence.ONLINE:
+                counts[agent.address.agent] = len(series)
+                groups.setdefault(min(patience_ms(agent), DAY_MS), []).extend(series)
+        for patience, series in groups.items():
+            found = await self._state.store.read(series, now - patience, now + _FUTURE_MS)
+            for one, points in found.items():
+                counts[one.agent] -= bool(points)
+        self._silent[site] = (time.monotonic(), counts)
+        return counts
+
+    async def topology(self, site: str) -> Topology:
+        """Meters with the factors and replacements of the registers, and every declared event."""
+        of = self._state.sites[site]
+        return await self._submit(lambda: topology_of(self._book(), of), 0)
+
     async def sites(self) -> list[SiteView]:
         """Every site of the configuration."""
         inventory = self._state.inventory
@@ -244,7 +304,7 @@ class Figures:
         for one in series:
             agent = self._state.inventory.get(Address(site.name, one.agent))
             heard = agent.newest_ms if agent is not None and agent.newest_ms else now
-            until = now if heard > now - _RECENT_MS // 3 else heard
+            until = max(now, heard) if heard > now - _RECENT_MS // 3 else heard
             groups.setdefault(until + 1, []).append(one)
         found: dict[Series, Point] = {}
         for until, some in groups.items():
@@ -278,11 +338,9 @@ class Figures:
         work: Callable[[Ledger], _Result],
     ) -> _Result:
         """A figure out of rows of these meters in a span: the kept one for as long as it holds."""
-        kept = self._kept.get(key)
-        if kept is None:
-            kept = self._kept[key] = _Kept()
-            while len(self._kept) > _MOST_KEPT:
-                del self._kept[next(iter(self._kept))]
+        kept = self._kept[key] = self._kept.pop(key, _Kept())
+        if len(self._kept) > _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
         last = kept.last
         age_s = time.monotonic() - last.checked_s if last else STALE_S
         if last is not None and age_s < CHECKED_S:
@@ -318,8 +376,11 @@ class Figures:
         """On the thread for short or for long spans. Raises BusyError."""
         if self._waiting >= MOST_WAITING:
             raise BusyError(f"{self._waiting} figures wait to be worked out; try again later")
-        executor = self._long if length_ms > _LONG_MS else self._short
-        future = asyncio.get_running_loop().run_in_executor(executor, job)
+        loop = asyncio.get_running_loop()
+        if length_ms > _LONG_MS:
+            future = loop.run_in_executor(self._long, _uncollected, job)
+        else:
+            future = loop.run_in_executor(self._short, job)
         self._waiting += 1
         future.add_done_callback(self._done)
         return future
@@ -357,6 +418,20 @@ def quarter_so_far(site: Site, now: int) -> tuple[int, int]:
     today = civil.day(end - 1, site.zone)
     first = civil.first_of_month(today, -((today.month - 1) % 3))
     return civil.midnight_ms(first, site.zone), end
+
+
+def _uncollected(job: Callable[[], _Result]) -> _Result:
+    """A job without the garbage collector: rows have no cycles, and it stops all threads.
+
+    A look through a year of them stalls the event loop for a quarter of a second.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return job()
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _settle(kept: _Kept, done: "asyncio.Future[_Worked[Any]]") -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import urlencode
 
 from jauge_models.boundaries import WATER, Equation
 from jauge_models.effectiveness import Kpi, Total
@@ -11,7 +12,7 @@ from jauge_models.topology import Validity
 from jauge_collector import civil
 from jauge_collector.console.figures import Figures
 from jauge_collector.console.overview import Span, month_starts, shown
-from jauge_collector.console.rendering import Cell, Column, Table, Visit
+from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
 from jauge_collector.console.text import Language
 from jauge_collector.sites import Site
 
@@ -36,8 +37,10 @@ async def context(
         "over": over,
         "figure": shown(visit, site, name, kpis, span, over=over),
         "how": [
-            (language("kpi_formula"), kpi.formula),
-            (language("kpi_rule"), f"{rule.reference} ({language(f'rule_{kpi.rule_status}')})"),
+            Fact(language("kpi_formula"), kpi.formula),
+            Fact(language("kpi_rule"), rule.reference, lang="en"),
+            Fact(language("kpi_rule_status"), language(f"rule_{kpi.rule_status}")),
+            Fact(language("period_kind"), language(f"kind_{kpi.period_kind}")),
             *_total(language, "numerator", kpi.numerator),
             *_total(language, "denominator", kpi.denominator),
         ],
@@ -50,16 +53,18 @@ async def context(
             for equation in equations
             if equation is not None
         ],
+        "json": "/api/v1/kpi?" + urlencode({"site": site.name, "from": kpis.start, "to": kpis.end}),
         "months": await _months(visit, site, figures, name, span),
         "moment": language.moment(visit.now_ms, site.zone, seconds=True),
     }
 
 
-def _total(language: Language, key: str, total: Total | None) -> list[tuple[str, str]]:
+def _total(language: Language, key: str, total: Total | None) -> list[Fact]:
     if total is None or total.value is None:
         return []
     value = language.number(total.value, 3 if total.unit == "m3" else 1)
-    return [(language(key), f"{total.symbol} = {value}\u00a0{total.unit.replace('m3', 'm³')}")]
+    unit = {"m3": "m³", "kgCO2e": "kgCO₂e"}.get(total.unit, total.unit)
+    return [Fact(language(key), f"{total.symbol} = {value}\u00a0{unit}")]
 
 
 async def _terms(
@@ -77,7 +82,7 @@ async def _terms(
                 visit.link(f"/{site.name}/meter/{term.meter}"),
             ),
             Cell("−" if term.sign < 0 else "+"),
-            Cell(language.significant(term.factor, 6)),
+            Cell(language.plain(term.factor)),
             Cell(validity(language, site, term.validity)),
             Cell(term.reason or "–", term.evidence),
             _amount(language, found[term.meter].amount, unit, per),
@@ -130,10 +135,18 @@ async def _months(visit: Visit, site: Site, figures: Figures, name: str, span: S
     for month, kpis in zip(months, each, strict=True):
         figure = shown(visit, site, name, kpis, month, over="")
         when = civil.local(month[0], site.zone)
+        days = [civil.day(at, site.zone) for at in (month[0], month[1] - 1)]
+        clipped = days[0].day != 1 or civil.day(month[1], site.zone).day != 1
         text = figure.value or language("not_measured")
         rows.append(
             [
-                Cell(f"{language.month(when.month)} {when.year}", href=figure.href),
+                Cell(
+                    f"{language.month(when.month)} {when.year}",
+                    language("from_to", start=language.day(days[0]), end=language.day(days[1]))
+                    if clipped
+                    else "",
+                    figure.href,
+                ),
                 Cell(f"{text} {figure.unit}".strip() if figure.value else text),
                 Cell(figure.coverage),
                 Cell(figure.reason if figure.value is None else figure.label),

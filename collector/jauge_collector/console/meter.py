@@ -1,21 +1,24 @@
 """The page of one meter: what it is, and each interval of a day with the readings that prove it."""
 
 from datetime import date, timedelta
+from math import fsum
 from typing import Any, Literal
 
-from jauge_models.intervals import Point
+from jauge_models.boundaries import WHOLE
+from jauge_models.intervals import Flag, Interval, Point
+from jauge_models.quantities import CATALOGUE
 from jauge_models.rules import JOULES_PER_KWH
-from jauge_models.topology import MEASURES, Commodity, Meter
+from jauge_models.topology import MEASURES, Commodity, Meter, Topology, Validity
 
 from jauge_collector import civil
 from jauge_collector.console.figures import Figures
 from jauge_collector.console.indicator import validity
 from jauge_collector.console.overview import meter_state
-from jauge_collector.console.rendering import Cell, Column, Table, Visit
+from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
 from jauge_collector.console.series import Frame, Named, amount_chart, day_ticks
 from jauge_collector.console.text import Language
-from jauge_collector.console.views import MeterView
-from jauge_collector.kpis import Step
+from jauge_collector.console.views import MeterView, coverage
+from jauge_collector.kpis import Slot, Step
 from jauge_collector.ledger.rows import Row
 from jauge_collector.sites import Site
 
@@ -25,56 +28,120 @@ async def context(
 ) -> dict[str, Any]:
     """What the template needs. Raises KeyError for an unknown meter, LedgerError, StoreError."""
     language = visit.language
-    meter = site.topology.meter(meter_id)
+    topology = await figures.topology(site.name)
+    meter = topology.meter(meter_id)
     view = next(view for view in await figures.meters(site.name) if view.meter == meter_id)
     start = civil.midnight_ms(day, site.zone)
     end = civil.midnight_ms(day + timedelta(days=1), site.zone)
     page = f"/{site.name}/meter/{meter_id}"
     today = civil.day(visit.now_ms, site.zone)
+    rows = await figures.rows(site.name, meter_id, start, end)
+    until = min(end, visit.now_ms)
     return {
         "site": site,
         "name": meter.name,
-        "about": _about(visit, site, meter, view),
+        "about": [*_about(visit, site, meter, view), *_life(language, site, meter, topology)],
         "chart": await _chart(visit, site, figures, meter, day),
         "heading": language("intervals_of", day=language.day(day)),
         "previous": visit.link(page, day=(day - timedelta(days=1)).isoformat()),
         "following": visit.link(page, day=(day + timedelta(days=1)).isoformat())
         if day < today
         else "",
-        "rows": _rows(language, site, meter, await figures.rows(site.name, meter_id, start, end)),
+        "day": _day(language, meter, [row.interval for row in rows], (start, until)),
+        "rows": _rows(language, site, meter, rows, day),
         "moment": language.moment(visit.now_ms, site.zone, seconds=True),
     }
 
 
-def _about(visit: Visit, site: Site, meter: Meter, view: MeterView) -> list[tuple[str, str]]:
+def _about(visit: Visit, site: Site, meter: Meter, view: MeterView) -> list[Fact]:
     language = visit.language
+    state = meter_state(visit, site, view)
     facts = [
-        (language("meter"), meter.id),
-        (language("commodity"), language(f"commodity_{meter.commodity}")),
-        (language("state"), meter_state(visit, site, view).text),
-        (language("feeds"), ", ".join(view.feeds) or "–"),
-        (language("interval"), f"{meter.interval_ms // 60_000}\u00a0{language('unit_minute')}"),
+        Fact(language("state"), state.text, chip=state.chip),
+        Fact(language("meter"), meter.id),
+        Fact(language("commodity"), language(f"commodity_{meter.commodity}")),
     ]
     if meter.location:
-        facts.insert(1, (language("location"), meter.location))
-    if meter.accuracy_class:
-        facts.append((language("accuracy_class"), meter.accuracy_class))
-    if meter.uncertainty is not None:
-        facts.append((language("uncertainty"), f"± {language.percent(meter.uncertainty)}"))
+        facts.append(Fact(language("location"), meter.location))
     if view.last_reading is not None:
-        value = language.quantity(view.last_reading.value, view.last_reading.unit, 6)
-        age = language.age(visit.now_ms - view.last_reading.time_ms)
-        facts.append((language("last_reading"), f"{value} ({age})"))
+        reading = view.last_reading
+        show = language.quantity if CATALOGUE[reading.quantity].unit == "W" else language.total
+        value = show(reading.value, reading.unit)
+        age = language.ago(visit.now_ms - reading.time_ms)
+        facts.append(Fact(language("last_reading"), f"{value}, {age}"))
     facts += [
-        (
-            language("factor_now"),
-            f"× {language.significant(factor.value, 6)}, "
-            + validity(language, site, factor.validity)
-            + (f" ({factor.reason})" if factor.reason else ""),
+        Fact(
+            language("feeds"),
+            f"{feed.agent}/{feed.resource}",
+            visit.link(f"/{site.name}/agent/{feed.agent}"),
         )
-        for factor in meter.factors
+        for feed in meter.feeds
     ]
+    minutes = f"{meter.interval_ms // 60_000}\u00a0{language('unit_minute')}"
+    facts.append(Fact(language("interval"), minutes))
+    if meter.accuracy_class:
+        facts.append(Fact(language("accuracy_class"), meter.accuracy_class))
+    if meter.uncertainty is not None:
+        facts.append(Fact(language("uncertainty"), f"± {language.percent(meter.uncertainty)}"))
     return facts
+
+
+def _life(language: Language, site: Site, meter: Meter, topology: Topology) -> list[Fact]:
+    """What was declared of a meter over time: factors, replacements, events."""
+    unit = MEASURES[meter.commodity].unit
+    return [
+        *(
+            Fact(
+                language("factor_now"),
+                f"× {language.plain(factor.value)}, {validity(language, site, factor.validity)}"
+                + (f" ({factor.reason})" if factor.reason else ""),
+            )
+            for factor in meter.factors
+        ),
+        *(
+            Fact(
+                language("replacement"),
+                language(
+                    "replacement_text",
+                    moment=language.moment(change.time_ms, site.zone),
+                    old=language.total(change.final, unit),
+                    new=language.total(change.first, unit),
+                ),
+            )
+            for change in meter.replacements
+        ),
+        *(
+            Fact(
+                language("events"),
+                f"{language(f'event_{event.kind}')}, {_span(language, site, event.validity)}"
+                + (f" ({event.reason})" if event.reason else ""),
+            )
+            for event in topology.events
+            if event.subject in ("", meter.id)
+        ),
+    ]
+
+
+def _span(language: Language, site: Site, span: Validity) -> str:
+    start, end = (
+        "…" if at is None else language.moment(at, site.zone) for at in (span.from_ms, span.to_ms)
+    )
+    return language("from_to", start=start, end=end)
+
+
+def _day(
+    language: Language, meter: Meter, rows: list[Interval], span: tuple[int, int]
+) -> list[Fact]:
+    """The day's sum and how much of it is measured, so far for a day that has not ended."""
+    amounts = [row.amount for row in rows if row.amount is not None]
+    total = language("not_measured")
+    if amounts:
+        total = language.total(fsum(amounts), MEASURES[meter.commodity].unit)
+    return [
+        Fact(language("day_amount"), total),
+        Fact(language("coverage"), language.percent(coverage(rows, *span))),
+        Fact(language("intervals_count"), language.number(len(rows))),
+    ]
 
 
 async def _chart(visit: Visit, site: Site, figures: Figures, meter: Meter, day: date) -> Any:
@@ -82,7 +149,10 @@ async def _chart(visit: Visit, site: Site, figures: Figures, meter: Meter, day: 
     first = civil.first_of_month(day)
     start = civil.midnight_ms(first, site.zone)
     end = civil.midnight_ms(civil.first_of_month(day, 1), site.zone)
-    slots = await figures.profile(site.name, meter.id, start, end, Step.DAY)
+    measured_to = min(end, visit.now_ms - visit.now_ms % meter.interval_ms)
+    slots: list[Slot] = []
+    if measured_to > start:
+        slots = await figures.profile(site.name, meter.id, start, measured_to, Step.DAY)
     style: Literal["water", "total"] = "total"
     if meter.commodity is Commodity.WATER:
         style = "water"
@@ -105,7 +175,13 @@ async def _chart(visit: Visit, site: Site, figures: Figures, meter: Meter, day: 
     )
 
 
-def _rows(language: Language, site: Site, meter: Meter, rows: list[Row]) -> Table:
+def _remarks(row: Interval) -> list[Flag]:
+    """A row whose own bounds were read is proven by them, however far apart they are."""
+    whole = row.profile_coverage >= WHOLE
+    return [flag for flag in sorted(row.flags) if not (whole and flag is Flag.BRIDGED)]
+
+
+def _rows(language: Language, site: Site, meter: Meter, rows: list[Row], day: date) -> Table:
     energy = MEASURES[meter.commodity].unit == "J"
     unit, per, places = ("kWh", JOULES_PER_KWH, 2) if energy else ("m³", 1.0, 4)
 
@@ -113,12 +189,14 @@ def _rows(language: Language, site: Site, meter: Meter, rows: list[Row]) -> Tabl
         if point is None:
             return Cell("–")
         value = language.number(point.value / per, places)
-        return Cell(f"{value}\u00a0{unit}", language.moment(point.time_ms, site.zone, seconds=True))
+        same = civil.day(point.time_ms, site.zone) == day
+        moment = language.clock if same else language.moment
+        return Cell(f"{value}\u00a0{unit}", moment(point.time_ms, site.zone, seconds=True))
 
     table: list[list[Cell]] = []
     for row in rows:
         i = row.interval
-        words = [language(f"flag_{flag}") for flag in sorted(i.flags)]
+        words = [language(f"flag_{flag}") for flag in _remarks(i)]
         table.append(
             [
                 Cell(
@@ -127,7 +205,10 @@ def _rows(language: Language, site: Site, meter: Meter, rows: list[Row]) -> Tabl
                 Cell(language("not_measured"))
                 if i.amount is None
                 else Cell(f"{language.number(i.amount / per, places)}\u00a0{unit}"),
-                Cell(language(f"basis_{i.basis}"), language(f"grade_{i.grade}")),
+                Cell(
+                    language(f"basis_{i.basis}"),
+                    row.feed if len(meter.feeds) > 1 else language(f"grade_{i.grade}"),
+                ),
                 Cell(language.percent(i.coverage)),
                 Cell(language.percent(i.profile_coverage)),
                 reading(i.opening),
@@ -140,7 +221,7 @@ def _rows(language: Language, site: Site, meter: Meter, rows: list[Row]) -> Tabl
             ]
         )
     return Table(
-        language("intervals_of", day=""),
+        language("intervals_of", day=language.day(day)),
         [
             Column(language("interval")),
             Column(language("amount"), number=True),

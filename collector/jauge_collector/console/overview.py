@@ -1,9 +1,8 @@
 """The overview of a site: indicators, charts, and what its meters and agents are doing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final, Literal
 
 from jauge_models.boundaries import Symbol
@@ -12,27 +11,30 @@ from jauge_models.effectiveness import Kpi, PeriodKind
 from jauge_collector import civil
 from jauge_collector.console.charts import Chart
 from jauge_collector.console.figures import Figures, quarter_so_far, twelve_months
-from jauge_collector.console.rendering import Cell, Column, Table, Visit
+from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
 from jauge_collector.console.series import (
     Frame,
     Named,
     amount_chart,
+    gaps,
+    gathered,
     hour_ticks,
     measured,
     month_ticks,
     power_chart,
 )
 from jauge_collector.console.text import Language
-from jauge_collector.console.views import AgentView, MeterView, Presence
+from jauge_collector.console.views import AgentView, MeterView, Presence, ReadingView
 from jauge_collector.kpis import SiteKpis, Slot, Step
 from jauge_collector.sites import Site
 
 INDICATORS: Final = ("pue", "wue", "cue", "ref", "erf")
 LARGE: Final = ("pue", "wue")
 
+MOST_ROWS: Final = 50
+"""Of meters and of agents, the worst first: what keeps the page below 150 kB."""
 _DAY_MS: Final = 86_400_000
 _STALE_MS: Final = 15 * 60_000
-_ENOUGH: Final = 0.99
 
 Span = tuple[int, int]
 
@@ -47,7 +49,7 @@ class Shown:
     unit: str
     reason: str
     coverage: str
-    facts: Sequence[tuple[str, str]]
+    facts: Sequence[Fact]
     href: str
 
 
@@ -65,12 +67,17 @@ async def context(visit: Visit, site: Site, figures: Figures) -> dict[str, Any]:
     """What the template of the overview needs. Raises LedgerError and StoreError."""
     year = twelve_months(site, visit.now_ms)
     quarter = quarter_so_far(site, visit.now_ms)
-    of_year, of_quarter, charts, meters = await asyncio.gather(
+    agents = sorted(figures.agents(site.name), key=lambda a: _ORDER[_CHIP_OF[a.presence]])
+    of_year, of_quarter, charts, meters, silent, highlights = await asyncio.gather(
         figures.twelve_months(site.name),
         figures.this_quarter(site.name),
         _charts(visit, site, figures, year),
         figures.meters(site.name),
+        figures.silent(site.name),
+        figures.highlights(site.name, [agent.agent for agent in agents[:MOST_ROWS]]),
     )
+    agents.sort(key=lambda a: (_ORDER[_CHIP_OF[a.presence]], -silent.get(a.agent, 0)))
+    states = [meter_state(visit, site, meter) for meter in meters]
     tiles = [
         Tile(
             name,
@@ -82,11 +89,16 @@ async def context(visit: Visit, site: Site, figures: Figures) -> dict[str, Any]:
     ]
     return {
         "site": site,
+        "glance": [
+            *charts.glance,
+            _meters_glance(visit.language, states),
+            *_agents_glance(visit.language, agents, silent),
+        ],
         "tiles": [tile for tile in tiles if tile.id in LARGE],
         "smalls": [tile for tile in tiles if tile.id not in LARGE],
-        "charts": charts,
-        "meters": _meters(visit, site, meters),
-        "agents": _agents(visit, site, figures.agents(site.name)),
+        "charts": charts.groups,
+        "meters": _meters(visit, site, meters, states),
+        "agents": _agents(visit, site, agents, silent, highlights),
         "moment": visit.language.moment(visit.now_ms, site.zone, seconds=True),
     }
 
@@ -95,18 +107,19 @@ def shown(visit: Visit, site: Site, name: str, kpis: SiteKpis, span: Span, *, ov
     """One indicator of a set, worded."""
     language = visit.language
     kpi: Kpi = getattr(kpis, name)
-    facts: list[tuple[str, str]] = []
+    facts: list[Fact] = []
     if kpi.category:
-        facts.append((language("category"), kpi.category))
+        facts.append(Fact(language("category"), kpi.category))
     if kpi.numerator is not None:
-        facts.append((language("coverage"), language.percent(kpi.coverage)))
+        facts.append(Fact(language("coverage"), language.percent(kpi.coverage)))
     if kpi.value is not None:
         if kpi.uncertainty is not None:
-            facts.append((language("uncertainty"), f"± {language.percent(kpi.uncertainty)}"))
-        facts.append((language("grade"), language(f"grade_{kpi.grade}")))
-        facts.append((language("status"), language(f"status_{kpi.status}")))
+            share = language.percent(kpi.uncertainty)
+            facts.append(Fact(language("uncertainty"), language("uncertainty_k2", value=share)))
+        facts.append(Fact(language("grade"), language(f"grade_{kpi.grade}")))
+        facts.append(Fact(language("status"), language(f"status_{kpi.status}")))
         if kpi.attested_share > 0:
-            facts.append((language("attested"), language.percent(kpi.attested_share)))
+            facts.append(Fact(language("attested"), language.percent(kpi.attested_share)))
     return Shown(
         over=over,
         label=language.label(kpi.label),
@@ -132,6 +145,53 @@ def _decimals(name: str, kpi: Kpi) -> int:
     return 2 if name == "pue" and kpi.period_kind is not PeriodKind.LONGER else 3
 
 
+# --- at a glance
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """One fact of the strip at the top; ``chip`` marks a state, ``href`` leads to more."""
+
+    name: str
+    text: str
+    sub: str = ""
+    chip: str = ""
+    href: str = ""
+
+
+def _meters_glance(language: Language, states: Sequence[Cell]) -> Glance:
+    good = sum(state.chip == "good" for state in states)
+    worst = max((state.chip for state in states), key=_BY_WORST.index, default="good")
+    text = language("of_all", number=language.number(good), all=language.number(len(states)))
+    return Glance(language("glance_meters"), text, chip=worst, href="#meters")
+
+
+def _agents_glance(
+    language: Language, agents: Sequence[AgentView], silent: Mapping[str, int]
+) -> list[Glance]:
+    online = sum(agent.presence is Presence.ONLINE for agent in agents)
+    worst = max((_CHIP_OF[agent.presence] for agent in agents), key=_BY_WORST.index, default="warn")
+    mute = sum(silent.values())
+    where = [agent.agent for agent in agents if silent.get(agent.agent)]
+    return [
+        Glance(
+            language("glance_agents"),
+            language("of_all", number=language.number(online), all=language.number(len(agents))),
+            chip=worst,
+            href="#agents",
+        ),
+        Glance(
+            language("glance_silent"),
+            language.number(mute),
+            ", ".join(where[:3]) + (" …" if len(where) > 3 else "")
+            if mute
+            else language("all_fresh"),
+            "bad" if mute else "good",
+            "#agents",
+        ),
+    ]
+
+
 # --- charts
 
 
@@ -143,20 +203,29 @@ class Group:
     charts: Sequence[Chart]
 
 
-async def _charts(visit: Visit, site: Site, figures: Figures, year: Span) -> list[Group]:
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    groups: Sequence[Group]
+    glance: Sequence[Glance]
+
+
+async def _charts(visit: Visit, site: Site, figures: Figures, year: Span) -> _Drawn:
     day_end = visit.now_ms - visit.now_ms % 900_000
     day = (day_end - _DAY_MS, day_end)
     language = visit.language
-    power_day, power_year, water_day, water_year = await asyncio.gather(
+    (power_day, now), (power_year, _), (water_day, water), (water_year, _) = await asyncio.gather(
         _power(visit, site, figures, "power_day", day),
         _power(visit, site, figures, "power_year", year),
         _water(visit, site, figures, "water_day", day),
         _water(visit, site, figures, "water_year", year),
     )
-    return [
-        Group(language("commodity_electricity").capitalize(), [power_day, power_year]),
-        Group(language("commodity_water").capitalize(), [water_day, water_year]),
-    ]
+    return _Drawn(
+        [
+            Group(language("commodity_electricity").capitalize(), [power_day, power_year]),
+            Group(language("commodity_water").capitalize(), [water_day, water_year]),
+        ],
+        [now, water],
+    )
 
 
 _TOTALS: Final[tuple[tuple[Symbol, Literal["total", "it"]], ...]] = (
@@ -165,40 +234,88 @@ _TOTALS: Final[tuple[tuple[Symbol, Literal["total", "it"]], ...]] = (
 )
 
 
-async def _power(visit: Visit, site: Site, figures: Figures, id_: str, span: Span) -> Chart:
+async def _power(
+    visit: Visit, site: Site, figures: Figures, id_: str, span: Span
+) -> tuple[Chart, Glance]:
     language = visit.language
     of_day = id_ == "power_day"
     fine, coarse = (Step.QUARTER_HOUR, Step.HOUR) if of_day else (Step.DAY, Step.MONTH)
     known = [(symbol, style) for symbol, style in _TOTALS if site.equation(symbol)]
     profiles = await asyncio.gather(
-        *(figures.profile(site.name, symbol, *span, fine) for symbol, _ in known),
-        *(figures.profile(site.name, symbol, *span, coarse) for symbol, _ in known),
+        *(figures.profile(site.name, symbol, *span, fine) for symbol, _ in known)
     )
     totals = [
         Named(language(f"curve_{style}"), style, slots)
-        for (_, style), slots in zip(known, profiles, strict=False)
+        for (_, style), slots in zip(known, profiles, strict=True)
     ]
     rows = [
         (_slot_name(slots[0], site, language, coarse), slots)
-        for slots in zip(*profiles[len(known) :], strict=True)
+        for slots in zip(*(gathered(p, site.zone, coarse) for p in profiles), strict=True)
     ]
-    frame = _frame(visit, site, id_, span, _latest(totals, site, language) if of_day else "")
-    return power_chart(frame, totals, rows, language)
+    latest = _latest(totals) if of_day else {}
+    at: dict[str, str] = {
+        total.style: language.clock(slot.end_ms, site.zone) for total, slot in latest.values()
+    }
+    power: dict[str, str] = {
+        total.style: language.quantity(slot.rate or 0.0, "W") for total, slot in latest.values()
+    }
+    words = [
+        f"{total.name} {language('latest_at', value=power[style], moment=at[style])}"
+        for style, (total, _) in latest.items()
+    ]
+    words += _holes(totals, site, language, of_day=of_day)
+    glance = Glance(
+        language("glance_power"),
+        power.get("total", language("not_measured")),
+        language("glance_power_text", it=power["it"], moment=at["it"]) if "it" in power else "",
+    )
+    frame = _frame(visit, site, id_, span, " · ".join(words))
+    return power_chart(frame, totals, rows, language), glance
 
 
-async def _water(visit: Visit, site: Site, figures: Figures, id_: str, span: Span) -> Chart:
+async def _water(
+    visit: Visit, site: Site, figures: Figures, id_: str, span: Span
+) -> tuple[Chart, Glance]:
     language = visit.language
     step = Step.HOUR if id_ == "water_day" else Step.MONTH
     slots = await figures.profile(site.name, Symbol.W_IN, *span, step)
     amounts = [slot.amount for slot in slots if measured(slot)]
-    total = sum(amount for amount in amounts if amount is not None)
+    total = language.quantity(sum(amount or 0.0 for amount in amounts), "m3")
     whole = bool(slots) and len(amounts) == len(slots)
-    headline = language("total_of", value=language.quantity(total, "m3")) if whole else ""
+    headline = language("total_of", value=total) if whole else ""
     names = [_slot_name(slot, site, language, step) for slot in slots]
     frame = _frame(visit, site, id_, span, headline or _no_equation(site, language))
-    return amount_chart(
-        frame, Named(language("curve_water"), "water", slots), names, "m3", language
+    curve = Named(language("curve_water"), "water", slots)
+    glance = Glance(
+        language("glance_water"),
+        total if whole else language("not_measured"),
+        _no_equation(site, language)
+        or f"{language('coverage_short')} {language.percent(_covered(slots))}",
     )
+    return amount_chart(frame, curve, names, "m3", language), glance
+
+
+def _covered(slots: Sequence[Slot]) -> float:
+    length = sum(slot.end_ms - slot.start_ms for slot in slots)
+    return sum(slot.covered_ms for slot in slots) / length if length else 0.0
+
+
+def _holes(totals: Sequence[Named], site: Site, language: Language, *, of_day: bool) -> list[str]:
+    """When some total is not measured, in words: the first two times, and how many more."""
+    words: list[str] = []
+    for start, end in gaps([total.slots for total in totals]):
+        if of_day:
+            times = [language.clock(at, site.zone) for at in (start, end)]
+            words.append(language("hole_clock", start=times[0], end=times[1]))
+            continue
+        days = [language.day(civil.day(at, site.zone)) for at in (start, end - 1)]
+        if days[0] == days[1]:
+            words.append(language("hole_day", day=days[0]))
+        else:
+            words.append(language("hole_from_to", start=days[0], end=days[1]))
+    if len(words) > 3:
+        words = [*words[:2], language("holes_more", number=language.number(len(words) - 2))]
+    return words
 
 
 def _no_equation(site: Site, language: Language) -> str:
@@ -222,19 +339,14 @@ def _frame(visit: Visit, site: Site, id_: str, span: Span, headline: str) -> Fra
     )
 
 
-def _latest(totals: Sequence[Named], site: Site, language: Language) -> str:
-    words: list[str] = []
+def _latest(totals: Sequence[Named]) -> dict[str, tuple[Named, Slot]]:
+    """The newest slot of each total that is measured, by style."""
+    found: dict[str, tuple[Named, Slot]] = {}
     for total in totals:
-        for slot in reversed(total.slots):
-            if measured(slot) and slot.rate is not None:
-                text = language(
-                    "latest_at",
-                    value=language.quantity(slot.rate, "W"),
-                    moment=language.clock(slot.end_ms, site.zone),
-                )
-                words.append(f"{total.name} {text}")
-                break
-    return " · ".join(words)
+        slot = next((slot for slot in reversed(total.slots) if measured(slot)), None)
+        if slot is not None:
+            found[total.style] = (total, slot)
+    return found
 
 
 def _slot_name(slot: Slot, site: Site, language: Language, step: Step) -> str:
@@ -265,10 +377,11 @@ def meter_state(visit: Visit, site: Site, meter: MeterView) -> Cell:
     return Cell(language("counts_since", day=day), chip="good")
 
 
-def _meters(visit: Visit, site: Site, meters: Sequence[MeterView]) -> Table:
+def _meters(visit: Visit, site: Site, meters: Sequence[MeterView], states: Sequence[Cell]) -> Table:
     language = visit.language
+    ranked = sorted(zip(meters, states, strict=True), key=lambda pair: _ORDER[pair[1].chip])
     rows: list[list[Cell]] = []
-    for meter in meters:
+    for meter, state in ranked[:MOST_ROWS]:
         reading = meter.last_reading
         basis = Cell(language("none_yet"))
         if meter.basis and meter.grade:
@@ -280,20 +393,19 @@ def _meters(visit: Visit, site: Site, meters: Sequence[MeterView]) -> Table:
                     meter.location,
                     visit.link(f"/{site.name}/meter/{meter.meter}"),
                 ),
-                meter_state(visit, site, meter),
+                state,
                 Cell(language(f"commodity_{meter.commodity}")),
                 Cell(language("never_read"))
                 if reading is None
                 else Cell(
                     language.quantity(reading.value, reading.unit),
-                    language.age(visit.now_ms - reading.time_ms),
+                    language.ago(visit.now_ms - reading.time_ms),
                 ),
                 basis,
                 Cell(language.percent(meter.coverage_day)),
                 Cell(language.percent(meter.coverage_month)),
             ]
         )
-    rows.sort(key=lambda row: _ORDER[row[1].chip])
     return Table(
         language("meters"),
         [
@@ -306,9 +418,12 @@ def _meters(visit: Visit, site: Site, meters: Sequence[MeterView]) -> Table:
             Column(language("coverage_month"), number=True),
         ],
         rows,
+        more=len(meters) - len(rows),
+        elsewhere=f"/api/v1/meters?site={site.name}",
     )
 
 
+_BY_WORST: Final = ("good", "warn", "bad")
 _ORDER: Final = {"bad": 0, "warn": 1, "good": 2}
 _CHIP_OF: Final = {
     Presence.ONLINE: "good",
@@ -337,30 +452,42 @@ def synchronisation(language: Language, agent: AgentView) -> str:
     return language("synchronised" if agent.synchronised else "not_synchronised")
 
 
-def _agents(visit: Visit, site: Site, agents: Sequence[AgentView]) -> Table:
+def _agents(
+    visit: Visit,
+    site: Site,
+    agents: Sequence[AgentView],
+    silent: Mapping[str, int],
+    highlights: Mapping[str, Sequence[ReadingView]],
+) -> Table:
     language = visit.language
+    unknown = language("unknown")
     rows = [
         [
-            Cell(agent.agent, href=visit.link(f"/{site.name}/agent/{agent.agent}")),
-            presence_cell(language, agent),
             Cell(
-                language("unknown")
+                agent.agent,
+                _newest(language, highlights.get(agent.agent, ())),
+                visit.link(f"/{site.name}/agent/{agent.agent}"),
+            ),
+            presence_cell(language, agent),
+            _silent_cell(language, silent.get(agent.agent)),
+            Cell(
+                unknown
                 if agent.last_seen_ms is None
-                else language.age(visit.now_ms - agent.last_seen_ms)
+                else language.ago(visit.now_ms - agent.last_seen_ms)
             ),
             Cell(skew_text(language, agent), synchronisation(language, agent)),
-            Cell(language("unknown") if agent.spooled is None else language.number(agent.spooled)),
+            Cell(unknown if agent.spooled is None else language.number(agent.spooled)),
             Cell(language.number(agent.resources)),
-            Cell(agent.version or language("unknown")),
+            Cell(agent.version or unknown),
         ]
-        for agent in agents
+        for agent in agents[:MOST_ROWS]
     ]
-    rows.sort(key=lambda row: _ORDER[row[1].chip])
     return Table(
         language("agents"),
         [
             Column(language("agent")),
             Column(language("presence")),
+            Column(language("readings_column")),
             Column(language("last_seen"), number=True),
             Column(language("clock_skew"), number=True),
             Column(language("spooled"), number=True),
@@ -368,7 +495,28 @@ def _agents(visit: Visit, site: Site, agents: Sequence[AgentView]) -> Table:
             Column(language("version")),
         ],
         rows,
+        more=len(agents) - len(rows),
+        elsewhere=f"/api/v1/agents?site={site.name}",
     )
+
+
+def _newest(language: Language, readings: Sequence[ReadingView]) -> str:
+    return " · ".join(
+        f"{language(f'quantity_{reading.quantity}')} "
+        + language.quantity(reading.value, reading.unit)
+        for reading in readings
+        if reading.value is not None
+    )
+
+
+def _silent_cell(language: Language, count: int | None) -> Cell:
+    if count is None:
+        return Cell("–")
+    if count == 0:
+        return Cell(language("fresh"), chip="good")
+    if count == 1:
+        return Cell(language("silent_one"), chip="bad")
+    return Cell(language("silent_count", number=language.number(count)), chip="bad")
 
 
 def month_starts(span: Span, site: Site) -> list[Span]:
@@ -381,9 +529,3 @@ def month_starts(span: Span, site: Site) -> list[Span]:
         found.append((at, following))
         at = following
     return found
-
-
-def day_span(site: Site, day_ms: int) -> Span:
-    """The civil day that holds a moment."""
-    day = civil.day(day_ms, site.zone)
-    return civil.midnight_ms(day, site.zone), civil.midnight_ms(day + timedelta(days=1), site.zone)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -25,22 +25,40 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell. ``chip`` (good, warn, bad) marks a state; ``sub`` is a second, quiet line."""
+    """One cell. ``chip`` (good, warn, bad) marks a state; ``sub`` is a second, quiet line.
+
+    ``sub_lang`` is set where that line is in a language that is not the page's.
+    """
 
     text: str
     sub: str = ""
     href: str = ""
     chip: str = ""
+    sub_lang: str = ""
+
+
+class Fact(NamedTuple):
+    """A named fact; ``lang`` where its text is not in the page's language."""
+
+    name: str
+    text: str
+    href: str = ""
+    lang: str = ""
+    chip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; a ``quiet`` caption is for screen readers, where a heading says the same."""
+    """A table with its caption for screen readers; a heading says the same.
+
+    ``more`` rows stand only in the JSON interface, at ``elsewhere``.
+    """
 
     caption: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]] = field(default_factory=list)
-    quiet: bool = True
+    more: int = 0
+    elsewhere: str = ""
 
 
 class Visit:
@@ -67,10 +85,14 @@ class Visit:
         return self._with_query(dict(self.request.query))
 
     @property
+    def other_code(self) -> str:
+        """The other language."""
+        return next(code for code in CODES if code != self.language.code)
+
+    @property
     def other(self) -> str:
         """The page in the other language."""
-        other = next(code for code in CODES if code != self.language.code)
-        return self._with_query({**self.request.query, "lang": other})
+        return self._with_query({**self.request.query, "lang": self.other_code})
 
     def html(self, template: str, status: int = 200, **context: Any) -> web.Response:
         """A page out of its template."""
@@ -82,6 +104,7 @@ class Visit:
                 link=self.link,
                 here=self.here,
                 other=self.other,
+                other_code=self.other_code,
                 version=__version__,
                 draw=lambda chart: charts.draw(chart, self.language),
                 **context,

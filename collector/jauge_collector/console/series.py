@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
+from itertools import groupby
+from math import fsum
 from typing import Final, Literal
 
 from jauge_collector import civil
 from jauge_collector.console import charts
 from jauge_collector.console.charts import Chart, Curve, Row, Tick
 from jauge_collector.console.text import Language
-from jauge_collector.kpis import Slot
+from jauge_collector.kpis import Slot, Step
 
 _HOUR_MS: Final = 3_600_000
 
@@ -42,6 +44,37 @@ class Frame:
 def measured(slot: Slot) -> bool:
     """Whether enough of a slot is measured to show a figure for it."""
     return slot.amount is not None and slot.coverage >= DRAWN
+
+
+def gathered(slots: Sequence[Slot], zone: tzinfo, step: Step) -> list[Slot]:
+    """Quarters of an hour as hours, or days as months: sums of the same figures."""
+
+    def bound(slot: Slot) -> object:
+        when = civil.local(slot.start_ms, zone)
+        if step is Step.MONTH:
+            return (when.year, when.month)
+        return (when.date(), when.hour, when.utcoffset())
+
+    found: list[Slot] = []
+    for _, group in groupby(slots, key=bound):
+        some = list(group)
+        covered = sum(slot.covered_ms for slot in some)
+        amount = fsum(slot.amount for slot in some if slot.amount is not None)
+        found.append(Slot(some[0].start_ms, some[-1].end_ms, amount if covered else None, covered))
+    return found
+
+
+def gaps(profiles: Sequence[Sequence[Slot]]) -> list[tuple[int, int]]:
+    """Times in which one of several profiles over the same slots is not measured, joined."""
+    found: list[tuple[int, int]] = []
+    for slots in zip(*profiles, strict=True):
+        if all(measured(slot) for slot in slots):
+            continue
+        start, end = slots[0].start_ms, slots[0].end_ms
+        if found and found[-1][1] == start:
+            start = found.pop()[0]
+        found.append((start, end))
+    return found
 
 
 def hour_ticks(start_ms: int, end_ms: int, zone: tzinfo) -> tuple[Tick, ...]:

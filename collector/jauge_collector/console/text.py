@@ -10,6 +10,8 @@ from importlib.resources import files
 from math import floor, isfinite, log10
 from typing import Final
 
+from jauge_models.rules import JOULES_PER_KWH
+
 from jauge_collector import civil
 
 CODES: Final = ("fr", "en")
@@ -48,6 +50,12 @@ class Language:
         places = digits - 1 - floor(log10(abs(value)))
         return self.number(value, min(max(places, 0), 6))
 
+    def plain(self, value: float, digits: int = 6) -> str:
+        """Like `significant`, without the zeros that end a fraction: ``1``, ``0,25``, ``9,05``."""
+        text = self.significant(value, digits)
+        point = "," if self.code == "fr" else "."
+        return text.rstrip("0").rstrip(point) if point in text else text
+
     def percent(self, share: float, decimals: int = 1) -> str:
         """A share, cut and not rounded: only what is whole reads 100 %."""
         cut = floor(share * 100 * 10**decimals + 1e-6) / 10**decimals
@@ -59,12 +67,21 @@ class Language:
         factor, shown = multiple(abs(value), unit)
         if shown == "%":
             return self.percent(value)
-        text = self.significant(value * factor, digits)
+        text = self.plain(value * factor, digits)
         return f"{text}{_FIXED}{shown}" if shown else text
 
+    def total(self, value: float, unit: str) -> str:
+        """A running total in the unit of its dial, whole: ``3 855 120,7 kWh``."""
+        if unit == "J":
+            return f"{self.number(value / JOULES_PER_KWH, 2)}{_FIXED}kWh"
+        if unit == "m3":
+            return f"{self.number(value, 3)}{_FIXED}m³"
+        return self.quantity(value, unit)
+
     def day(self, when: date) -> str:
-        """A date, short: ``31 oct. 2026``, ``31 Oct 2026``."""
-        return f"{when.day}{_FIXED}{self.month(when.month)} {when.year}"
+        """A date, short: ``31 oct. 2026``, ``31 Oct 2026``; a French month begins on its 1er."""
+        number = "1er" if self.code == "fr" and when.day == 1 else str(when.day)
+        return f"{number}{_FIXED}{self.month(when.month)} {when.year}"
 
     def month(self, number: int) -> str:
         """A month's short name."""
@@ -86,16 +103,34 @@ class Language:
                 return f"{self.number(floor(seconds / size))}{_FIXED}{self.texts[key]}"
         return f"{self.number(floor(seconds / 86400))}{_FIXED}{self.texts['unit_day']}"
 
+    def ago(self, span_ms: float) -> str:
+        """An age as a sentence says it: ``il y a 4 min``, ``4 min ago``."""
+        return self("ago", age=self.age(span_ms))
+
     def label(self, label: str) -> str:
         """An indicator's label as the models give it."""
         return _translated(label, _LABELS) if self.code == "fr" else label
 
     def reason(self, reason: str) -> str:
         """Why an indicator has no value, as the models give it, without « not measured »."""
-        text = reason.removeprefix("not measured: ")
-        if self.code != "fr":
-            return text
-        return re.sub(r"(\d)\.(\d)", r"\1,\2", _translated(text, _REASONS))
+        french = self.code == "fr"
+        parts = reason.removeprefix("not measured: ").split("; ")
+        if french:
+            parts = [_translated(part, _REASONS) for part in parts]
+        text = (" ; " if french else "; ").join(parts)
+        text = _DATE.sub(lambda found: self.day(date.fromisoformat(found[0])), text)
+        if not french:
+            return text.replace(" %", "%")
+        return typeset(re.sub(r"(\d)\.(\d+)(?= (?:%|jours))", r"\1,\2", text))
+
+
+_DATE: Final = re.compile(r"\b\d{4}-\d\d-\d\d\b")
+
+
+def typeset(text: str) -> str:
+    """French spacing: a narrow no-break space before double punctuation and inside « »."""
+    text = re.sub(r"[ \u00a0](?=[:;!?%»](?:\W|$))", _NARROW, text)
+    return re.sub(r"«[ \u00a0]", f"«{_NARROW}", text)
 
 
 _AGES: Final = ((120, 1, "unit_second"), (7200, 60, "unit_minute"), (172800, 3600, "unit_hour"))
@@ -122,6 +157,19 @@ _REASONS: Final = (
         r"le mois n° \1 de la période n’est couvert qu’à \2, moins de \3",
     ),
     (r"(.+) is zero or negative", r"\1 est nul ou négatif"),
+    (
+        r"no emission factor is declared for the period",
+        r"aucun facteur d’émission n’est déclaré pour la période",
+    ),
+    (
+        r"emission factors of different scope never mix: (.+)",
+        r"des facteurs d’émission de portées différentes ne se mélangent pas : \1",
+    ),
+    (r"meter '(.+)' is not commissioned", r"le compteur « \1 » n’est pas mis en service"),
+    (
+        r"meter '(.+)' counts only since (.+)",
+        r"le compteur « \1 » ne compte que depuis le \2",
+    ),
 )
 
 
@@ -166,7 +214,8 @@ def multiple(magnitude: float, unit: str) -> tuple[float, str]:
 def language(code: str) -> Language:
     """The language of a code out of `CODES`."""
     text = files("jauge_collector.console").joinpath("locale", f"{code}.toml").read_text("utf-8")
-    return Language(code, tomllib.loads(text))
+    texts = tomllib.loads(text)
+    return Language(code, {k: typeset(t) for k, t in texts.items()} if code == "fr" else texts)
 
 
 def choose(wanted: str | None, accepts: str, default: str) -> str:

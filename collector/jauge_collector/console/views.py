@@ -136,16 +136,24 @@ def site_view(site: Site, agents: int) -> SiteView:
     )
 
 
+def patience_ms(agent: Agent) -> int:
+    """For how long an agent, or one of its quantities, may say nothing before it is silent."""
+    return silence_ms(source.period_s for source in (agent.birth.sources if agent.birth else ()))
+
+
+def silence_ms(periods_s: Iterable[float]) -> int:
+    """The same for sources of these periods."""
+    return max([SILENT_MS, *(round(3000 * period) for period in periods_s if period > 0)])
+
+
 def presence(agent: Agent, now_ms: int) -> Presence:
     """Whether an agent is heard at a moment."""
     if agent.quarantined:
         return Presence.QUARANTINED
     if agent.online is False:
         return Presence.OFFLINE
-    periods = [source.period_s for source in agent.birth.sources] if agent.birth else []
-    patience = max([SILENT_MS, *(round(3000 * period) for period in periods if period > 0)])
     heard = agent.last_pack_ms
-    if heard is None or now_ms - heard > patience:
+    if heard is None or now_ms - heard > patience_ms(agent):
         return Presence.SILENT
     return Presence.ONLINE
 

@@ -96,6 +96,7 @@ class LineWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._api = None
         await self._stack.aclose()
 
     async def write(self, readings: Sequence[Reading]) -> None:

@@ -1,0 +1,154 @@
+"""What guards every answer of the console: headers, names it answers to, methods, errors."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from jauge_collector.ledger.book import LedgerError
+from yarl import URL
+
+from tests.collector.console.serving import configuration, serving
+
+PATHS = ("/healthz", "/readyz", "/metrics", "/api/v1/sites", "/api/v1/none", "/none", "/static/..")
+
+
+async def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None:
+    """Policy, no sniffing, no referrer, no caching; also on errors, and no server's version."""
+    async with serving(configuration(tmp_path)) as console:
+        for path in PATHS:
+            _, headers, _ = await console.get(path)
+            policy = headers["Content-Security-Policy"].split("; ")
+            assert set(policy) == {
+                "default-src 'none'",
+                "style-src 'self'",
+                "img-src 'self' data:",
+                "form-action 'self'",
+                "base-uri 'none'",
+                "frame-ancestors 'none'",
+            }, path
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert headers["Referrer-Policy"] == "no-referrer"
+            assert headers["Cache-Control"] == "no-store"
+            assert headers["Server"] == "jauge"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:1", 200),
+        ("127.0.0.1:8090", 200),
+        ("[::1]:8090", 200),
+        ("[::1]", 200),
+        ("jauge.example.org", 200),
+        ("attacker.example.org", 421),
+        ("attacker.example.org:8090", 421),
+        ("127.0.0.1.example.org", 421),
+        ("localhost.example.org", 421),
+        ("[::1].example.org", 421),
+        ("", 421),
+    ],
+)
+async def test_on_loopback_a_strangers_name_is_refused(
+    tmp_path: Path, host: str, status: int
+) -> None:
+    """A page whose name was pointed at this machine (DNS rebinding) reads nothing."""
+    settings = configuration(tmp_path, more='host_names = ["Jauge.example.org"]\n')
+    async with serving(settings) as console:
+        for path in ("/healthz", "/api/v1/sites"):
+            told, _, text = await console.get(path, headers={"Host": host})
+            assert told == status
+            assert ("host_names" in text) == (status == 421)
+
+
+async def test_on_another_address_any_name_is_answered(tmp_path: Path) -> None:
+    """Who listens to the network has a name of their own choosing."""
+    path = tmp_path / "collector.toml"
+    configuration(tmp_path)
+    path.write_text(path.read_text().replace("127.0.0.1:8090", "0.0.0.0:8090"), encoding="utf-8")
+    from jauge_collector import config
+
+    async with serving(config.load(path)) as console:
+        status, _, _ = await console.get("/healthz", headers={"Host": "jauge.example.org"})
+        assert status == 200
+
+
+async def test_head_is_answered_and_other_methods_are_not(tmp_path: Path) -> None:
+    """HEAD is GET without its body; what would change something is 405 and names what may be."""
+    async with serving(configuration(tmp_path)) as console:
+        for path in ("/healthz", "/readyz", "/metrics", "/api/v1/sites", "/api/v1/openapi.json"):
+            status, headers, text = await console.ask("HEAD", path)
+            assert (status, text) == (200, "")
+            assert int(headers["Content-Length"]) > 0
+            for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+                status, headers, _ = await console.ask(method, path)
+                assert status == 405, (method, path)
+                assert "GET" in headers["Allow"]
+
+
+async def test_errors_below_api_are_json_and_one_line(tmp_path: Path) -> None:
+    """Unknown address, wrong method: an object with one line; elsewhere it is no JSON."""
+    async with serving(configuration(tmp_path)) as console:
+        for method, path in (("GET", "/api/v1/none"), ("GET", "/api/"), ("POST", "/api/v1/kpi")):
+            status, headers, text = await console.ask(method, path)
+            assert status in {404, 405}
+            assert headers["Content-Type"] == "application/json"
+            (line,) = json.loads(text).values()
+            assert line
+            assert "\n" not in line
+        status, headers, _ = await console.get("/none")
+        assert status == 404
+        assert "json" not in headers["Content-Type"]
+
+
+async def test_static_files_are_kept_and_asked_after_and_nothing_else_is_served(
+    tmp_path: Path,
+) -> None:
+    """A stylesheet comes with its type and is 304 next time; no path leads out of its folder."""
+    async with serving(configuration(tmp_path)) as console:
+        status, headers, _ = await console.get("/static/console.css")
+        assert status == 200
+        assert headers["Content-Type"].startswith("text/css")
+        assert headers["Cache-Control"] == "no-cache"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        asked = {"If-None-Match": headers["ETag"]}
+        assert (await console.get("/static/console.css", headers=asked))[0] == 304
+        for path in ("/static/", "/static/..%2Fapp.py", "/static/%2e%2e/app.py"):
+            assert (await console.get(URL(console.base + path, encoded=True)))[0] in {403, 404}
+
+
+async def test_a_failure_inside_shows_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of ours is 500 and logged; a ledger that fails is 503; neither tells its inside."""
+    from jauge_collector import kpis
+
+    asked = "/api/v1/kpi?site=s&from=2026-01-01&to=2026-04-01"
+    for error, status in ((ZeroDivisionError("inside"), 500), (LedgerError("inside"), 503)):
+
+        def fail(*_: object, error: Exception = error, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(kpis, "site_kpis", fail)
+        async with serving(configuration(tmp_path)) as console:
+            told, _, text = await console.get(asked)
+            assert told == status
+            assert "inside" not in text
+            assert list(json.loads(text)) == ["error"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_request_without_a_host_is_refused(tmp_path: Path) -> None:
+    """HTTP/1.0 without Host names nobody: refused, not served."""
+    async with serving(configuration(tmp_path)) as console:
+        import asyncio
+
+        port = int(console.base.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, family=socket.AF_INET)
+        writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
+        async with asyncio.timeout(5):
+            line = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        assert b" 421 " in line
