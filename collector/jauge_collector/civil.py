@@ -10,6 +10,10 @@ from jauge_models.effectiveness import Period, PeriodKind
 _OFFSET: Final = re.compile(r"UTC(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 
 
+_FIRST_YEAR: Final = 1971
+_LAST_YEAR: Final = 2999
+
+
 def zone(name: str) -> tzinfo:
     """``Europe/Paris``, ``UTC`` or a fixed ``UTC+01:00``. Raises ValueError."""
     if name == "UTC":
@@ -39,6 +43,8 @@ def moment_ms(text: str, where: tzinfo) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text!r} is no date; write 2026-01-31 or 2026-01-31T08:00") from None
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"{text!r} lies outside the years {_FIRST_YEAR} to {_LAST_YEAR}")
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=where)
     return round(moment.timestamp() * 1000)
@@ -66,27 +72,34 @@ def first_of_month(when: date, months: int = 0) -> date:
 
 
 def period(start_ms: int, end_ms: int, where: tzinfo) -> Period:
-    """A period with its kind and civil months. Raises ValueError when it is empty."""
+    """A period with its kind and its months, the last one clipped.
+
+    Months are counted from its beginning, so that a period of twelve months has twelve whole
+    ones, whatever day it begins on. Raises ValueError when it is empty.
+    """
     if end_ms <= start_ms:
         raise ValueError("the period ends before it begins")
     months: list[tuple[int, int]] = []
-    at = first_of_month(day(start_ms, where))
-    while (begin := midnight_ms(at, where)) < end_ms:
-        following = first_of_month(at, 1)
-        months.append((max(begin, start_ms), min(midnight_ms(following, where), end_ms)))
+    at, count = start_ms, 0
+    while at < end_ms:
+        count += 1
+        following = min(_months_later(start_ms, count, where), end_ms)
+        months.append((at, following))
         at = following
     return Period(start_ms, end_ms, _kind(start_ms, end_ms, where), tuple(months))
 
 
+def _months_later(start_ms: int, months: int, where: tzinfo) -> int:
+    """The same day and time of day some months on; the last of the month where it is shorter."""
+    start = local(start_ms, where).replace(tzinfo=None)
+    first = first_of_month(start.date(), months)
+    last = (first_of_month(first, 1) - timedelta(days=1)).day
+    moved = start.replace(year=first.year, month=first.month, day=min(start.day, last))
+    return round(moved.replace(tzinfo=where).timestamp() * 1000)
+
+
 def _kind(start_ms: int, end_ms: int, where: tzinfo) -> PeriodKind:
-    start = local(start_ms, where)
-    twelve_months = start.replace(
-        year=start.year + 1, day=28 if (start.month, start.day) == (2, 29) else start.day
-    )
-    if (start.month, start.day) == (2, 29):
-        twelve_months += timedelta(days=1)
-    end = local(end_ms, where)
-    if end.replace(tzinfo=None) == twelve_months.replace(tzinfo=None):
+    twelve_months = _months_later(start_ms, 12, where)
+    if end_ms == twelve_months:
         return PeriodKind.ANNUAL
-    shorter = end.replace(tzinfo=None) < twelve_months.replace(tzinfo=None)
-    return PeriodKind.INTERIM if shorter else PeriodKind.LONGER
+    return PeriodKind.INTERIM if end_ms < twelve_months else PeriodKind.LONGER

@@ -7,10 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
-from jauge_models.boundaries import WATER, WHOLE, Equation, Flow, Symbol, evaluate
-from jauge_models.effectiveness import CoveragePolicy, Kpi, Period, Side, assess
+from jauge_models.boundaries import (
+    WATER,
+    WHOLE,
+    Equation,
+    Flow,
+    Symbol,
+    Term,
+    contributions,
+    evaluate,
+)
+from jauge_models.effectiveness import CoveragePolicy, Kpi, Period, Side, assess, joint_spans
 from jauge_models.intervals import Interval
 from jauge_models.rules import Indicator, rule_in_force
 from jauge_models.topology import MEASURES
@@ -75,6 +85,13 @@ def counting_since(ledger: Ledger, site: Site) -> dict[str, int]:
     return ledger.commissioned(site.name) | dict.fromkeys(site.counting_from_start, 0)
 
 
+class Part(NamedTuple):
+    """What one term of an equation adds to it over the time that counts, in J or m3, signed."""
+
+    term: Term
+    amount: float
+
+
 class _Sums:
     """Flows of a site's equations over one period, each worked out once."""
 
@@ -120,6 +137,26 @@ class _Sums:
                 reason = "; ".join([str(kpi.reason), *waiting])
                 return msgspec.structs.replace(kpi, reason=reason)
         return kpi
+
+    def parts(self, indicator: Indicator) -> dict[Symbol, list[Part]]:
+        """Signed amounts of each term of both totals, over the jointly measured time."""
+        rule = rule_in_force(indicator)
+        sides = [self._side(symbol, "") for symbol in (rule.numerator, rule.denominator)]
+        known = [side for side in sides if side is not None]
+        if len(known) < len(sides):
+            return {}
+        spans = joint_spans(*(side.flows for side in known))
+        return {
+            side.equation.symbol: [
+                Part(term, amount)
+                for term, amount in zip(
+                    side.equation.terms,
+                    contributions(side.equation, self._rows, spans),
+                    strict=True,
+                )
+            ]
+            for side in known
+        }
 
     def _side(self, symbol: Symbol, zone: str) -> Side | None:
         equation = self._site.equation(symbol, zone)
@@ -182,6 +219,17 @@ def _factors(site: Site, period: Period) -> list[EmissionFactor]:
     return list(dict.fromkeys(factor for factor in found if factor is not None))
 
 
+def parts_of(
+    ledger: Ledger, site: Site, indicator: Indicator, start_ms: int, end_ms: int
+) -> dict[Symbol, list[Part]]:
+    """The way back from an indicator to its meters: the parts of each total add up to it.
+
+    Over the jointly measured time alone, as the ratio itself. Empty where a total is not declared.
+    """
+    period = civil.period(start_ms, end_ms, site.zone)
+    return _Sums(ledger, site, period, CoveragePolicy()).parts(indicator)
+
+
 class Step(StrEnum):
     """Slots of a chart, on the site's clock."""
 
@@ -234,28 +282,6 @@ def energy_profile(
         some = ledger.rows(site.name, [of], start_ms, end_ms)[of]
         pieces = [(r.start_ms, r.end_ms, r.amount) for r in some if _is_profile(r)]
     return list(_slots(pieces, list(_bounds(site, start_ms, end_ms, step))))
-
-
-def amounts(
-    ledger: Ledger, site: Site, meters: Sequence[str], start_ms: int, end_ms: int
-) -> dict[str, Slot]:
-    """What flowed through each meter over [start, end), bridges and attested amounts included.
-
-    Only time from which a meter counts; a row that crosses a bound is split linearly.
-    """
-    since = counting_since(ledger, site)
-    rows = ledger.rows(site.name, meters, start_ms, end_ms, counts_from=since)
-    found: dict[str, Slot] = {}
-    for meter, some in rows.items():
-        total, covered = 0.0, 0.0
-        for row in some:
-            if row.amount is None:
-                continue
-            share = (min(row.end_ms, end_ms) - max(row.start_ms, start_ms)) / row.length_ms
-            total += row.amount * share
-            covered += row.covered_ms * share
-        found[meter] = Slot(start_ms, end_ms, total if covered else None, round(covered))
-    return found
 
 
 def unit_of(site: Site, of: Equation | str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from aiohttp import web
 from jauge_models.configuration import ConfigurationError
 
-from jauge_collector import indicators, sites
+from jauge_collector import sites
 from jauge_collector.checks import Checks
 from jauge_collector.config import CollectorConfig
 from jauge_collector.console.app import build_app
@@ -37,7 +37,6 @@ LAG_LIMIT_S: Final = 30.0
 
 _WATCH_EVERY_S: Final = 10.0
 _PURGE_EVERY_S: Final = 3600.0
-_INDICATORS_EVERY_S: Final = 300.0
 _SHORTEST_BACK_OFF_S: Final = 0.5
 _LONGEST_BACK_OFF_S: Final = 10.0
 _COMPLAINT_HOLDS_S: Final = 3600.0
@@ -133,7 +132,6 @@ class Service:
             "answer": self._ingest.answer(),
             "ledger": self._account(),
             "watch": self._watch(),
-            "indicators": self._publish_indicators(),
         }
         if self._sink is not None:
             work["sink"] = self._sink.run()
@@ -230,22 +228,6 @@ class Service:
         if not failed:
             self._ingest.ledger_works()
         self._telemetry.ledger_pass.observe(time.monotonic() - began)
-
-    async def _publish_indicators(self) -> None:
-        policy = self._config.policy.coverage()
-        while True:
-            now_ms = time.time_ns() // 1_000_000
-            try:
-                found = await asyncio.to_thread(
-                    indicators.figures, self._ledger, self._sites.values(), policy, now_ms
-                )
-            except LedgerError as error:
-                self._ingest.ledger_failed(error)
-            except Exception:  # noqa: BLE001 (a figure that cannot be had must not stop the storing)
-                _log.exception("the indicators cannot be worked out")
-            else:
-                indicators.publish(self._telemetry, found)
-            await asyncio.sleep(_INDICATORS_EVERY_S)
 
     async def _flush_marks(self) -> None:
         try:

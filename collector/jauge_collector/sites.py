@@ -35,6 +35,9 @@ from jauge_collector.config import read_text
 
 _T = TypeVar("_T")
 
+RESERVED: Final = frozenset({"api", "healthz", "metrics", "readyz", "sites", "static"})
+"""Names that no site may have: the console serves something else there."""
+
 INTERVAL_LENGTHS_S: Final = (300, 600, 900, 1800, 3600, 86400)
 
 
@@ -248,6 +251,10 @@ class _Resolver:
         section = self._declared.site
         if not is_name(section.name):
             raise self._wrong("site.name", f"{section.name!r} is no name", "use letters and digits")
+        if section.name in RESERVED:
+            raise self._wrong(
+                "site.name", f"{section.name!r} is an address of the console", "choose another name"
+            )
         meters = tuple(self._meter(i, m) for i, m in enumerate(self._declared.meters))
         self._refuse_twins()
         topology = Topology(

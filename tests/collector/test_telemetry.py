@@ -1,18 +1,13 @@
 """What /metrics shows: well-formed, bounded, and no zero for what was not measured."""
 
-from pathlib import Path
 
-import pytest
-from jauge_collector import config, indicators, sites
 from jauge_collector.inventory import Inventory
-from jauge_collector.ledger.book import Ledger
 from jauge_collector.telemetry import Sample, Telemetry
 from jauge_models.wire import Address, Birth, ResourceDescription, State
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.collector.packs import NOW_MS
-from tests.collector.running import configured
 
 
 def samples(telemetry: Telemetry) -> dict[str, list[tuple[dict[str, str], float]]]:
@@ -54,23 +49,6 @@ def test_agents_and_their_resources_are_shown() -> None:
 def test_a_family_is_replaced_as_a_whole() -> None:
     """A value that is gone does not linger."""
     telemetry = Telemetry(Inventory())
-    telemetry.set_family("jauge_kpi_pue", "PUE.", [Sample({"site": "a"}, 1.5)])
-    telemetry.set_family("jauge_kpi_pue", "PUE.", [Sample({"site": "b"}, 1.25)])
-    assert samples(telemetry)["jauge_kpi_pue"] == [({"site": "b"}, 1.25)]
-
-
-@pytest.mark.parametrize("now_ms", [NOW_MS, 1_767_222_000_000])
-def test_what_is_not_measured_has_a_coverage_and_no_value(tmp_path: Path, now_ms: int) -> None:
-    """An empty ledger gives coverage 0 for every period, and no PUE, neither 0 nor 1."""
-    settings = config.load(configured(tmp_path, mqtt_port=1))
-    known = sites.load_all([settings.beside(path) for path in settings.sites])
-    telemetry = Telemetry(Inventory())
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        found = indicators.figures(ledger, known.values(), settings.policy.coverage(), now_ms)
-    indicators.publish(telemetry, found)
-    shown = samples(telemetry)
-    for name in indicators.INDICATORS:
-        assert f"jauge_kpi_{name}" not in shown
-        assert {value for _, value in shown[f"jauge_kpi_{name}_coverage"]} == {0.0}
-    periods = {labels["period"] for labels, _ in shown["jauge_kpi_pue_coverage"]}
-    assert {"day", "year"} <= periods <= {"day", "month", "year"}
+    telemetry.set_family("jauge_kpi_pue_ratio", "PUE.", [Sample({"site": "a"}, 1.5)])
+    telemetry.set_family("jauge_kpi_pue_ratio", "PUE.", [Sample({"site": "b"}, 1.25)])
+    assert samples(telemetry)["jauge_kpi_pue_ratio"] == [({"site": "b"}, 1.25)]

@@ -97,7 +97,7 @@ def _row(
     name = language(f"quantity_{reading.quantity}")
     head = [
         Cell(resource.name or resource.id, resource.id if resource.name else ""),
-        Cell(name, reading.quantity if reading.quantity != name else ""),
+        Cell(name, sub="" if reading.quantity == name else reading.quantity, sub_lang="en"),
     ]
     method = Cell(language(f"method_{reading.method}") if reading.method else "–")
     if reading.value is None or reading.time_ms is None:

@@ -15,6 +15,7 @@ from jauge_models.boundaries import Symbol
 from jauge_models.effectiveness import DAY_MS
 from jauge_models.intervals import Point
 from jauge_models.resources import Series
+from jauge_models.rules import Indicator
 from jauge_models.topology import MEASURES, Topology
 from jauge_models.wire import Address
 
@@ -37,7 +38,7 @@ from jauge_collector.console.views import (
     site_view,
 )
 from jauge_collector.inventory import Agent
-from jauge_collector.kpis import SiteKpis, Slot, Step
+from jauge_collector.kpis import Part, SiteKpis, Slot, Step
 from jauge_collector.ledger.book import QUARTER_MS, Ledger, LedgerError
 from jauge_collector.ledger.rows import Row
 from jauge_collector.registers.meters import topology_of
@@ -165,16 +166,17 @@ class Figures:
         key = ("profile", site, of, start_ms, end_ms, step)
         return await self._figure(key, site, meters, (start_ms, end_ms), work)
 
-    async def amounts(
-        self, site: str, meters: Sequence[str], start_ms: int, end_ms: int
-    ) -> dict[str, Slot]:
-        """What flowed through each meter over [start, end), as far as it counts and is covered."""
+    async def parts(
+        self, site: str, indicator: Indicator, start_ms: int, end_ms: int
+    ) -> dict[Symbol, list[Part]]:
+        """What each term of an indicator's totals adds to them; see `kpis.parts_of`."""
         of = self._state.sites[site]
+        meters = list(dict.fromkeys(term.meter for e in of.equations for term in e.terms))
 
-        def work(ledger: Ledger) -> dict[str, Slot]:
-            return kpis.amounts(ledger, of, meters, start_ms, end_ms)
+        def work(ledger: Ledger) -> dict[Symbol, list[Part]]:
+            return kpis.parts_of(ledger, of, indicator, start_ms, end_ms)
 
-        key = ("amounts", site, tuple(meters), start_ms, end_ms)
+        key = ("parts", site, indicator, start_ms, end_ms)
         return await self._figure(key, site, meters, (start_ms, end_ms), work)
 
     async def rows(self, site: str, meter: str, start_ms: int, end_ms: int) -> list[Row]:

@@ -19,7 +19,7 @@ KPI_FAMILIES: Final[Mapping[str, tuple[str, str]]] = {
     "pue": ("jauge_kpi_pue_ratio", "Power usage effectiveness."),
     "ppue": ("jauge_kpi_ppue_ratio", "Partial power usage effectiveness of a zone."),
     "wue": (
-        "jauge_kpi_wue_cubic_meters_per_megawatt_hour",
+        "jauge_kpi_wue_cubic_metres_per_megawatt_hour",
         "Water usage effectiveness; the same number in litres per kilowatt hour.",
     ),
     "cue": (

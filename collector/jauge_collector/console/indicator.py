@@ -1,6 +1,8 @@
 """The page of one indicator: the way back from a figure to its meters."""
 
 import asyncio
+from collections.abc import Sequence
+from math import fsum
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +16,7 @@ from jauge_collector.console.figures import Figures
 from jauge_collector.console.overview import Span, month_starts, shown
 from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
 from jauge_collector.console.text import Language
+from jauge_collector.kpis import Part
 from jauge_collector.sites import Site
 
 
@@ -25,6 +28,7 @@ async def context(
     kpis = await figures.kpis(site.name, *span)
     kpi: Kpi = getattr(kpis, name)
     rule = rule_in_force(Indicator(name))
+    parts = await figures.parts(site.name, Indicator(name), *span)
     equations = [site.equation(symbol) for symbol in (rule.numerator, rule.denominator)]
     over = language(
         "period",
@@ -38,6 +42,7 @@ async def context(
         "figure": shown(visit, site, name, kpis, span, over=over),
         "how": [
             Fact(language("kpi_formula"), kpi.formula),
+            Fact(language("kpi_boundary"), kpi.boundary or "–"),
             Fact(language("kpi_rule"), rule.reference, lang="en"),
             Fact(language("kpi_rule_status"), language(f"rule_{kpi.rule_status}")),
             Fact(language("period_kind"), language(f"kind_{kpi.period_kind}")),
@@ -48,7 +53,7 @@ async def context(
             {
                 "symbol": str(equation.symbol),
                 "equation": equation.text(),
-                "table": await _terms(visit, site, figures, equation, span),
+                "table": _terms(visit, site, equation, parts.get(equation.symbol, [])),
             }
             for equation in equations
             if equation is not None
@@ -67,12 +72,9 @@ def _total(language: Language, key: str, total: Total | None) -> list[Fact]:
     return [Fact(language(key), f"{total.symbol} = {value}\u00a0{unit}")]
 
 
-async def _terms(
-    visit: Visit, site: Site, figures: Figures, equation: Equation, span: Span
-) -> Table:
+def _terms(visit: Visit, site: Site, equation: Equation, parts: Sequence[Part]) -> Table:
+    """The terms of a total over the time that counts, and their sum."""
     language = visit.language
-    meters = list(dict.fromkeys(term.meter for term in equation.terms))
-    found = await figures.amounts(site.name, meters, *span)
     unit, per = ("m³", 1.0) if equation.symbol in WATER else ("kWh", JOULES_PER_KWH)
     rows = [
         [
@@ -85,11 +87,15 @@ async def _terms(
             Cell(language.plain(term.factor)),
             Cell(validity(language, site, term.validity)),
             Cell(term.reason or "–", term.evidence),
-            _amount(language, found[term.meter].amount, unit, per),
-            Cell(language.percent(found[term.meter].coverage)),
+            _amount(language, amount, unit, per),
         ]
-        for term in equation.terms
+        for term, amount in parts
     ]
+    if parts:
+        total = fsum(part.amount for part in parts)
+        blank = Cell("")
+        head = Cell(str(equation.symbol))
+        rows.append([head, blank, blank, blank, blank, _amount(language, total, unit, per)])
     return Table(
         language("terms_of", symbol=str(equation.symbol)),
         [
@@ -99,15 +105,12 @@ async def _terms(
             Column(language("term_validity")),
             Column(language("term_reason")),
             Column(language("amount"), number=True),
-            Column(language("coverage"), number=True),
         ],
         rows,
     )
 
 
-def _amount(language: Language, amount: float | None, unit: str, per: float) -> Cell:
-    if amount is None:
-        return Cell(language("not_measured"))
+def _amount(language: Language, amount: float, unit: str, per: float) -> Cell:
     return Cell(f"{language.number(amount / per, 1 if unit == 'kWh' else 3)}\u00a0{unit}")
 
 

@@ -67,6 +67,8 @@ class Language:
         factor, shown = multiple(abs(value), unit)
         if shown == "%":
             return self.percent(value)
+        if self.code == "fr":
+            shown = _FRENCH_UNITS.get(shown, shown)
         text = self.plain(value * factor, digits)
         return f"{text}{_FIXED}{shown}" if shown else text
 
@@ -193,13 +195,16 @@ _MULTIPLES: Final[Mapping[str, tuple[tuple[float, float, str], ...]]] = {
     ),
     "m3": ((1.0, 1.0, "m³"), (0.001, 1e3, "L"), (0.0, 1.0, "m³")),
     "Cel": ((0.0, 1.0, "°C"),),
-    "%RH": ((0.0, 1.0, "% HR"),),
+    "%RH": ((0.0, 1.0, "%RH"),),
     "/": ((0.0, 1.0, "%"),),
     "B": ((1e9, 1e-9, "GB"), (1e6, 1e-6, "MB"), (1e3, 1e-3, "kB"), (0.0, 1.0, "B")),
     "Hz": ((1e9, 1e-9, "GHz"), (1e6, 1e-6, "MHz"), (1e3, 1e-3, "kHz"), (0.0, 1.0, "Hz")),
     "s": ((172800.0, 1 / 86400, "d"), (7200.0, 1 / 3600, "h"), (0.0, 1.0, "s")),
     "count": ((0.0, 1.0, ""),),
 }
+
+
+_FRENCH_UNITS: Final = {"B": "o", "kB": "ko", "MB": "Mo", "GB": "Go", "d": "j", "%RH": "% HR"}
 
 
 def multiple(magnitude: float, unit: str) -> tuple[float, str]:
