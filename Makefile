@@ -13,9 +13,12 @@ DEMO_PACKAGES := models agent collector deploy/demo
 editable = $(foreach package,$(1),-e $(package))
 projects = $(addsuffix /pyproject.toml,$(1))
 
-# file=module: each file is what the module prints.
+# file=module or file=module:argument: each file is what the module prints.
 GENERATED := docs/quantities.md=jauge_models.document \
-  agent/jauge_agent/agent.sample.toml=jauge_agent.document
+  docs/commands.md=jauge_demo.document \
+  agent/jauge_agent/agent.sample.toml=jauge_agent.document \
+  $(foreach kind,collector site mapping,\
+    collector/jauge_collector/$(kind).sample.toml=jauge_collector.document:$(kind))
 
 # program=Debian package: what the tests start for real.
 REAL_PARTS := mosquitto=mosquitto victoria-metrics=victoria-metrics promtool=prometheus \
@@ -105,16 +108,18 @@ check-hosts:
 
 .PHONY: generate
 generate: install ## write the generated files
-	@set -e; for pair in $(GENERATED); do \
-	  $(BIN)/python -m "$${pair##*=}" >"$${pair%%=*}.new"; mv "$${pair%%=*}.new" "$${pair%%=*}"; done
+	@set -e; for pair in $(GENERATED); do IFS=: read -r module argument <<<"$${pair##*=}"; \
+	  $(BIN)/python -m "$$module" $$argument >"$${pair%%=*}.new"; mv "$${pair%%=*}.new" "$${pair%%=*}"; done
 
 .PHONY: check-generated
 check-generated: install
-	@stale=; for pair in $(GENERATED); do \
-	  $(BIN)/python -m "$${pair##*=}" | cmp --quiet - "$${pair%%=*}" || stale+=" $${pair%%=*}"; done; \
+	@stale=; for pair in $(GENERATED); do IFS=: read -r module argument <<<"$${pair##*=}"; \
+	  $(BIN)/python -m "$$module" $$argument | cmp --quiet - "$${pair%%=*}" || stale+=" $${pair%%=*}"; done; \
 	[ -z "$$stale" ] || { echo "not as generated:$$stale; run: make generate" >&2; exit 1; }
 
+# collectd's MQTT plugin needs the client library, which mosquitto-clients brings.
 .PHONY: bench
+bench: REAL_PARTS += collectd=collectd-core mosquitto_pub=mosquitto-clients
 bench: install real-parts ## the tables of docs/benchmarks.md, measured on this machine
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -134,5 +139,5 @@ lock: ## requirements/*.txt anew from the pyproject.toml files; UPGRADE=--upgrad
 
 .PHONY: clean
 clean: ## environments and caches away; the demo's data too
-	@rm -rf .venv .venv-agent .venv-lock .demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-agent .venv-bench .venv-lock .demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,9 +11,9 @@ import math
 import random
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -37,6 +37,7 @@ from jauge_agent import __version__
 from jauge_agent.cancellation import raise_if_cancelled
 from jauge_agent.clock import synchronised
 from jauge_agent.config import BrokerConfig, resolved, secret
+from jauge_agent.connection import ClosedError, Connection
 from jauge_agent.lanes import Lane, Lanes
 from jauge_agent.logs import Trouble, say
 from jauge_agent.spool import Batch, Spool
@@ -49,6 +50,11 @@ _STEADY_S: Final = 30.0
 _CALL_TIMEOUT_S: Final = 10.0
 _FAREWELL_S: Final = 2.0
 _OUTGOING: Final = 64
+_IN_FLIGHT: Final = 16
+"""Batches without a PUBACK: below the 20 that paho sends before it queues."""
+
+_SECURITY: Final = "cert_file and key_file, and what the broker asks for"
+_PORT: Final = "the port, and whether the broker wants TLS"
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +66,7 @@ class PublisherStats:
     connected: bool = False
     connections: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    """Lost or failed connections: refused, network, file, bug."""
+    """Lost or failed connections: refused, tls, network, file, bug."""
     published: Counter[Lane] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     """Answers received: taken, foreign (another boot), bad."""
@@ -94,8 +100,12 @@ class Publisher:
         self._open_tick_ms = open_tick_ms
         self._describe = describe
         self._chance = chance
-        self._wake = asyncio.Event()
-        self._birth_due = asyncio.Event()
+        self._client: Connection | None = None
+        self._outstanding: dict[int, tuple[float, Batch | None]] = {}
+        """Messages without a PUBACK by their number: when they were sent, and the batch."""
+        self._birth_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._pumping: asyncio.Handle | None = None
         self._connection = Trouble(_log, "broker", host=broker.host, port=broker.port)
         self._hearing = Trouble(_log, "collector")
         self._cut_birth_said = False
@@ -105,18 +115,19 @@ class Publisher:
 
     def offer(self, batch: Batch) -> None:
         """A new batch lies in the spool: send it at once, if somebody listens."""
-        if self.stats.connected:
+        if self._client is not None:
             self._lanes.offer(batch)
-            self._wake.set()
+            self._pump()
 
     def forget(self) -> None:
         """Batches were dropped from the spool because the clock was set back."""
         self._lanes.forget()
-        self._wake.set()
+        self._pump_soon()
 
     def announce(self) -> None:
         """What the agent offers has changed: send the birth document anew."""
-        self._birth_due.set()
+        self._birth_due = True
+        self._pump_soon()
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled; then say goodbye."""
@@ -135,19 +146,27 @@ class Publisher:
     async def _connect_once(self) -> tuple[str, str]:
         """One connection from its start to its end, which is always a failure: says which."""
         try:
-            client = self._client()
-            async with client:
-                try:
-                    await self._session(client)
-                finally:
-                    self.stats.connected = False
-                    # aiomqtt waits this long for the end of a connection that is dead already.
-                    client.timeout = _FAREWELL_S
-                    _retrieve_loss(client)
+            client = self._new_client()
+            try:
+                async with client:
+                    # On Python 3.11 aiomqtt's wait_for may have lost a cancellation.
+                    raise_if_cancelled()
+                    try:
+                        await self._session(client)
+                    finally:
+                        self._end_session()
+                        # aiomqtt waits this long for the end of a connection that is dead already.
+                        client.timeout = _FAREWELL_S
+            finally:
+                client.abandon()
         except MqttConnectError as error:
             return "refused", str(error) or "the broker refused: check user, password, certificate"
+        except ClosedError as error:
+            return "refused", f"{error} at once: check {_SECURITY if self._broker.tls else _PORT}"
         except aiomqtt.MqttError as error:
-            return "network", str(error) or "connection lost"
+            # aiomqtt hides what it translates, but does not lose it.
+            reason = "tls" if isinstance(error.__context__, ssl.SSLError) else "network"
+            return reason, str(error) or "connection lost"
         except (OSError, ssl.SSLError, UnicodeDecodeError) as error:
             return "file", str(error)
         except Exception as error:  # noqa: BLE001 - a bug here must not end the measuring
@@ -155,9 +174,9 @@ class Publisher:
             return "bug", f"{type(error).__name__}: {error}"
         return "network", "connection closed"
 
-    def _client(self) -> aiomqtt.Client:
+    def _new_client(self) -> Connection:
         broker = self._broker
-        return aiomqtt.Client(
+        return Connection(
             broker.host,
             broker.port,
             username=broker.username,
@@ -173,64 +192,127 @@ class Publisher:
                 self._topic(Channel.STATE), self._state(online=False), 1, retain=True
             ),
             timeout=_CALL_TIMEOUT_S,
-            queue_type=_handing_to(self._take_answer),
+            on_payload=self._take_answer,
+            on_acknowledged=self._acknowledged,
             max_queued_outgoing_messages=_OUTGOING,
             logger=self._client_log,
         )
 
-    async def _session(self, client: aiomqtt.Client) -> None:
+    async def _session(self, client: Connection) -> None:
         """Work until the connection is lost (MqttError) or the agent stops (CancelledError)."""
-        client.pending_calls_threshold = _OUTGOING
         await client.subscribe(self._topic(Channel.ACK), qos=0)
-        await self._publish_birth(client)
-        await self._publish_state(client, online=True)
+        raise_if_cancelled()
+        self._birth_due = True
         self._lanes.connected(asyncio.get_running_loop().time())
+        self._client = client
         self.stats.connected = True
         self.stats.connections += 1
         if self.stats.connections == 1:
             say(_log, logging.INFO, "connected", host=self._broker.host, port=self._broker.port)
         self._connection.recovered()
         try:
-            await _first_failure(
-                self._send(client),
-                self._receive(client),
-                self._keep_state(client),
-                self._keep_birth(client),
-            )
+            await self._keep(client)
         except asyncio.CancelledError:
-            with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
-                async with asyncio.timeout(_FAREWELL_S):
-                    await self._publish_state(client, online=False)
+            with contextlib.suppress(aiomqtt.MqttError):
+                self._send_state(client, online=False)
             raise
 
-    async def _send(self, client: aiomqtt.Client) -> None:
+    async def _keep(self, client: Connection) -> None:
+        """Send what is due until the connection is lost; raises why, an MqttError."""
         time = asyncio.get_running_loop().time
-        topic = self._topic(Channel.READINGS)
-        while True:
-            self._wake.clear()
-            choice = self._lanes.choose(time())
+        look_every_s = min(_CALL_TIMEOUT_S, self._broker.keepalive_s) / 2
+        state_at = time()
+        self._pump()
+        while not client.lost.done():
+            now = time()
+            if now >= state_at:
+                state_at = now + STATE_PERIOD_S
+                self._send_state(client, online=True)
+            client.read()
+            if any(at + _CALL_TIMEOUT_S < now for at, _ in self._outstanding.values()):
+                client.break_off(aiomqtt.MqttError("the broker acknowledges nothing"))
+            client.keep_alive()
+            await asyncio.wait((client.lost,), timeout=look_every_s)
+        error = client.lost.exception()
+        if isinstance(error, OSError):
+            raise aiomqtt.MqttError(str(error)) from error
+        if error is not None:
+            raise error
+
+    def _end_session(self) -> None:
+        self.stats.connected = False
+        self._client = None
+        for handle in (self._timer, self._pumping):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._pumping = None
+        for _, batch in self._outstanding.values():
+            if batch is not None:
+                self._lanes.failed(batch)
+        self._outstanding.clear()
+
+    def _pump_soon(self) -> None:
+        """Pump when the client may be used, which it may not from within its own calls."""
+        if self._client is not None and self._pumping is None:
+            self._pumping = asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Send what the lanes choose, as long as the broker keeps up."""
+        client = self._client
+        if client is None:
+            return
+        # First what has come in: no batch goes again whose answer lies there.
+        client.read()
+        if self._pumping is not None:
+            self._pumping.cancel()
+            self._pumping = None
+        if client.lost.done():
+            return
+        try:
+            if self._birth_due:
+                self._send_birth(client)
+            self._send_batches(client)
+        except Exception as error:  # noqa: BLE001 - whoever offers a batch must not suffer from it
+            client.break_off(error)
+
+    def _send_batches(self, client: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        while len(self._outstanding) < _IN_FLIGHT:
+            now = loop.time()
+            choice = self._lanes.choose(now)
             if self._lanes.probing:
                 self._hearing.lost("nobody answers; sending one batch at a time")
             if (batch := choice.batch) is None:
-                await self._woken_by(choice.ask_again_at)
-                continue
-            self._lanes.sending(batch, choice.lane, time())
+                self._pump_at(choice.ask_again_at)
+                client.gather()
+                return
+            self._lanes.sending(batch, choice.lane, now)
             try:
-                await client.publish(topic, self._sealed(batch), qos=1)
+                number = client.send(self._topic(Channel.READINGS), self._sealed(batch))
             except aiomqtt.MqttError:
                 self._lanes.failed(batch)
                 raise
+            self._outstanding[number] = (now, batch)
             self.stats.published[choice.lane] += 1
+        client.listen()  # for the PUBACKs that make room
 
-    async def _woken_by(self, moment: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(moment):
-                await self._wake.wait()
+    def _pump_at(self, moment: float) -> None:
+        """Pump at ``moment``, or earlier where that is planned already."""
+        if self._timer is not None:
+            if self._timer.when() <= moment and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(moment, self._pump_by_timer)
 
-    async def _receive(self, client: aiomqtt.Client) -> None:
-        """Wait for the loss of the connection; answers go their own way, see `_handing_to`."""
-        async for _ in client.messages:
-            pass
+    def _pump_by_timer(self) -> None:
+        self._timer = None
+        self._pump()
+
+    def _acknowledged(self, number: int) -> None:
+        """A PUBACK: it says only that the broker keeps up."""
+        if len(self._outstanding) >= _IN_FLIGHT:
+            self._pump_soon()
+        self._outstanding.pop(number, None)
 
     def _take_answer(self, payload: bytes) -> None:
         try:
@@ -252,7 +334,7 @@ class Publisher:
         self._lanes.answered(answer.stored, answer.refused, asyncio.get_running_loop().time())
         self._hearing.recovered()
         if self._spool.spooled.batches:
-            self._wake.set()
+            self._pump_soon()
 
     def _is_possible(self, answer: Answer) -> bool:
         newest = self._spool.newest_seq
@@ -260,24 +342,16 @@ class Publisher:
             1 <= seq <= newest for seq, _ in answer.refused
         )
 
-    async def _keep_state(self, client: aiomqtt.Client) -> None:
-        while True:
-            await asyncio.sleep(STATE_PERIOD_S)
-            await self._publish_state(client, online=True)
+    def _send_state(self, client: Connection, *, online: bool) -> None:
+        self._send(client, Channel.STATE, self._state(online=online))
 
-    async def _keep_birth(self, client: aiomqtt.Client) -> None:
-        while True:
-            await self._birth_due.wait()
-            await self._publish_birth(client)
+    def _send_birth(self, client: Connection) -> None:
+        self._birth_due = False
+        self._send(client, Channel.BIRTH, self._birth())
 
-    async def _publish_state(self, client: aiomqtt.Client, *, online: bool) -> None:
-        await client.publish(
-            self._topic(Channel.STATE), self._state(online=online), qos=1, retain=True
-        )
-
-    async def _publish_birth(self, client: aiomqtt.Client) -> None:
-        self._birth_due.clear()
-        await client.publish(self._topic(Channel.BIRTH), self._birth(), qos=1, retain=True)
+    def _send(self, client: Connection, channel: Channel, payload: bytes) -> None:
+        number = client.send(self._topic(channel), payload, retain=True)
+        self._outstanding[number] = (asyncio.get_running_loop().time(), None)
 
     def _topic(self, channel: Channel) -> str:
         return self._address.topic(channel)
@@ -327,48 +401,22 @@ class Publisher:
         return document
 
 
-def _handing_to(take: Callable[[bytes], None]) -> type[asyncio.Queue[aiomqtt.Message]]:
-    """A queue that hands each message over at once.
+class _ClosingSocket(ssl.SSLSocket):
+    """Closed when its handshake fails, which paho leaves to the garbage collector."""
 
-    aiomqtt starts two tasks per message that it takes from a queue: at one answer a second that
-    is a tenth of what the agent costs. Nothing waits here, so nothing needs a bound.
-    """
-
-    class Handing(asyncio.Queue[aiomqtt.Message]):
-        def put_nowait(self, item: aiomqtt.Message) -> None:
-            take(item.payload)
-
-    return Handing
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 def _tls_context(broker: BrokerConfig) -> ssl.SSLContext:
     """Made anew for each connection, so that renewed certificates are taken up."""
     authorities = str(resolved(broker.ca_file)) if broker.ca_file else None
     context = ssl.create_default_context(cafile=authorities)
+    context.sslsocket_class = _ClosingSocket
     if broker.cert_file and broker.key_file:
         context.load_cert_chain(resolved(broker.cert_file), resolved(broker.key_file))
     return context
-
-
-async def _first_failure(*jobs: Coroutine[Any, Any, None]) -> None:
-    """Run endless jobs side by side until one fails, and raise its exception alone.
-
-    No task group: on Python 3.11 it can leave its task marked as cancelled, see `cancellation`.
-    """
-    tasks = [asyncio.create_task(job) for job in jobs]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        failed = [task for task in tasks if task.done()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in failed:
-        task.result()
-
-
-def _retrieve_loss(client: aiomqtt.Client) -> None:
-    """Take note of how the connection ended, or asyncio reports the exception as lost."""
-    lost = client._disconnected  # noqa: SLF001 - aiomqtt 2 has no other way
-    if lost.done() and not lost.cancelled():
-        lost.exception()

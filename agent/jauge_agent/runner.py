@@ -179,10 +179,11 @@ class Runner:
         if not ready:
             return
         tick = _Tick(time_ms, waiting=len(ready))
-        loop = asyncio.get_running_loop()
-        self._open_ticks[tick] = loop.call_later(GRACE_S, self._close, tick)
         for worker in ready:
             worker.start(partial(self._answered, worker, tick))
+        if tick.waiting:
+            loop = asyncio.get_running_loop()
+            self._open_ticks[tick] = loop.call_later(GRACE_S, self._close, tick)
 
     def _answered(self, worker: Worker, tick: _Tick, samples: Sequence[Sample]) -> None:
         """A source has answered a tick, if only with nothing."""
@@ -190,8 +191,8 @@ class Runner:
         worker.stats.left_out["repeated"] += sum(not tick.take(sample) for sample in samples)
         if tick.closed or tick.waiting == 0:
             self._close(tick)
-        if tick.waiting == 0:
-            self._open_ticks.pop(tick).cancel()
+        if tick.waiting == 0 and (timer := self._open_ticks.pop(tick, None)) is not None:
+            timer.cancel()
 
     def _close(self, tick: _Tick) -> None:
         """Deliver what the tick has so far; later answers are delivered as they come."""

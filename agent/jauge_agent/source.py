@@ -55,6 +55,11 @@ class Source(Protocol):
     after a FatalError only by a restart. ``read`` returns all that could be read for this tick:
     missing values are left out, never zero. A source on a blocking SDK wraps it in
     ``jauge_agent.threaded``, which gives it a thread of its own.
+
+    A source may also have ``read_now``, a plain function that does what ``read`` does when it
+    takes no more than two milliseconds, and else returns None without a trace: then ``read``
+    follows. The runner tries it first, because a task with its deadline costs more than most
+    reads.
     """
 
     async def open(self) -> Sequence[ResourceDescription]:

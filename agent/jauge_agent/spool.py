@@ -260,11 +260,14 @@ class Spool:
     def _add(self, time_ms: int, body: bytes, readings: int, now_ms: int) -> Batch:
         with self._transaction(commit=True) as moves:
             _note(moves, Outcome.TAKEN, "", 1, readings)
-            seq: int = self._database.execute(
-                "INSERT INTO batch (time_ms, readings, body) VALUES (?, ?, ?) RETURNING seq",
+            inserted = self._database.execute(
+                "INSERT INTO batch (time_ms, readings, body) VALUES (?, ?, ?)",
                 (time_ms, readings, body),
-            ).fetchone()[0]
-            if self._oldest_known:
+            )
+            seq = inserted.lastrowid or 0
+            if self._spooled.batches == 0:
+                self._oldest_ms, self._oldest_known = time_ms, True
+            elif self._oldest_known:
                 self._oldest_ms = min(self._oldest_ms or time_ms, time_ms)
             self._newest_seq = seq
             self._drop_aged(moves, now_ms)

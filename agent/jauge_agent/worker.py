@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +16,22 @@ from jauge_models.wire import ResourceDescription, Sample
 
 from jauge_agent.config import ConfiguredSource
 from jauge_agent.logs import Trouble, say
-from jauge_agent.source import AbsentError, FatalError, RetryError, Source, SourceSettings
+from jauge_agent.source import (
+    AbsentError,
+    FatalError,
+    Outcome,
+    RetryError,
+    Source,
+    SourceSettings,
+)
 
 LONGEST_BACKOFF_S: Final = 300.0
 
 _REASONS: Final = 24
 """Different reasons counted per source, so that no source can grow the metrics without end."""
 _CLOSE_S: Final = 5.0
+_SERIES: Final = 10_000
+"""Series remembered as sound; a gateway with more checks each value in full now and then."""
 
 _Result = TypeVar("_Result")
 
@@ -78,6 +88,7 @@ class Worker:
         self._configured = configured
         self._source: Source | None = None
         self._is_open = False
+        self._read_now: Callable[[], Outcome | None] | None = None
         self._on_change = on_change
         self._now_ms = now_ms
         self._chance = chance
@@ -88,6 +99,7 @@ class Worker:
         self._not_before = 0.0
         self._trouble = Trouble(_log, "source", source=self.name)
         self._flaws_said: set[Flaw] = set()
+        self._limits: dict[tuple[str, str], tuple[float, float]] = {}
 
     def is_ready(self) -> bool:
         """Whether a tick can be given: open, done with the last tick, and not backing off."""
@@ -99,9 +111,14 @@ class Worker:
         return asyncio.get_running_loop().time() >= self._not_before
 
     def start(self, answer: Answer) -> None:
-        """Read once and give the samples to ``answer``, whatever happens."""
-        self._answer = answer
-        self._wake.set()
+        """Read once and give the samples to ``answer``, now or later, whatever happens."""
+        samples = self._read_at_once()
+        if samples is not None:
+            answer(samples)
+        else:
+            self._answer = answer
+        if samples is None or self.stats.standing is Standing.STOPPED:
+            self._wake.set()
 
     async def run(self) -> None:
         """Open the source, then read at each tick given, until it ends or is cancelled."""
@@ -110,15 +127,13 @@ class Worker:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            answer = self._answer
-            if answer is None:
-                continue
-            samples: Sequence[Sample] = ()
-            try:
-                samples = await self._read()
-            finally:
-                self._answer = None
-                answer(samples)
+            if (answer := self._answer) is not None:
+                samples: Sequence[Sample] = ()
+                try:
+                    samples = await self._read()
+                finally:
+                    self._answer = None
+                    answer(samples)
             if self.stats.standing is Standing.STOPPED:
                 await self.close()
                 return
@@ -160,6 +175,7 @@ class Worker:
                 await asyncio.sleep(self._not_before - asyncio.get_running_loop().time())
             else:
                 self._is_open = True
+                self._read_now = getattr(self._source, "read_now", None)
                 self._worked()
                 self._on_change()
                 return True
@@ -168,19 +184,39 @@ class Worker:
         """What the source gave and the catalogue allows."""
         if self._source is None:
             return ()
-        loop = asyncio.get_running_loop()
+        time = asyncio.get_running_loop().time
         self.stats.reads += 1
-        begun = loop.time()
+        begun = time()
         try:
-            outcome = await self._called(self._source.read())
-            sound = [sample for sample in outcome.samples if self._is_sound(sample)]
-            for reason, number in outcome.failed.items():
-                self._count_missing(reason, number)
+            return self._taken(await self._called(self._source.read()))
         except Exception as error:  # noqa: BLE001 - see _failed
             self._failed(error)
             return ()
         finally:
-            self.stats.last_duration_s = loop.time() - begun
+            self.stats.last_duration_s = time() - begun
+
+    def _read_at_once(self) -> Sequence[Sample] | None:
+        """The same from a source that needs no waiting for; None from any other."""
+        if self._read_now is None:
+            return None
+        time = asyncio.get_running_loop().time
+        begun = time()
+        try:
+            outcome = self._read_now()
+            if outcome is None:
+                return None
+            samples = self._taken(outcome)
+        except Exception as error:  # noqa: BLE001 - see _failed
+            self._failed(error)
+            samples = ()
+        self.stats.reads += 1
+        self.stats.last_duration_s = time() - begun
+        return samples
+
+    def _taken(self, outcome: Outcome) -> Sequence[Sample]:
+        sound = [sample for sample in outcome.samples if self._is_sound(sample)]
+        for reason, number in outcome.failed.items():
+            self._count_missing(reason, number)
         self._worked()
         self.stats.last_success_ms = self._now_ms()
         return sound
@@ -209,8 +245,21 @@ class Worker:
         return result
 
     def _is_sound(self, sample: Sample) -> bool:
+        resource, quantity, value = sample
+        try:
+            low, high = self._limits[resource, quantity]
+            if low <= value <= high:
+                return True
+        except (KeyError, TypeError):
+            pass  # a new series, or none at all
         flaw = flaw_in(sample)
         if flaw is None:
+            # What is left to check of a series that was sound once is its value.
+            if len(self._limits) >= _SERIES:
+                self._limits.clear()
+            entry = CATALOGUE[quantity]
+            largest = sys.float_info.max
+            self._limits[resource, quantity] = (entry.low, min(entry.high, largest))
             return True
         self.stats.left_out[flaw] += 1
         if flaw not in self._flaws_said:

@@ -107,6 +107,7 @@ class _Sums:
             period.start_ms,
             period.end_ms,
             counts_from=self._since,
+            proofs=False,
         )
         self._uncertainties = {m.id: m.uncertainty for m in self._topology.meters}
         self._factors = _factors(site, period)
@@ -274,12 +275,12 @@ def energy_profile(
     if isinstance(of, Equation):
         since = counting_since(ledger, site)
         meters = [term.meter for term in of.terms]
-        rows = ledger.rows(site.name, meters, start_ms, end_ms, counts_from=since)
+        rows = ledger.rows(site.name, meters, start_ms, end_ms, counts_from=since, proofs=False)
         read = {meter: [r for r in some if _is_profile(r)] for meter, some in rows.items()}
         pieces = [(f.start_ms, f.end_ms, f.amount) for f in evaluate(of, read, start_ms, end_ms)]
     else:
         site.topology.meter(of)
-        some = ledger.rows(site.name, [of], start_ms, end_ms)[of]
+        some = ledger.rows(site.name, [of], start_ms, end_ms, proofs=False)[of]
         pieces = [(r.start_ms, r.end_ms, r.amount) for r in some if _is_profile(r)]
     return list(_slots(pieces, list(_bounds(site, start_ms, end_ms, step))))
 

@@ -35,7 +35,7 @@ from jauge_collector.config import read_text
 
 _T = TypeVar("_T")
 
-RESERVED: Final = frozenset({"api", "healthz", "metrics", "readyz", "sites", "static"})
+RESERVED: Final = frozenset({"api", "faults", "healthz", "metrics", "readyz", "sites", "static"})
 """Names that no site may have: the console serves something else there."""
 
 INTERVAL_LENGTHS_S: Final = (300, 600, 900, 1800, 3600, 86400)
@@ -49,7 +49,9 @@ class _Dated(_Section, frozen=True, kw_only=True):
     """Something that holds from a date to a date (excluded); open where absent."""
 
     valid_from: str | None = None
+    """First day or moment at which it holds; open where absent."""
     valid_to: str | None = None
+    """End, excluded; open where absent."""
 
 
 class SiteSection(_Section, frozen=True, kw_only=True):
@@ -80,7 +82,9 @@ class FactorSection(_Dated, frozen=True, kw_only=True):
     """A dated multiplier of raw values: CT ratio, pulse weight."""
 
     value: float
+    """What raw values are multiplied by."""
     reason: str = ""
+    """Why."""
 
 
 class MeterSection(_Dated, frozen=True, kw_only=True):
@@ -93,13 +97,15 @@ class MeterSection(_Dated, frozen=True, kw_only=True):
     feeds: list[str] = []
     """Where its readings come from, best first: ``agent/resource``. None: attested values only."""
     name: str = ""
+    """Name for people; the id where empty."""
     location: str = ""
+    """Where it hangs."""
     accuracy_class: str = ""
     """As printed on the meter, e.g. ``0.5S``, ``MID B``."""
     uncertainty: float | None = None
     """Relative standard error of meter and transformer together, e.g. 0.005."""
     interval_s: int = 900
-    """Length of its ledger rows, in seconds."""
+    """Length of its ledger rows in seconds: 300, 600, 900, 1800, 3600 or 86400."""
     period_s: int = 3600
     """For period totals: how long each period is, in seconds."""
     max_gap_s: float = 180.0
@@ -122,20 +128,27 @@ class TermSection(_Dated, frozen=True, kw_only=True):
     """One meter in an equation."""
 
     meter: str
+    """Its id."""
     sign: Literal[1, -1] = 1
+    """Whether it adds to the total or is deducted."""
     factor: float = 1.0
+    """The share of the meter that belongs to the total."""
     reason: str = ""
+    """Why the term is there, for a verifier."""
     evidence: str = ""
+    """Where that can be seen: a drawing, a contract."""
 
 
 class EquationSection(_Section, frozen=True, kw_only=True):
     """One total of the site."""
 
     symbol: Symbol
+    """Which total."""
     terms: list[TermSection]
     place: Place | None = None
     """For E_IT: where it is metered. Decides the PUE category."""
     zone: str = ""
+    """The part of the site that the total is of, for a partial PUE; empty for the whole site."""
     undeducted: list[str] = []
     """Loads the E_IT meters also see and no term deducts."""
 
@@ -144,36 +157,50 @@ class ConnectionSection(_Dated, frozen=True, kw_only=True):
     """What feeds what."""
 
     upstream: str
+    """What feeds: the id of a meter or resource."""
     downstream: str
+    """What is fed."""
     feed: str = ""
+    """Name of the feed, e.g. ``A``."""
 
 
 class EventSection(_Section, frozen=True, kw_only=True):
     """A planned event."""
 
     kind: EventKind
+    """What happens."""
     begin: str
+    """First moment, on the site's clock."""
     end: str
+    """End, excluded."""
     subject: str = ""
+    """Id of the meter or resource concerned; the whole site where empty."""
     reason: str = ""
+    """Why."""
 
 
 class AttributeSection(_Dated, frozen=True, kw_only=True):
     """A dated fact, e.g. the operator of the site or the tenant of a rack."""
 
     subject: str
+    """What it is about: an id, or the site's name."""
     name: str
+    """Which fact."""
     value: str
+    """What holds."""
 
 
 class EmissionSection(_Dated, frozen=True, kw_only=True):
     """A dated emission factor of purchased electricity."""
 
     kg_co2e_per_kwh: float
+    """Emissions of a purchased kWh, in kgCO2e."""
     source: str
     """Who publishes it, and what it covers."""
     scope: Literal["direct", "life_cycle"]
+    """Whether it covers the plants' own emissions or their whole life."""
     vintage: str = ""
+    """The year that the figure is about."""
 
 
 class SiteFile(_Section, frozen=True, kw_only=True):

@@ -13,11 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
 from jauge_models.configuration import ConfigurationError
 from jauge_models.wire import TOPIC_ROOT, Channel
+from paho.mqtt import client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
 from jauge_collector.config import CollectorConfig
@@ -102,11 +104,12 @@ class Subscriber:
 
     def __init__(self, config: CollectorConfig, inbox: Inbox, telemetry: Telemetry) -> None:
         """Raises ConfigurationError where a file it names cannot be used."""
+        self._config = config
         self._mqtt = config.mqtt
         self._inbox = inbox
         self._telemetry = telemetry
-        self._password = password(config)
-        self._tls = tls_context(config)
+        password(config)
+        tls_context(config)
         self._client: aiomqtt.Client | None = None
         self.connected = asyncio.Event()
         self.problem = "not connected yet"
@@ -120,7 +123,8 @@ class Subscriber:
             began = time.monotonic()
             try:
                 await self._session()
-            except aiomqtt.MqttError as error:
+            except (aiomqtt.MqttError, ConfigurationError) as error:
+                _raise_if_cancelled()
                 self._lost(error)
             if time.monotonic() - began >= _STEADY_S:
                 back_off_s = _SHORTEST_BACK_OFF_S
@@ -143,23 +147,26 @@ class Subscriber:
         return sent
 
     async def _session(self) -> None:
-        client = aiomqtt.Client(
+        client = _Client(
             self._mqtt.host,
             self._mqtt.port,
             username=self._mqtt.username,
-            password=self._password,
+            # Read anew for each connection, so that renewed secrets are taken up.
+            password=password(self._config),
             identifier=self._mqtt.client_id or None,
             protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True,
             keepalive=_KEEPALIVE_S,
-            tls_context=self._tls,
+            tls_context=tls_context(self._config),
             queue_type=_handover_to(self._inbox),
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         async with client:
+            _raise_if_cancelled()
             granted = await client.subscribe([(f"{TOPIC_ROOT}/+/+/{c}", 1) for c in _CHANNELS])
             if any(isinstance(code, ReasonCode) and code.is_failure for code in granted):
                 raise aiomqtt.MqttError("the broker refuses the subscription")
+            _raise_if_cancelled()
             self._client = client
             self._found()
             try:
@@ -178,12 +185,64 @@ class Subscriber:
         self._telemetry.mqtt_connected.set(1)
         self._telemetry.mqtt_connections.inc()
 
-    def _lost(self, error: aiomqtt.MqttError) -> None:
+    def _lost(self, error: Exception) -> None:
         self.problem = str(error) or str(error.__cause__ or "refused")
+        self._telemetry.mqtt_failures.labels(_reason(error)).inc()
         if not self._loss_told:
             self._loss_told = True
             where = f"{self._mqtt.host}:{self._mqtt.port}"
             _log.warning("no connection to the broker at %s: %s", where, self.problem)
+
+
+class _ClosedError(aiomqtt.MqttError):
+    """The broker ended a connection instead of accepting it."""
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no connection, out of a bounded set: refused, tls, file, network."""
+    if isinstance(error, ConfigurationError):
+        return "file"
+    if isinstance(error, MqttConnectError | _ClosedError):
+        return "refused"
+    # aiomqtt hides what it translates, but does not lose it.
+    return "tls" if isinstance(error.__context__, ssl.SSLError) else "network"
+
+
+class _Client(aiomqtt.Client):
+    """Notices at once when the broker ends a connection instead of accepting it.
+
+    aiomqtt waits until its time is up, and leaves the socket of a failed attempt open.
+    """
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._client.disable_logger()  # it says every failure anew
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            self._client.disconnect()
+            raise
+
+    def _on_disconnect(
+        self, client: paho.Client, userdata: Any, flags: Any, reason_code: Any, *more: Any
+    ) -> None:
+        if self._connected.done():
+            super()._on_disconnect(client, userdata, flags, reason_code, *more)
+        else:
+            self._connected.set_exception(
+                _ClosedError(
+                    "the broker closed the connection at once: check TLS and client certificate"
+                )
+            )
+
+
+def _raise_if_cancelled() -> None:
+    """End when asked to: on Python 3.11 aiomqtt's wait_for may lose that, or an error hide it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _handover_to(inbox: Inbox) -> type[asyncio.Queue[aiomqtt.Message]]:
@@ -215,6 +274,17 @@ def password(config: CollectorConfig) -> str | None:
         ) from None
 
 
+class _ClosingSocket(ssl.SSLSocket):
+    """Closed when its handshake fails, which paho leaves to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 def tls_context(config: CollectorConfig) -> ssl.SSLContext | None:
     """Trust and identity as the configuration says; None without TLS. Raises ConfigurationError."""
     mqtt = config.mqtt
@@ -231,6 +301,7 @@ def tls_context(config: CollectorConfig) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cafile=authorities)
     except (OSError, ssl.SSLError) as error:
         raise _unusable(config, "mqtt.ca_file", authorities, error) from None
+    context.sslsocket_class = _ClosingSocket
     if mqtt.cert_file is not None:
         certificate = config.beside(mqtt.cert_file)
         key_file = None if mqtt.key_file is None else config.beside(mqtt.key_file)

@@ -74,6 +74,9 @@ class Telemetry:
         )
         self.mqtt_connected = gauge("mqtt_connected", "1 while connected to the broker.")
         self.mqtt_connections = counter("mqtt_connections", "Connections made to the broker.")
+        self.mqtt_failures = counter(
+            "mqtt_failures", "Connections to the broker that failed or were lost.", "reason"
+        )
         self.lag = gauge("lag_seconds", "Age of the oldest message that waits to be stored.")
         self._families: dict[str, tuple[str, Sequence[Sample]]] = {}
         self.registry.register(_Agents(inventory))

@@ -6,12 +6,15 @@ runs), purchased chilled water (× factor), a shared building (× share), return
 """
 
 import math
+import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from jauge_models.intervals import Basis, Flag, Grade, Interval, worst
 from jauge_models.topology import ALWAYS, Validity
@@ -97,14 +100,13 @@ class Equation:
         return f"{self.symbol} = {' '.join(parts).removeprefix('+ ')}"
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(msgspec.Struct, frozen=True, gc=False):
     """A total over one piece of time during which nothing about it changes.
 
-    ``amount`` is None when any term in force is not wholly measured there. ``errors`` holds each
-    meter's standard error here, signed, in the unit of the amount, None where it is not known; a
-    meter's error is systematic, so its errors add up over time. An amount that was split at a
-    bound of the whole period has an entry of its own for that.
+    ``amount`` is None when any term in force is not wholly measured there. ``errors`` holds the
+    standard error here of each of ``sources``, signed, in the unit of the amount, None where it is
+    not known. A source is a meter, whose error is systematic, so that its errors add up over time;
+    an amount that was split at a bound of the whole period has a source of its own for that.
     """
 
     start_ms: int
@@ -113,7 +115,8 @@ class Flow:
     grade: Grade
     attested_ms: int
     bridged: bool
-    errors: Mapping[str, float | None]
+    sources: tuple[str, ...] = ()
+    errors: tuple[float | None, ...] = ()
 
 
 WHOLE: Final = 0.99
@@ -141,14 +144,15 @@ def evaluate(
     edges = {start_ms, end_ms, *cuts}
     for term in equation.terms:
         edges.update(_edges(term.validity))
-        for row in rows.get(term.meter, ()):
-            edges.add(row.start_ms)
-            edges.add(row.end_ms)
     inside = sorted(edge for edge in edges if start_ms <= edge <= end_ms)
-    cursors = {term.meter: _Cursor(rows.get(term.meter, ())) for term in equation.terms}
+    places = {meter: at for at, meter in enumerate(dict.fromkeys(t.meter for t in equation.terms))}
+    walk = _Walk([rows.get(meter, ()) for meter in places])
     flows: list[Flow] = []
-    for a, b in pairwise(inside):
-        flows.append(_flow(equation.terms, cursors, a, b, known))
+    for begin, end in pairwise(inside):
+        terms = [term for term in equation.terms if term.validity.holds(begin)]
+        sources = tuple(term.meter for term in terms)
+        shares = [_Share(places[t.meter], t.sign * t.factor, known.get(t.meter)) for t in terms]
+        flows += [_flow(a, b, over, shares, sources) for a, b, over in walk.pieces(begin, end)]
     for at, bound_ms in ((0, start_ms), (-1, end_ms)):
         flows[at] = _with_split(flows[at], equation, rows, bound_ms)
     return flows
@@ -179,8 +183,11 @@ def _with_split(
         variance += (term.factor * row.amount * shorter_ms / row.length_ms) ** 2 / 3
     if not variance:
         return flow
-    key = f"{equation.symbol} split at {bound_ms}"
-    return replace(flow, errors={**flow.errors, key: math.sqrt(variance)})
+    return msgspec.structs.replace(
+        flow,
+        sources=(*flow.sources, f"{equation.symbol} split at {bound_ms}"),
+        errors=(*flow.errors, math.sqrt(variance)),
+    )
 
 
 def _row_over(rows: Sequence[Interval], start_ms: int, end_ms: int) -> Interval | None:
@@ -189,59 +196,110 @@ def _row_over(rows: Sequence[Interval], start_ms: int, end_ms: int) -> Interval 
     return rows[at] if at >= 0 and end_ms <= rows[at].end_ms else None
 
 
-class _Cursor:
-    """Walks a meter's rows forward: pieces are asked for in time order."""
+def contributions(
+    equation: Equation,
+    rows: Mapping[str, Sequence[Interval]],
+    spans: Sequence[tuple[int, int]],
+) -> list[float]:
+    """What each term adds to a total over spans in time order: sign × factor × meter.
 
-    def __init__(self, rows: Sequence[Interval]) -> None:
-        self._rows = rows
-        self._at = 0
+    The spans are such that `evaluate` measures the total there; the parts then add up to it.
+    """
+    parts: list[float] = []
+    for term in equation.terms:
+        meter = rows.get(term.meter, ())
+        at = 0
+        amount = 0.0
+        for start, end in spans:
+            if not term.validity.holds(start):
+                continue
+            while at < len(meter) and meter[at].end_ms <= start:
+                at += 1
+            here = at
+            while here < len(meter) and meter[here].start_ms < end:
+                row = meter[here]
+                overlap = min(row.end_ms, end) - max(row.start_ms, start)
+                amount += (row.amount or 0.0) * overlap / row.length_ms
+                here += 1
+        parts.append(term.sign * term.factor * amount)
+    return parts
 
-    def over(self, start_ms: int, end_ms: int) -> Interval | None:
-        while self._at < len(self._rows) and self._rows[self._at].end_ms <= start_ms:
-            self._at += 1
-        if self._at == len(self._rows):
-            return None
-        row = self._rows[self._at]
-        return row if row.start_ms <= start_ms and end_ms <= row.end_ms else None
+
+_NEVER: Final = Interval(sys.maxsize, sys.maxsize, None, 0, 0, Basis.ESTIMATE, Grade.LOW)
+
+
+class _Walk:
+    """Walks the rows of some meters side by side, forward in time."""
+
+    def __init__(self, meters: Sequence[Sequence[Interval]]) -> None:
+        self._following = [iter(rows) for rows in meters]
+        self._heads = [next(rows, _NEVER) for rows in self._following]
+
+    def pieces(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, list[Interval]]]:
+        """[start, end) cut at the bounds of every row, with each meter's row there or next.
+
+        The list of rows is the walk's own: it holds until the next piece is asked for.
+        """
+        heads, following = self._heads, self._following
+        begin = start_ms
+        while begin < end_ms:
+            end = end_ms
+            for at, rows in enumerate(following):
+                row = heads[at]
+                while row.end_ms <= begin:
+                    row = heads[at] = next(rows, _NEVER)
+                end = min(end, row.end_ms if row.start_ms <= begin else row.start_ms)
+            yield begin, end, heads
+            begin = end
+
+
+class _Share(NamedTuple):
+    """A term in force: which of the meters, sign × factor, and the meter's relative error."""
+
+    place: int
+    weight: float
+    relative: float | None
 
 
 def _flow(
-    terms: Iterable[Term],
-    cursors: Mapping[str, _Cursor],
     start_ms: int,
     end_ms: int,
-    uncertainties: Mapping[str, float | None],
+    rows: Sequence[Interval],
+    shares: Sequence[_Share],
+    sources: tuple[str, ...],
 ) -> Flow:
+    """The total over a piece that no row's bound cuts."""
     total = 0.0
-    grades: list[Grade] = []
-    errors: dict[str, float | None] = {}
-    measured, attested, bridged = False, False, False
-    for term in terms:
-        if not term.validity.holds(start_ms):
-            continue
-        row = cursors[term.meter].over(start_ms, end_ms)
-        if row is None or row.amount is None or row.coverage < WHOLE:
-            return Flow(start_ms, end_ms, None, Grade.LOW, 0, False, {})
-        measured = True
-        share = term.sign * term.factor * row.amount * (end_ms - start_ms) / row.length_ms
+    grade = Grade.HIGH
+    errors: list[float | None] = []
+    attested, bridged = False, False
+    for place, weight, relative in shares:
+        row = rows[place]
+        amount, length_ms = row.amount, row.end_ms - row.start_ms
+        if (
+            amount is None
+            or row.start_ms > start_ms
+            or (row.covered_ms != length_ms and row.covered_ms / length_ms < WHOLE)
+        ):
+            break
+        share = weight * amount
+        if end_ms - start_ms != length_ms:
+            share = share * (end_ms - start_ms) / length_ms
         total += share
-        grades.append(row.grade)
-        attested = attested or row.basis is Basis.ATTESTED
-        bridged = bridged or row.profile_coverage < WHOLE
-        relative = uncertainties.get(term.meter)
-        error = errors.get(term.meter, 0.0)
-        errors[term.meter] = None if relative is None or error is None else error + share * relative
-    if not measured:
-        return Flow(start_ms, end_ms, None, Grade.LOW, 0, False, {})
-    return Flow(
-        start_ms,
-        end_ms,
-        total,
-        worst(grades),
-        end_ms - start_ms if attested else 0,
-        bridged,
-        errors,
-    )
+        errors.append(None if relative is None else share * relative)
+        if row.grade is not grade:
+            grade = worst((grade, row.grade))
+        if row.basis is Basis.ATTESTED:
+            attested = True
+        if row.profile_ms != length_ms and row.profile_ms / length_ms < WHOLE:
+            bridged = True
+    else:
+        if shares:
+            attested_ms = end_ms - start_ms if attested else 0
+            return Flow(
+                start_ms, end_ms, total, grade, attested_ms, bridged, sources, tuple(errors)
+            )
+    return Flow(start_ms, end_ms, None, Grade.LOW, 0, False)
 
 
 def _edges(validity: Validity) -> Iterable[int]:

@@ -6,6 +6,7 @@ denominator are both measured; no ratio is ever taken from ratios (ISO/IEC 30134
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -104,19 +105,19 @@ class Side(NamedTuple):
     flows: Sequence[Flow]
 
 
-class _Joint(NamedTuple):
+class _Joint(msgspec.Struct, frozen=True, gc=False):
+    """A piece of time with the flow of each side around it, and the part of it that lies here."""
+
     start_ms: int
     end_ms: int
-    numerator: float | None
-    denominator: float | None
-    grade: Grade
-    attested: bool
-    bridged: bool
-    errors: tuple[dict[str, float | None], dict[str, float | None]]
+    top: Flow
+    bottom: Flow
+    top_part: float
+    bottom_part: float
 
     @property
     def measured(self) -> bool:
-        return self.numerator is not None and self.denominator is not None
+        return self.top.amount is not None and self.bottom.amount is not None
 
 
 def assess(
@@ -140,21 +141,14 @@ def assess(
         missing = rule.numerator if numerator is None else rule.denominator
         return _withheld(rule, place, period, simulated=simulated, missing=missing)
 
-    pieces = list(_joint(numerator.flows, denominator.flows))
-    if rule.indicator is Indicator.CUE:
-        pieces = [_with_factor(piece, factor) for piece in pieces]
-    measured = [piece for piece in pieces if piece.measured]
-    covered_ms = sum(piece.end_ms - piece.start_ms for piece in measured)
-    attested_ms = sum(piece.end_ms - piece.start_ms for piece in measured if piece.attested)
-    top = math.fsum(piece.numerator or 0.0 for piece in measured)
-    bottom = math.fsum(piece.denominator or 0.0 for piece in measured)
-    supporting = top
+    sums = _summed(rule, _joint(numerator.flows, denominator.flows), factor)
+    top, bottom = sums.top, sums.bottom
     if rule.indicator is Indicator.PPUE:
         top += bottom
-    grade = worst(piece.grade for piece in measured)
-    attested_share = attested_ms / covered_ms if covered_ms else 0.0
+    measured = bool(sums.spans)
+    attested_share = sums.attested_ms / sums.covered_ms if measured else 0.0
 
-    reason = _shortfall(pieces, period, policy)
+    reason = _shortfall(sums, period, policy)
     if reason is None and bottom <= 0:
         reason = f"{rule.denominator} is zero or negative"
     value: float | None = None
@@ -169,17 +163,15 @@ def assess(
         label=label,
         category=_category(rule, place),
         period_kind=period.kind,
-        status=_status(simulated, attested_share, grade if measured else Grade.HIGH),
-        coverage=covered_ms / period.length_ms,
+        status=_status(simulated, attested_share, sums.grade if measured else Grade.HIGH),
+        coverage=sums.covered_ms / period.length_ms,
         attested_share=attested_share,
-        uncertainty=None if value is None else _uncertainty(measured, top, bottom, rule),
-        numerator=_total(
-            rule, rule.numerator, numerator.equation, supporting if measured else None
-        ),
+        uncertainty=None if value is None else _uncertainty(sums, top, bottom, rule),
+        numerator=_total(rule, rule.numerator, numerator.equation, sums.top if measured else None),
         denominator=_total(
             rule, rule.denominator, denominator.equation, bottom if measured else None
         ),
-        grade=grade,
+        grade=sums.grade,
         boundary=f"{numerator.equation.text()}; {denominator.equation.text()}",
         formula=rule.formula,
         rule_status=rule.status,
@@ -192,6 +184,13 @@ def _place_equation(*sides: Side | None) -> Equation | None:
         if side is not None and side.equation.symbol is Symbol.E_IT:
             return side.equation
     return None
+
+
+def joint_spans(numerator: Sequence[Flow], denominator: Sequence[Flow]) -> list[tuple[int, int]]:
+    """The pieces of time that count in a ratio of two totals: both are measured there."""
+    return [
+        (piece.start_ms, piece.end_ms) for piece in _joint(numerator, denominator) if piece.measured
+    ]
 
 
 def _category(rule: Rule, place: Equation | None) -> str | None:
@@ -253,59 +252,127 @@ def _joint(left: Sequence[Flow], right: Sequence[Flow]) -> Iterator[_Joint]:
     i = j = 0
     while i < len(left) and j < len(right):
         a, b = left[i], right[j]
+        if a.start_ms == b.start_ms and a.end_ms == b.end_ms:
+            yield _Joint(a.start_ms, a.end_ms, a, b, 1.0, 1.0)
+            i += 1
+            j += 1
+            continue
         start, end = max(a.start_ms, b.start_ms), min(a.end_ms, b.end_ms)
-        share_a = (end - start) / (a.end_ms - a.start_ms)
-        share_b = (end - start) / (b.end_ms - b.start_ms)
-        both = a.amount is not None and b.amount is not None
+        length_ms = end - start
         yield _Joint(
             start,
             end,
-            None if a.amount is None else a.amount * share_a,
-            None if b.amount is None else b.amount * share_b,
-            worst((a.grade, b.grade)),
-            both and bool(a.attested_ms or b.attested_ms),
-            a.bridged or b.bridged,
-            (_scaled(a, share_a), _scaled(b, share_b)),
+            a,
+            b,
+            length_ms / (a.end_ms - a.start_ms),
+            length_ms / (b.end_ms - b.start_ms),
         )
         i += a.end_ms == end
         j += b.end_ms == end
 
 
-def _scaled(flow: Flow, share: float) -> dict[str, float | None]:
-    return {meter: None if e is None else e * share for meter, e in flow.errors.items()}
+class _Errors:
+    """Standard errors of one side, to be summed by their sources."""
+
+    def __init__(self) -> None:
+        self._by_sources: dict[tuple[str, ...], list[tuple[float | None, ...]]] = defaultdict(list)
+
+    def add(self, flow: Flow, part: float) -> None:
+        """Those of a part of a flow."""
+        errors = flow.errors
+        if part != 1:
+            errors = tuple(None if error is None else error * part for error in errors)
+        self._by_sources[flow.sources].append(errors)
+
+    def sums(self) -> dict[str, float] | None:
+        """By source; None where one is not known."""
+        found: dict[str, float] = {}
+        for sources, pieces in self._by_sources.items():
+            for source, errors in zip(sources, zip(*pieces, strict=True), strict=True):
+                known = [error for error in errors if error is not None]
+                if len(known) < len(errors):
+                    return None
+                found[source] = found.get(source, 0.0) + math.fsum(known)
+        return found
 
 
-def _with_factor(piece: _Joint, factor: Callable[[int], float | None] | None) -> _Joint:
-    """Energy in J becomes kgCO2e, and IT energy kWh, so that the ratio needs no scale."""
-    value = factor(piece.start_ms) if factor else None
-    if value is None or piece.numerator is None or piece.denominator is None:
-        return piece._replace(numerator=None, errors=({}, {}))
-    top, bottom = (
-        {meter: None if e is None else e * weight for meter, e in side.items()}
-        for side, weight in zip(
-            piece.errors, (value / JOULES_PER_KWH, 1 / JOULES_PER_KWH), strict=True
-        )
+class _Sums(NamedTuple):
+    """Both sides over the time in which both are measured, in the units of the ratio."""
+
+    top: float
+    bottom: float
+    spans: list[tuple[int, int]]
+    """That time, in order, as one span where pieces touch."""
+    covered_ms: int
+    attested_ms: int
+    grade: Grade
+    top_errors: _Errors
+    bottom_errors: _Errors
+
+
+def _summed(
+    rule: Rule, pieces: Iterable[_Joint], factor: Callable[[int], float | None] | None
+) -> _Sums:
+    """For CUE energy in J becomes kgCO2e, and IT energy kWh, so that the ratio needs no scale."""
+    weighed = rule.indicator is Indicator.CUE
+    if weighed and factor is None:
+        pieces = ()
+    tops: list[float] = []
+    bottoms: list[float] = []
+    errors = _Errors(), _Errors()
+    grades: set[Grade] = set()
+    spans: list[tuple[int, int]] = []
+    attested_ms = 0
+    begin = end = None
+    for piece in pieces:
+        top, bottom = piece.top, piece.bottom
+        if top.amount is None or bottom.amount is None:
+            continue
+        top_part, bottom_part = piece.top_part, piece.bottom_part
+        if weighed and factor is not None:
+            value = factor(piece.start_ms)
+            if value is None:
+                continue
+            top_part *= value / JOULES_PER_KWH
+            bottom_part /= JOULES_PER_KWH
+        tops.append(top.amount * top_part)
+        bottoms.append(bottom.amount * bottom_part)
+        errors[0].add(top, top_part)
+        errors[1].add(bottom, bottom_part)
+        grades.add(top.grade)
+        grades.add(bottom.grade)
+        if top.attested_ms or bottom.attested_ms:
+            attested_ms += piece.end_ms - piece.start_ms
+        if piece.start_ms != end:
+            if begin is not None and end is not None:
+                spans.append((begin, end))
+            begin = piece.start_ms
+        end = piece.end_ms
+    if begin is not None and end is not None:
+        spans.append((begin, end))
+    return _Sums(
+        math.fsum(tops),
+        math.fsum(bottoms),
+        spans,
+        sum(end - begin for begin, end in spans),
+        attested_ms,
+        worst(grades),
+        *errors,
     )
-    return piece._replace(
-        numerator=piece.numerator / JOULES_PER_KWH * value,
-        denominator=piece.denominator / JOULES_PER_KWH,
-        errors=(top, bottom),
-    )
 
 
-def _shortfall(pieces: Sequence[_Joint], period: Period, policy: CoveragePolicy) -> str | None:
+def _shortfall(sums: _Sums, period: Period, policy: CoveragePolicy) -> str | None:
     """Why the period is not measured well enough, or None."""
-    covered = sum(p.end_ms - p.start_ms for p in pieces if p.measured)
-    share = covered / period.length_ms
+    share = sums.covered_ms / period.length_ms
     if share < policy.minimum:
         return f"not measured: joint coverage {_percent(share)} is below {_percent(policy.minimum)}"
     if period.kind is not PeriodKind.ANNUAL:
         return None
-    gap = _longest_gap(pieces)
+    gap = _longest_gap(sums.spans, period)
     if gap > policy.longest_gap_ms:
         days = policy.longest_gap_ms / DAY_MS
         return f"not measured: a gap of {gap / DAY_MS:.1f} days is longer than {days:g} days"
-    for number, share in enumerate(_month_shares(pieces, period), start=1):
+    for number, share in enumerate(_month_shares(sums.spans, period), start=1):
         if share < policy.month_minimum:
             return (
                 f"not measured: month {number} of the period is covered {_percent(share)}, "
@@ -314,27 +381,23 @@ def _shortfall(pieces: Sequence[_Joint], period: Period, policy: CoveragePolicy)
     return None
 
 
-def _month_shares(pieces: Sequence[_Joint], period: Period) -> Iterator[float]:
-    """Each month's joint coverage; pieces and months are both in time order."""
+def _month_shares(spans: Sequence[tuple[int, int]], period: Period) -> Iterator[float]:
+    """Each month's joint coverage; spans and months are both in time order."""
     at = 0
     for start, end in period.months:
         covered = 0
-        while at < len(pieces) and pieces[at].start_ms < end:
-            piece = pieces[at]
-            if piece.measured:
-                covered += max(0, min(piece.end_ms, end) - max(piece.start_ms, start))
-            if piece.end_ms > end:
+        while at < len(spans) and spans[at][0] < end:
+            covered += max(0, min(spans[at][1], end) - max(spans[at][0], start))
+            if spans[at][1] > end:
                 break
             at += 1
         yield covered / (end - start)
 
 
-def _longest_gap(pieces: Iterable[_Joint]) -> int:
-    longest = current = 0
-    for piece in pieces:
-        current = 0 if piece.measured else current + piece.end_ms - piece.start_ms
-        longest = max(longest, current)
-    return longest
+def _longest_gap(spans: Sequence[tuple[int, int]], period: Period) -> int:
+    ends = [period.start_ms, *(end for _, end in spans)]
+    starts = [*(start for start, _ in spans), period.end_ms]
+    return max(start - end for end, start in zip(ends, starts, strict=True))
 
 
 def _status(simulated: bool, attested_share: float, grade: Grade) -> Status:
@@ -347,20 +410,18 @@ def _status(simulated: bool, attested_share: float, grade: Grade) -> Status:
     return Status.ATTESTED if attested_share == 1 else Status.MIXED
 
 
-def _uncertainty(pieces: Iterable[_Joint], top: float, bottom: float, rule: Rule) -> float | None:
+def _uncertainty(sums: _Sums, top: float, bottom: float, rule: Rule) -> float | None:
     """Relative expanded uncertainty (k = 2): each meter moves both sides at once."""
-    shifts: dict[str, list[float]] = {}
-    for piece in pieces:
-        for side, errors in enumerate(piece.errors):
-            for meter, error in errors.items():
-                if error is None:
-                    return None
-                shifts.setdefault(meter, [0.0, 0.0])[side] += error
-    if rule.indicator is Indicator.PPUE:
-        shifts = {meter: [up + down, down] for meter, (up, down) in shifts.items()}
-    if top == 0:
+    ups, downs = sums.top_errors.sums(), sums.bottom_errors.sums()
+    if ups is None or downs is None or top == 0:
         return None
-    return 2 * math.sqrt(math.fsum((up / top - down / bottom) ** 2 for up, down in shifts.values()))
+    shifts: list[float] = []
+    for source in ups | downs:
+        up, down = ups.get(source, 0.0), downs.get(source, 0.0)
+        if rule.indicator is Indicator.PPUE:
+            up += down
+        shifts.append(up / top - down / bottom)
+    return 2 * math.sqrt(math.fsum(shift**2 for shift in shifts))
 
 
 def _total(rule: Rule, symbol: Symbol, equation: Equation, amount: float | None) -> Total:

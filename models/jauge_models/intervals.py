@@ -6,10 +6,12 @@ set of points alone. Adjacent intervals add up to the interval that spans them.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final, NamedTuple
+
+import msgspec
 
 from jauge_models.counters import Dial, Step, difference
 
@@ -84,8 +86,7 @@ class Flag(StrEnum):
     """A declared event made the meter blind for part of the interval."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(msgspec.Struct, frozen=True, gc=False):
     """What flowed through one meter between ``start_ms`` and ``end_ms`` (half-open).
 
     ``amount`` is in base units (J or m3) and covers ``covered_ms`` only: it is never scaled up.
@@ -103,7 +104,7 @@ class Interval:
     grade: Grade
     opening: Point | None = None
     closing: Point | None = None
-    flags: frozenset[Flag] = field(default_factory=frozenset)
+    flags: frozenset[Flag] = frozenset()
 
     @property
     def length_ms(self) -> int:

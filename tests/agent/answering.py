@@ -58,7 +58,9 @@ class Answering:
 
     async def _connection(self) -> None:
         async with aiomqtt.Client("127.0.0.1", self._port) as client:
+            raise_if_cancelled()
             await client.subscribe("jauge/v1/+/+/+", qos=1)
+            raise_if_cancelled()
             self.connected.set()
             async for message in client.messages:
                 await self._take(client, message)

@@ -354,3 +354,22 @@ async def test_a_cancellation_that_a_library_swallows_still_ends_the_publisher(
     assert done
     assert task.cancelled()
     bench.spool.close()
+
+
+async def test_the_publisher_ends_whenever_it_is_asked_to(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """Cancelled at any step of a connection, between any two turns of the loop, it ends."""
+    bench = Bench(tmp_path / "spool", mosquitto.port)
+    for turns in range(60):
+        task = asyncio.create_task(bench.publisher.run())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if turns % 2:
+            await eventually(lambda: bool(bench.publisher._client), within=10, what="a session")
+            bench.take()
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=20)
+        assert done, f"cancelled after {turns} turns it goes on"
+        assert task.cancelled()
+    bench.spool.close()

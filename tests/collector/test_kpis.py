@@ -254,8 +254,16 @@ def test_undeclared_sides(tmp_path: Path, ledger: Ledger) -> None:
     assert found.erf.reason == "no equation for E_REUSE is declared"
 
 
-def test_bridge_over_the_bound_adds_to_the_uncertainty(tmp_path: Path, ledger: Ledger) -> None:
-    """A register bridged across the period's start is split, and less sure than one read there."""
+@pytest.mark.parametrize(
+    ("basis", "flags"), [(Basis.REGISTER, {Flag.BRIDGED}), (Basis.ATTESTED, set[Flag]())]
+)
+def test_bridge_over_the_bound_adds_to_the_uncertainty(
+    tmp_path: Path, ledger: Ledger, basis: Basis, flags: set[Flag]
+) -> None:
+    """A register bridged across the period's start is split, and less sure than one read there.
+
+    So is a dial that a person read before it and after.
+    """
     _keep(ledger, "it", _hours([1] * 10))
     rows = _hours([2] * 10)
     _keep(ledger, "dc", rows)
@@ -268,11 +276,11 @@ def test_bridge_over_the_bound_adds_to_the_uncertainty(tmp_path: Path, ledger: L
         2 * KWH,
         HOUR_MS,
         0,
-        Basis.REGISTER,
+        basis,
         Grade.HIGH,
         opening=Point(BEGIN_MS - HOUR_MS, 0.0),
         closing=Point(BEGIN_MS + HOUR_MS, 4 * KWH),
-        flags=frozenset({Flag.BRIDGED}),
+        flags=frozenset(flags),
     )
     _keep(ledger, "dc", [first, *rows[1:]])
     unsure = site_kpis(ledger, site, *span, CoveragePolicy())

@@ -1,19 +1,21 @@
 """The demonstration as its user sees it: started, looked at, stopped by Ctrl-C."""
 
 import asyncio
+import http.client
 import json
 import os
 import re
 import signal
 import sys
 import time
-import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests import parts
+from tests.browser import chromium, in_few_colours
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "console.png"
@@ -25,18 +27,26 @@ class Demo:
     def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
         self.process = process
         self.url = url
+        self.host = url.removeprefix("http://").removesuffix("/")
 
     async def get(self, path: str) -> str:
         """The text of a page or answer."""
 
         def read() -> str:
-            with urllib.request.urlopen(self.url + path.removeprefix("/"), timeout=10) as answer:
-                return str(answer.read().decode())
+            asking = http.client.HTTPConnection(self.host, timeout=10)
+            try:
+                asking.request("GET", path)
+                answer = asking.getresponse()
+                text = answer.read().decode()
+                assert answer.status == http.client.OK, text
+                return text
+            finally:
+                asking.close()
 
         return await asyncio.to_thread(read)
 
 
-@pytest.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
     """A demonstration in a folder of its own, stopped in order at the end."""
     folder = tmp_path_factory.mktemp("demo")
@@ -105,7 +115,7 @@ async def test_live_meters_advance(demo: Demo) -> None:
 
     async def newest() -> int:
         meters = json.loads(await demo.get("/api/v1/meters?site=demo"))["meters"]
-        return max(meter["last_reading"]["time_ms"] for meter in meters)
+        return max(int(meter["last_reading"]["time_ms"]) for meter in meters)
 
     first = await newest()
 
@@ -113,3 +123,43 @@ async def test_live_meters_advance(demo: Demo) -> None:
         return await newest() > first > (time.time() - 3600) * 1000
 
     await parts.eventually(moved_on, within=60, what="meters advance")
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_overview_shows_figures_charts_and_the_dead_sensor(
+    demo: Demo, tmp_path: Path
+) -> None:
+    """Tiles with values, four drawn charts, both agents, one silent sensor, no complaint.
+
+    With JAUGE_PICTURES=1 the picture of the README is taken anew.
+    """
+
+    async def both_online() -> bool:
+        agents = json.loads(await demo.get("/api/v1/agents?site=demo"))["agents"]
+        return [agent["presence"] for agent in agents] == ["online", "online"]
+
+    await parts.eventually(both_online, within=60, what="both agents are online")
+    wrong: list[str] = []
+    async with chromium() as browser:
+        page = await browser.new_page(
+            viewport={"width": 1280, "height": 1500}, color_scheme="light"
+        )
+        page.on("console", lambda message: wrong.append(message.text))
+        await page.goto(demo.url + "demo?lang=en")
+        tiles = [text.strip() for text in await page.locator(".tiles .value").all_inner_texts()]
+        assert len(tiles) == 4
+        assert 1.1 < float(tiles[0]) < 1.4
+        assert await page.locator("svg.chart").count() == 4
+        assert await page.locator("svg.chart .stroke").count() >= 4
+        assert await page.locator("svg.chart .gap").count() >= 1
+        glance = await page.locator(".glance").inner_text()
+        assert re.search(r"Silent sensors\s*■\s*1\s*plant", glance)
+        assert await page.locator("#agents + div tbody tr").count() == 2
+        taken = await page.screenshot()
+    assert wrong == []
+    if os.environ.get("JAUGE_PICTURES") == "1":
+        PICTURE.parent.mkdir(parents=True, exist_ok=True)
+        PICTURE.write_bytes(in_few_colours(taken))
+    else:
+        (tmp_path / "console.png").write_bytes(taken)

@@ -17,6 +17,7 @@ from jauge_models.intervals import (
 )
 from jauge_models.rules import Indicator
 from jauge_models.topology import Commodity, Factor, Meter, Validity, cuts, factor_at
+from msgspec import structs
 
 from tests.models.site import HOUR, KWH, hours, indicator, litres
 
@@ -249,3 +250,40 @@ def test_cutting_a_total_changes_neither_its_sum_nor_its_coverage(
     measured = [flow for flow in flows if flow.amount is not None]
     assert sum(kwh(flow) or 0.0 for flow in measured) == pytest.approx(sum(expected), abs=1e-9)
     assert sum(flow.end_ms - flow.start_ms for flow in measured) == len(expected) * HOUR
+
+
+@given(
+    amounts, amounts, st.integers(-HOUR, HOUR), st.integers(1, HOUR), st.sets(st.integers(0, 11))
+)
+def test_each_piece_is_what_its_rows_say_of_it(
+    one: list[int | None], other: list[int | None], shift: int, length: int, absent: set[int]
+) -> None:
+    """Meters of any two grids, rows missing: a piece is the sum of its rows' parts, or unmeasured.
+
+    Every bound of a row inside the period is a bound of a piece.
+    """
+    total = Equation(Symbol.E_DC, (Term("a"), Term("b", sign=-1, factor=0.5)))
+    shifted = [
+        structs.replace(row, start_ms=row.start_ms + shift, end_ms=row.end_ms + shift)
+        for at, row in enumerate(hours(*other, length_ms=length))
+        if at not in absent
+    ]
+    rows = {"a": hours(*one), "b": shifted}
+    errors = {"a": 0.01, "b": 0.02}
+    flows = evaluate(total, rows, 0, 12 * HOUR, uncertainties=errors)
+    bounds = {bound for some in rows.values() for r in some for bound in (r.start_ms, r.end_ms)}
+    inside = {bound for bound in bounds if 0 <= bound <= 12 * HOUR}
+    assert [flow.start_ms for flow in flows] == sorted({0, *inside} - {12 * HOUR})
+    for flow in flows:
+        found = [
+            weight * row.amount * (flow.end_ms - flow.start_ms) / row.length_ms
+            for meter, weight in (("a", 1.0), ("b", -0.5))
+            for row in rows[meter]
+            if row.start_ms <= flow.start_ms < row.end_ms and row.amount is not None
+        ]
+        if len(found) < 2:
+            assert flow.amount is None
+        else:
+            assert flow.amount == pytest.approx(sum(found))
+            assert flow.errors == pytest.approx((found[0] * 0.01, found[1] * 0.02))
+            assert flow.sources == ("a", "b")

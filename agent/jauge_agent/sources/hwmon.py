@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from jauge_models.quantities import CATALOGUE
+from jauge_models.quantities import CATALOGUE, Quantity
 from jauge_models.resources import MAX_NAME_LENGTH, identity
 
 from jauge_agent.source import (
@@ -74,6 +74,7 @@ class _Sensor:
     resource: str
     name: str
     channel: _Channel
+    limits: Quantity
     value: Attribute
     fault: Attribute | None
 
@@ -82,8 +83,7 @@ class _Sensor:
         if self.fault is not None and self.fault.read() != 0:
             raise NoValueError("fault")
         value = self.value.read() / self.channel.divisor
-        entry = CATALOGUE[self.channel.quantity]
-        if not entry.low <= value <= entry.high:
+        if not self.limits.low <= value <= self.limits.high:
             raise NoValueError("range")
         return value
 
@@ -109,6 +109,10 @@ class HwmonSource:
     async def read(self) -> Outcome:
         """Read every sensor. Raises RetryError when none gave a value."""
         return await self._thread.call(self._sensors.read)
+
+    def read_now(self) -> Outcome | None:
+        """The same; None when a chip takes its time."""
+        return self._thread.call_now(self._sensors.read)
 
     async def close(self) -> None:
         """Give files and thread back."""
@@ -197,7 +201,7 @@ def _sensors(chips: Sequence[_Chip]) -> list[_Sensor]:
         labels = {index: chip.label(index) for index in chip.values}
         said_by = Counter((_type(index), _slug(label)) for index, label in labels.items())
         for index, path in chip.values.items():
-            slug = _slug(labels[index])
+            slug, channel = _slug(labels[index]), _CHANNELS[_type(index)]
             # Two sensors of one chip may carry one label: then neither is known by it.
             last = slug if slug and said_by[_type(index), slug] == 1 else index
             sensors.append(
@@ -205,7 +209,8 @@ def _sensors(chips: Sequence[_Chip]) -> list[_Sensor]:
                     resource=_PREFIX
                     + identity(f"{chip_name}.{last}")[: MAX_NAME_LENGTH - len(_PREFIX)],
                     name=f"{chip.name} {labels[index] or index}",
-                    channel=_CHANNELS[_type(index)],
+                    channel=channel,
+                    limits=CATALOGUE[channel.quantity],
                     value=Attribute(path),
                     fault=_optional(chip.folder / f"{index}_fault"),
                 )

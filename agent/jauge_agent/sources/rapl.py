@@ -99,7 +99,11 @@ class RaplSource:
         ]
 
     async def read(self) -> Outcome:
-        """Read every counter. Raises RetryError when none could be read."""
+        """See `read_now`."""
+        return self.read_now()
+
+    def read_now(self) -> Outcome:
+        """Read every counter, a register each. Raises RetryError when none could be read."""
         samples: list[Sample] = []
         failed: Counter[str] = Counter()
         for counter in self._counters:

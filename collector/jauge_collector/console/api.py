@@ -40,6 +40,23 @@ class Meters(msgspec.Struct, frozen=True):
     meters: list[MeterView]
 
 
+class FaultView(msgspec.Struct, frozen=True):
+    """One reason why something was not stored, with the last message of it, made printable."""
+
+    reason: str
+    count: int
+    last_ms: int
+    topic: str
+    detail: str
+    payload: str
+
+
+class FaultList(msgspec.Struct, frozen=True):
+    """What was received and not stored since the collector started."""
+
+    faults: list[FaultView]
+
+
 class Problem(msgspec.Struct, frozen=True):
     """Why there is no answer, in one line."""
 
@@ -83,6 +100,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint("/agents", "The agents that were heard of.", Agents, (_ONE_OR_ALL,)),
     Endpoint("/meters", "The meters, with newest reading and coverage.", Meters, (_ONE_OR_ALL,)),
+    Endpoint("/faults", "What was received and not stored, with the last example.", FaultList),
     Endpoint("/openapi.json", "This document.", None),
 )
 
@@ -97,6 +115,7 @@ def add_routes(app: web.Application, state: ServiceState, figures: Figures) -> N
         "/kpi": interface.kpi,
         "/agents": interface.agents,
         "/meters": interface.meters,
+        "/faults": interface.faults,
         "/openapi.json": interface.document,
     }
     for endpoint in ENDPOINTS:
@@ -154,6 +173,21 @@ class _Interface:
         for site in self._chosen(query):
             found += await self._figures.meters(site)
         return Meters(found)
+
+    async def faults(self, _: Mapping[str, str]) -> FaultList:
+        return FaultList(
+            [
+                FaultView(
+                    reason,
+                    fault.count,
+                    fault.example.time_ms,
+                    fault.example.topic,
+                    fault.example.detail,
+                    fault.example.payload,
+                )
+                for reason, fault in sorted(self._state.faults.by_reason.items())
+            ]
+        )
 
     async def document(self, _: Mapping[str, str]) -> dict[str, Any]:
         return self._document

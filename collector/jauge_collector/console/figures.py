@@ -133,7 +133,10 @@ class Figures:
 
     async def kpis(self, site: str, start_ms: int, end_ms: int) -> SiteKpis:
         """Indicators over [start, end). Raises ValueError where it is empty."""
-        civil.period(start_ms, end_ms, self._state.sites[site].zone)
+        of = self._state.sites[site]
+        civil.period(start_ms, end_ms, of.zone)
+        if (start_ms, end_ms) == twelve_months(of, now_ms()):
+            return await self.twelve_months(site)
         return await self._kpis(("kpis", site, start_ms, end_ms), site, start_ms, end_ms)
 
     async def twelve_months(self, site: str) -> SiteKpis:

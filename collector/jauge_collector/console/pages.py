@@ -22,6 +22,7 @@ def add_routes(app: web.Application, state: ServiceState, figures: Figures) -> N
     pages = _Pages(state, figures)
     app.router.add_get("/", pages.home)
     app.router.add_get("/sites", pages.sites)
+    app.router.add_get("/faults", pages.faults)
     app.router.add_get("/{site}", pages.overview)
     app.router.add_get("/{site}/kpi/{name}", pages.indicator)
     app.router.add_get("/{site}/meter/{meter}", pages.meter)
@@ -72,6 +73,29 @@ class _Pages:
             Column(language("agents")),
         ]
         return visit.html("sites.html.j2", table=Table(language("sites"), columns, rows))
+
+    async def faults(self, request: web.Request) -> web.Response:
+        """What was received and not stored, by reason, with the last example of each."""
+        visit = self._visit(request)
+        language = visit.language
+        rows = [
+            [
+                Cell(reason),
+                Cell(language.number(fault.count)),
+                Cell(language.ago(visit.now_ms - fault.example.time_ms)),
+                Cell(fault.example.topic, fault.example.detail),
+                Cell(fault.example.payload or "–"),
+            ]
+            for reason, fault in sorted(self._state.faults.by_reason.items())
+        ]
+        columns = [
+            Column(language("fault_reason")),
+            Column(language("fault_count"), number=True),
+            Column(language("fault_last"), number=True),
+            Column(language("fault_topic")),
+            Column(language("fault_payload")),
+        ]
+        return visit.html("faults.html.j2", table=Table(language("faults"), columns, rows))
 
     async def overview(self, request: web.Request) -> web.Response:
         """One site at a glance."""

@@ -1,6 +1,7 @@
 """Loading a file: into the stage, compared with the store, written, marked, accounted."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ MARK_MS: Final = 15 * 60 * 1000
 
 FUTURE_MS: Final = 60_000
 """How far ahead of this machine's clock a reading may be."""
+
+_AS_EQUAL: Final = 1e-12
+"""What VictoriaMetrics may change of a value that is no whole number: its 13th digit."""
 
 EXAMPLES: Final = 5
 """How many bad rows and clashes are named."""
@@ -188,7 +192,10 @@ async def _compare(path: Path, stage: Stage, store: Store, total: int, progress:
 
 
 def _same(reading: Reading, other: float) -> bool:
-    return reading.value == round(other, CATALOGUE[reading.series.quantity].decimals)
+    decimals = CATALOGUE[reading.series.quantity].decimals
+    return reading.value == round(other, decimals) or math.isclose(
+        reading.value, other, rel_tol=_AS_EQUAL
+    )
 
 
 async def _write(stage: Stage, store: Store, outcome: Outcome, progress: Progress) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+import msgspec
 from jauge_models.intervals import Flag, Interval, Point
 from jauge_models.resources import Series, kind_of
 from jauge_models.topology import Commodity, Feed, Meter, Topology
@@ -169,6 +170,8 @@ class _Work:
             known = self.agent_marks if mark.scope == "agent" else self.meter_marks
             known[mark.name].append((mark.start_ms, mark.end_ms or now_ms + 1))
         self.downstream = fed_by_ups(self.topology, site)
+        self.guessed: set[str] = set()
+        """Hosts that no birth speaks of: any agent may be one."""
         self.subjects = {subject.meter.id: subject for subject in self._all_subjects()}
         self.redeclared = self._redeclared()
         for name in self.redeclared:
@@ -191,8 +194,9 @@ class _Work:
             for agent, resource, quantity in self.methods
             if kind_of(resource) == "host" and quantity in {"energy", "power"}
         }
-        hosts |= {Feed(agent, "host") for agent in self.agent_marks}
-        for feed in sorted(hosts - claimed, key=lambda f: (f.agent, f.resource)):
+        guesses = {Feed(agent, "host") for agent in self.agent_marks} - hosts - claimed
+        self.guessed = {f"{feed.agent}/{feed.resource}" for feed in guesses}
+        for feed in sorted((hosts | guesses) - claimed, key=lambda f: (f.agent, f.resource)):
             meter = Meter(
                 f"{feed.agent}/{feed.resource}",
                 Commodity.ELECTRICITY,
@@ -240,6 +244,7 @@ class _Pass:
                     meter,
                     self._work.now_ms,
                 )
+        await self._drop_guesses()
         await self._spread_agent_marks()
         await self._spread_meter_marks()
         await asyncio.to_thread(self._ask_for_finals)
@@ -262,6 +267,15 @@ class _Pass:
             unsettled = plan[level]
             while unsettled:
                 unsettled = await self._recompute(unsettled)
+
+    async def _drop_guesses(self) -> None:
+        """Agents that turn out to be no hosts: nothing was ever read of one."""
+        guessed = [self._work.subjects[name] for name in self._work.guessed]
+        series = [channel.series for subject in guessed for channel in subject.channels]
+        known = await self._store.before(series, self._work.now_ms + _AHEAD_MS)
+        for subject in guessed:
+            if not any(channel.series in known for channel in subject.channels):
+                del self._work.subjects[subject.meter.id]
 
     async def _spread_agent_marks(self) -> None:
         """Marks of agents as spans of the subjects they feed, out to the neighbouring readings."""
@@ -287,23 +301,34 @@ class _Pass:
                 subject.want(low, high)
 
     async def _spread_meter_marks(self) -> None:
-        """Marks of meters, out to the neighbouring readings and not before the first one."""
+        """Marks of meters, out to the neighbouring readings, where rows can be or are."""
+        at: dict[Span, list[_Subject]] = defaultdict(list)
         for name, spans in self._work.meter_marks.items():
-            subject = self._work.subjects.get(name)
-            if subject is None:
-                continue
-            series = [channel.series for channel in subject.channels]
-            for start, end in _merged(spans):
-                low, high = start, end
-                for point in (await self._store.before(series, start)).values():
-                    low = min(low, point.time_ms)
-                firsts = await self._store.after(series, max(low, self._kept_from_ms))
-                if firsts:
-                    low = max(low, min(p.time_ms for p in firsts.values()) - subject.reach_ms)
-                for point in (await self._store.after(series, end)).values():
-                    high = max(high, point.time_ms + 1)
-                if firsts:
-                    subject.want(low, high)
+            if subject := self._work.subjects.get(name):
+                for span in _merged(spans):
+                    at[span].append(subject)
+        for (start, end), subjects in at.items():
+            series = [channel.series for subject in subjects for channel in subject.channels]
+            begin = max(start, self._kept_from_ms)
+            earlier = await self._store.before(series, begin)
+            first = await self._store.after(series, begin)
+            last = earlier | await self._store.before(first, end)
+            later = await self._store.after(first, end)
+            for subject in subjects if begin < end else ():
+                before, at_first, at_last, behind = (
+                    [found[c.series].time_ms for c in subject.channels if c.series in found]
+                    for found in (earlier, first, last, later)
+                )
+                rows = await asyncio.to_thread(
+                    self._ledger.extent, self._site, subject.meter.id, start, end
+                )
+                if rows is not None:
+                    subject.want(*rows)
+                if not before and not at_first:
+                    continue
+                low = min(before) if before else max(start, min(at_first) - subject.reach_ms)
+                high = min(end, max(at_last, default=end) + subject.reach_ms + 1)
+                subject.want(low, max([high, *(time_ms + 1 for time_ms in behind)]))
 
     def _ask_for_finals(self) -> None:
         """Rows that were provisional and may no longer change."""
@@ -401,10 +426,11 @@ class _Pass:
                 range(start_ms, end_ms, subject.meter.interval_ms),
                 suspensions(seen.all, subject.declared.attended_ms),
             )
+            feeds = {id(channel): channel.feed for channel in series}
             kept = [
                 Row(
                     provided.interval,
-                    provided.channel.feed,
+                    feeds[id(provided.channel)],
                     final=subject.final(provided.interval.end_ms, self._work.now_ms),
                 )
                 for provided in rows
@@ -452,7 +478,7 @@ class _Pass:
             if row.amount and alone(self._work.topology, subject.meter.id, name, row.start_ms)
         ]
         return [
-            replace(row, interval=_disbelieved(row.interval))
+            msgspec.structs.replace(row, interval=_disbelieved(row.interval))
             if row.interval.amount == 0
             and any(
                 d.start_ms < row.interval.end_ms and d.end_ms > row.interval.start_ms
@@ -494,7 +520,7 @@ def _inside(jump: Jump, spans: Mapping[str, Span]) -> bool:
 
 
 def _disbelieved(interval: Interval) -> Interval:
-    return replace(
+    return msgspec.structs.replace(
         interval,
         amount=None,
         covered_ms=0,

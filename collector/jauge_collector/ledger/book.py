@@ -9,11 +9,11 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
+import msgspec
 from jauge_models.configuration import ConfigurationError
 from jauge_models.intervals import Basis, Interval
 from jauge_models.wire import Method
@@ -40,6 +40,7 @@ from jauge_collector.ledger.rows import (
     Saved,
     Stretch,
     add_subject,
+    intervals_touching,
     replace_jumps,
     replace_rows,
     row_of,
@@ -145,34 +146,38 @@ class Ledger:
         end_ms: int,
         *,
         counts_from: Mapping[str, int] | None = None,
+        proofs: bool = True,
     ) -> dict[str, list[Interval]]:
         """Current rows touching [start, end), in time order, without overlap; every meter a key.
 
         An attested amount stands where no measured row touches its span. With ``counts_from``,
         rows that begin before a meter's moment, or of a meter that has none, do not count.
+        Without ``proofs`` only rows with flags and attested ones carry their readings: for sums
+        over years.
         """
         found: dict[str, list[Interval]] = {}
         with self._reading() as connection:
             ids = subject_ids(connection, site)
             attested = attested_amounts(connection, site)
+
+            def counting(meter: str, start_ms: int, end_ms: int) -> list[Interval]:
+                if meter not in ids:
+                    return []
+                rows = intervals_touching(connection, ids[meter], start_ms, end_ms, proofs=proofs)
+                return rows if counts_from is None else _counting(rows, counts_from.get(meter))
+
             for meter in meters:
-                measured = self._intervals(connection, ids.get(meter), start_ms, end_ms)
+                rows = counting(meter, start_ms, end_ms)
                 fillers = [
                     amount
                     for amount in attested.get(meter, ())
                     if amount.start_ms < end_ms and amount.end_ms > start_ms
                 ]
-                if fillers and ids.get(meter) is not None:
+                if fillers:
                     low = min(amount.start_ms for amount in fillers)
                     high = max(amount.end_ms for amount in fillers)
-                    around = self._intervals(connection, ids.get(meter), low, high)
-                else:
-                    around = measured
-                if counts_from is not None:
-                    since = counts_from.get(meter)
-                    measured = _counting(measured, since)
-                    around = _counting(around, since)
-                found[meter] = _filled(measured, around, fillers)
+                    rows = _filled(rows, counting(meter, low, high), fillers)
+                found[meter] = rows
         return found
 
     def current(self, site: str, subject: str, start_ms: int, end_ms: int) -> list[Row]:
@@ -180,6 +185,18 @@ class Ledger:
         with self._reading() as connection:
             key = subject_ids(connection, site).get(subject)
             return [] if key is None else rows_touching(connection, key, start_ms, end_ms)
+
+    def extent(self, site: str, subject: str, start_ms: int, end_ms: int) -> tuple[int, int] | None:
+        """Start of the first and end of the last computed row that begins in [start, end)."""
+        t = schema.intervals.c
+        with self._reading() as connection:
+            key = subject_ids(connection, site).get(subject)
+            rows = select(t.start_ms, t.end_ms).where(
+                t.subject == key, t.start_ms >= start_ms, t.start_ms < end_ms
+            )
+            first = connection.execute(rows.order_by(t.start_ms).limit(1)).first()
+            last = connection.execute(rows.order_by(t.start_ms.desc()).limit(1)).first()
+        return None if first is None or last is None else (first.start_ms, last.end_ms)
 
     def stamp(
         self, site: str, meters: Iterable[str], start_ms: int, end_ms: int
@@ -210,7 +227,8 @@ class Ledger:
                 .order_by(schema.revisions.c.revision)
             )
             rows = [
-                replace(row_of(r), revision=r.revision, replaced_ms=r.replaced_ms) for r in earlier
+                msgspec.structs.replace(row_of(r), revision=r.revision, replaced_ms=r.replaced_ms)
+                for r in earlier
             ]
             return rows + [
                 row
@@ -524,14 +542,6 @@ class Ledger:
             ],
         )
 
-    @staticmethod
-    def _intervals(
-        connection: Connection, subject: int | None, start_ms: int, end_ms: int
-    ) -> list[Interval]:
-        if subject is None:
-            return []
-        return [row.interval for row in rows_touching(connection, subject, start_ms, end_ms)]
-
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         try:
@@ -581,7 +591,9 @@ def _widened(
     return meter, min(start, start_ms), until
 
 
-def _counting(rows: Sequence[Interval], since_ms: int | None) -> list[Interval]:
+def _counting(rows: list[Interval], since_ms: int | None) -> list[Interval]:
+    if since_ms is not None and (not rows or rows[0].start_ms >= since_ms):
+        return rows
     return [
         row
         for row in rows

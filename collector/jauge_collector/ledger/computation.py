@@ -4,12 +4,14 @@ A meter is suspended from an undeclared jump of its register until a person has 
 it. During a declared bypass or generator test a true zero counts as not measured.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+import msgspec
 from jauge_models.boundaries import WHOLE
 from jauge_models.counters import Dial, Step, difference
 from jauge_models.intervals import (
@@ -131,9 +133,14 @@ def jumps(channel: Channel, points: Sequence[Point], meter: Meter) -> list[Jump]
         return []
     suspending = {Flag.JUMP, Flag.RESET} if channel.basis is Basis.REGISTER else {Flag.JUMP}
     found: list[Jump] = []
-    unbounded = meter.dial.rating is None and not meter.replacements
+    most_per_ms = -1.0
+    if meter.dial.rating is None and not meter.replacements:
+        most_per_ms = math.inf
+    elif meter.dial.rating is not None and not meter.replacements and not meter.factors:
+        most_per_ms = meter.dial.rating / 1000
     for before, after in pairwise(points):
-        if unbounded and after.value >= before.value:
+        advance = after.value - before.value
+        if 0 <= advance <= most_per_ms * (after.time_ms - before.time_ms):
             continue
         dial = _raw_dial(meter, before.time_ms, after.time_ms)
         elapsed = (after.time_ms - before.time_ms) / 1000
@@ -185,13 +192,16 @@ def compute(
     """
     meter = declared.meter
     runs = [_Run(declared, channel, points) for channel, points in readings.items() if points]
-    edges = _edges(declared, runs, suspended)
     rows: list[Provided] = []
+    if not runs:
+        return rows
+    edges = _edges(declared, runs, suspended)
     for start in starts_ms:
         end = start + meter.interval_ms
         best: Provided | None = None
-        inner = edges[bisect_right(edges, start) : bisect_left(edges, end)]
-        pieces = list(pairwise((start, *inner, end)))
+        pieces = [(start, end)]
+        if inner := edges[bisect_right(edges, start) : bisect_left(edges, end)]:
+            pieces = list(pairwise((start, *inner, end)))
         for run in runs:
             interval = run.over(pieces, suspended)
             if interval is None:
@@ -233,8 +243,10 @@ class _Run:
     def over(
         self, pieces: Sequence[Span], suspended: Sequence[tuple[int, int | None]]
     ) -> Interval | None:
-        parts = [self._piece(a, b, suspended) for a, b in pieces]
-        whole = parts[0] if len(parts) == 1 else merged(parts)
+        if len(pieces) == 1:
+            whole = self._piece(*pieces[0], suspended)
+        else:
+            whole = merged([self._piece(a, b, suspended) for a, b in pieces])
         if whole.covered_ms == 0 and not whole.flags:
             return None
         return whole
@@ -247,16 +259,19 @@ class _Run:
             return self._nothing(start_ms, end_ms, frozenset())
         found = self._measured(start_ms, end_ms)
         flags = found.flags
-        known = found.covered_ms > 0 or bool(flags)
-        if known and any(a <= start_ms and (b is None or start_ms < b) for a, b in suspended):
-            return self._nothing(start_ms, end_ms, flags | {Flag.SUSPENDED})
-        if any(a <= start_ms < b for a, b in self.blind):
-            return self._nothing(start_ms, end_ms, flags | {Flag.EVENT})
-        at = bisect_left(self._disbelieved_ms, start_ms)
-        if at < len(self._disbelieved_ms) and (
-            self._disbelieved_ms[at] <= end_ms + self._period_ms and found.coverage < WHOLE
+        if (
+            suspended
+            and (found.covered_ms or flags)
+            and any(a <= start_ms and (b is None or start_ms < b) for a, b in suspended)
         ):
-            flags |= {Flag.EVENT}
+            return self._nothing(start_ms, end_ms, flags | {Flag.SUSPENDED})
+        if self.blind and any(a <= start_ms < b for a, b in self.blind):
+            return self._nothing(start_ms, end_ms, flags | {Flag.EVENT})
+        if self._disbelieved_ms and found.coverage < WHOLE:
+            at = bisect_left(self._disbelieved_ms, start_ms)
+            near = self._disbelieved_ms[at : at + 1]
+            if near and near[0] <= end_ms + self._period_ms:
+                flags |= {Flag.EVENT}
         factor = factor_at(meter, start_ms)
         if (
             factor == 1
@@ -264,7 +279,7 @@ class _Run:
             and (found.basis, found.grade) == (channel.basis, channel.grade)
         ):
             return found
-        return replace(
+        return msgspec.structs.replace(
             found,
             amount=None if found.amount is None else found.amount * factor,
             basis=channel.basis,
@@ -374,7 +389,7 @@ def with_factors(meter: Meter, interval: Interval) -> Interval:
     if interval.amount is None:
         return interval
     mean = sum(factor_at(meter, a) * (b - a) for a, b in pieces) / interval.length_ms
-    return replace(interval, amount=interval.amount * mean)
+    return msgspec.structs.replace(interval, amount=interval.amount * mean)
 
 
 def from_dial(meter: Meter, dial: Iterable[Point]) -> list[Interval]:
@@ -392,5 +407,5 @@ def from_dial(meter: Meter, dial: Iterable[Point]) -> list[Interval]:
             basis=Basis.ATTESTED,
         )
         if found.covered_ms or found.flags:
-            rows.append(replace(with_factors(meter, found), grade=grade))
+            rows.append(msgspec.structs.replace(with_factors(meter, found), grade=grade))
     return rows

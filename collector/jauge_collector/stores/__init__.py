@@ -1,9 +1,10 @@
 """Stores: where raw readings are kept, and read back by the ledger."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import repeat
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from jauge_models.intervals import Point
 from jauge_models.readings import Reading
@@ -16,6 +17,14 @@ class StoreError(Exception):
 
 class UnfitStoreError(StoreError):
     """The store is set up so that data would be lost or doubled: the collector must not run."""
+
+
+def points(pairs: Iterable[tuple[int, float]]) -> list[Point]:
+    """Pairs of time and value as points, without a call of Python's for each."""
+    return list(map(_NEW_POINT, repeat(Point), pairs))
+
+
+_NEW_POINT: Final[Callable[[type[Point], tuple[int, float]], Point]] = tuple.__new__
 
 
 class LeftOut(StrEnum):

@@ -16,7 +16,7 @@ from jauge_models.intervals import Point
 from jauge_models.readings import Reading
 from jauge_models.resources import Series
 
-from jauge_collector.stores import LeftOut, StoreError, UnfitStoreError
+from jauge_collector.stores import LeftOut, StoreError, UnfitStoreError, points
 
 _Result = TypeVar("_Result")
 _Given = ParamSpec("_Given")
@@ -276,7 +276,7 @@ class SqliteStore:
             if identity is not None and (
                 rows := database.execute(statement, (identity, *values)).fetchall()
             ):
-                found[key] = list(map(Point._make, rows))
+                found[key] = points(rows)
         return found
 
     async def _nearest(

@@ -1,14 +1,16 @@
 """VictoriaMetrics as the store: lines in, raw samples back out of its export interface."""
 
 import asyncio
+import math
 import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from enum import StrEnum
 from itertools import islice
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -19,17 +21,20 @@ from jauge_models.readings import Reading
 from jauge_models.resources import Series, is_name, kind_of
 
 from jauge_collector.config import StoreConfig
-from jauge_collector.stores import LeftOut, StoreError, UnfitStoreError
+from jauge_collector.stores import LeftOut, StoreError, UnfitStoreError, points
 from jauge_collector.stores.lines import LineWriter
+
+_Answered = TypeVar("_Answered")
 
 _HOUR_MS: Final = 3_600_000
 _AHEAD_MS: Final = 2 * DAY_MS
 """VictoriaMetrics ignores what is stamped further ahead than this."""
 _RETENTION_MARGIN_MS: Final = _HOUR_MS
 """Kept from the end of the retention: what lies beyond it gets a 204 and vanishes."""
-_WIDEST_WINDOW_MS: Final = 4 * DAY_MS
-_WINDOW_SERIES_MS: Final = 20_000 * DAY_MS
-"""Time × series that one window may scan, where few series let it be wider than that."""
+_WIDENING: Final = 8
+"""Each window of a search over the one before it: ten years are seven windows."""
+_LEAST_WINDOW_MS: Final = _HOUR_MS
+_REFUSES_AS_TOO_MUCH: Final = frozenset({422, 503})
 
 _NAMES_PER_SELECTOR: Final = 500
 _SELECTORS_PER_REQUEST: Final = 50
@@ -48,6 +53,7 @@ _DROPPED: Final = re.compile(r"^(vm_rows_(?:ignored|invalid)_total\{[^}]*\}) (\S
 _STARTED: Final = re.compile(r"^process_start_time_seconds (\S+)$", re.MULTILINE)
 _UPTIME: Final = re.compile(r"^vm_app_uptime_seconds (\S+)$", re.MULTILINE)
 _YOUNG_POLL_S: Final = 0.1
+_LONGEST_ERROR: Final = 300
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d|w|y)")
 _UNIT_S: Final = {
@@ -91,6 +97,34 @@ class _Listing(msgspec.Struct):
     data: list[dict[str, str]]
 
 
+class _Rolled(msgspec.Struct, gc=False):
+    """One series of a query's answer: the moment of the query, and the value as text."""
+
+    metric: dict[str, str]
+    value: tuple[float, str]
+
+
+class _Vector(msgspec.Struct):
+    result: list[_Rolled]
+
+
+class _QueryAnswer(msgspec.Struct):
+    """The answer of ``/api/v1/query``."""
+
+    data: _Vector
+
+
+class _TooMuchError(StoreError):
+    """The server will not read so much in one query; a smaller one may do."""
+
+
+class _Edge(StrEnum):
+    """Which reading of a span is sought; the values are the words of MetricsQL."""
+
+    FIRST = "first"
+    LAST = "last"
+
+
 class _Samples(NamedTuple):
     series: Series
     times_ms: list[int]
@@ -100,6 +134,16 @@ class _Samples(NamedTuple):
 _BLOCK: Final = msgspec.json.Decoder(_Block)
 _FOREIGN_BLOCK: Final = msgspec.json.Decoder(_ForeignBlock)
 _LISTING: Final = msgspec.json.Decoder(_Listing)
+_QUERY_ANSWER: Final = msgspec.json.Decoder(_QueryAnswer)
+
+
+def least_settle_s(flush_s: float) -> float:
+    """How long a write must be left alone before a kill cannot take it any more.
+
+    Writes of up to 7 s before a kill were lost with a flush interval of 1 s or 2 s, of up to 13 s
+    with 5 s (docs/decisions/0003): more than the interval alone explains.
+    """
+    return max(5 * flush_s, 10 + 2 * flush_s)
 
 
 class VictoriaMetricsStore:
@@ -179,39 +223,21 @@ class VictoriaMetricsStore:
     ) -> dict[Series, list[Point]]:
         """Raw readings in time order, [start, end). Raises StoreError."""
         return {
-            samples.series: list(
-                map(Point._make, zip(samples.times_ms, samples.values, strict=True))
-            )
+            samples.series: points(zip(samples.times_ms, samples.values, strict=True))
             async for samples in self._samples(set(series), start_ms, end_ms)
         }
 
     async def before(self, series: Iterable[Series], time_ms: int) -> dict[Series, Point]:
         """The last reading before a moment, sought in windows that widen. Raises StoreError."""
-        found: dict[Series, Point] = {}
-        missing = set(series)
         oldest_ms = _now_ms() - self._retention_ms
-        end_ms, width_ms = time_ms, _HOUR_MS
-        while missing and end_ms > oldest_ms:
-            start_ms = max(oldest_ms, end_ms - width_ms)
-            async for samples in self._samples(missing, start_ms, end_ms):
-                found[samples.series] = Point(samples.times_ms[-1], samples.values[-1])
-            missing.difference_update(found)
-            end_ms, width_ms = start_ms, _wider(width_ms, len(missing))
-        return found
+        return await self._nearest(set(series), _backwards(time_ms, oldest_ms), _Edge.LAST)
 
     async def after(self, series: Iterable[Series], time_ms: int) -> dict[Series, Point]:
         """The first reading at or after a moment, sought the same way. Raises StoreError."""
-        found: dict[Series, Point] = {}
-        missing = set(series)
-        newest_ms = _now_ms() + _AHEAD_MS
-        start_ms, width_ms = max(time_ms, _now_ms() - self._retention_ms), _HOUR_MS
-        while missing and start_ms < newest_ms:
-            end_ms = min(newest_ms, start_ms + width_ms)
-            async for samples in self._samples(missing, start_ms, end_ms):
-                found[samples.series] = Point(samples.times_ms[0], samples.values[0])
-            missing.difference_update(found)
-            start_ms, width_ms = end_ms, _wider(width_ms, len(missing))
-        return found
+        now_ms = _now_ms()
+        start_ms = max(time_ms, now_ms - self._retention_ms)
+        spans = _forwards(start_ms, now_ms + _AHEAD_MS)
+        return await self._nearest(set(series), spans, _Edge.FIRST)
 
     async def series(self, site: str) -> list[Series]:
         """Every series of a site. Raises StoreError.
@@ -226,12 +252,8 @@ class VictoriaMetricsStore:
                 now_ms - self._retention_ms,
                 now_ms + _AHEAD_MS,
             )
-            answer = b"".join([chunk async for chunk in self._post("/api/v1/series", form)])
-            try:
-                listed = _LISTING.decode(answer).data
-            except msgspec.MsgspecError as error:
-                raise StoreError(f"{self._read_url}: unreadable answer: {error}") from error
-            found += filter(None, map(_series_of, listed))
+            listing = await self._answer("/api/v1/series", form, _LISTING)
+            found += filter(None, map(_series_of, listing.data))
         return found
 
     async def latest(self, site: str, since_ms: int) -> dict[Series, Point]:
@@ -239,10 +261,7 @@ class VictoriaMetricsStore:
         if not is_name(site):
             return {}
         selectors = [f'{{__name__=~"{"|".join(_QUANTITIES)}",site="{site}"}}']
-        return {
-            samples.series: Point(samples.times_ms[-1], samples.values[-1])
-            async for samples in self._export(selectors, since_ms, _now_ms() + _AHEAD_MS)
-        }
+        return await self._edges(selectors, since_ms, _now_ms() + _AHEAD_MS, _Edge.LAST)
 
     async def purge(self, now_ms: int) -> int:  # noqa: ARG002 - the protocol's
         """Nothing: VictoriaMetrics drops what is past its retention by itself."""
@@ -266,9 +285,7 @@ class VictoriaMetricsStore:
             if flags.get(name) != needed:
                 raise _unfit(url, flags, name, f"start VictoriaMetrics with -{name}={needed}")
         flush_s = _duration_s(flags.get("inmemoryDataFlushInterval", ""))
-        # Writes of up to 7 s before a kill were lost with 1 s and 2 s, of up to 13 s with 5 s
-        # (docs/decisions/0003): more than the interval alone explains.
-        least_s = max(5 * flush_s, 10 + 2 * flush_s)
+        least_s = least_settle_s(flush_s)
         if not flush_s or self._config.settle_s < least_s:
             raise _unfit(
                 url,
@@ -303,6 +320,65 @@ class VictoriaMetricsStore:
             if rise:
                 self._complaints[key[1]] += round(rise)
         return pages
+
+    async def _nearest(
+        self, series: set[Series], spans: Iterable[tuple[int, int]], edge: _Edge
+    ) -> dict[Series, Point]:
+        """The outermost reading of each series in the first of the spans that holds any."""
+        found: dict[Series, Point] = {}
+        for start_ms, end_ms in spans:
+            wanted = series - found.keys()
+            if not wanted:
+                break
+            try:
+                for selectors in _chunks(_selectors(wanted), _SELECTORS_PER_REQUEST):
+                    edges = await self._edges(selectors, start_ms, end_ms, edge)
+                    found |= {key: edges[key] for key in wanted & edges.keys()}
+            except _TooMuchError:
+                if end_ms - start_ms <= _LEAST_WINDOW_MS:
+                    raise
+                middle_ms = (start_ms + end_ms) // 2
+                halves = [(start_ms, middle_ms), (middle_ms, end_ms)]
+                if edge is _Edge.LAST:
+                    halves.reverse()
+                found |= await self._nearest(wanted - found.keys(), halves, edge)
+        return found
+
+    async def _edges(
+        self, selectors: list[str], start_ms: int, end_ms: int, edge: _Edge
+    ) -> dict[Series, Point]:
+        """The first or last sample in [start, end) of every series of ours that matches.
+
+        A filter beside the query has no limit of length; a rollup's window is open at its start.
+        """
+        if start_ms >= end_ms:
+            return {}
+        functions = f'"t{edge}_over_time","{edge}_over_time"'
+        span = f'{{__name__!=""}}[{end_ms - start_ms}ms]'
+        form = [
+            ("query", f"aggr_over_time(({functions}),{span}) keep_metric_names"),
+            ("time", f"{(end_ms - 1) / 1000:.3f}"),
+            ("nocache", "1"),
+            *(("extra_filters[]", selector) for selector in selectors),
+        ]
+        times: dict[Series, float] = {}
+        values: dict[Series, float] = {}
+        for rolled in (await self._answer("/api/v1/query", form, _QUERY_ANSWER)).data.result:
+            kept = times if rolled.metric.pop("rollup", "").startswith("t") else values
+            if series := _series_of(rolled.metric):
+                kept[series] = float(rolled.value[1])
+        foreign = {series for series, value in values.items() if not math.isfinite(value)}
+        found = {
+            series: Point(
+                round(times[series] * 1000), _as_written(CATALOGUE[series.quantity], [value])[0]
+            )
+            for series, value in values.items()
+            if series not in foreign
+        }
+        at = -1 if edge is _Edge.LAST else 0
+        async for samples in self._samples(foreign, start_ms, end_ms):
+            found[samples.series] = Point(samples.times_ms[at], samples.values[at])
+        return found
 
     async def _samples(
         self, series: Collection[Series], start_ms: int, end_ms: int
@@ -345,6 +421,16 @@ class VictoriaMetricsStore:
             foreign.metric, [value for _, value in numbers], [time_ms for time_ms, _ in numbers]
         )
 
+    async def _answer(
+        self, path: str, form: list[tuple[str, str]], decoder: msgspec.json.Decoder[_Answered]
+    ) -> _Answered:
+        """One JSON document. Raises StoreError."""
+        body = b"".join([chunk async for chunk in self._post(path, form)])
+        try:
+            return decoder.decode(body)
+        except msgspec.MsgspecError as error:
+            raise StoreError(f"{self._read_url}: unreadable answer: {error}") from error
+
     def _post(self, path: str, form: list[tuple[str, str]]) -> AsyncIterator[bytes]:
         return self._request("POST", f"{self._read_url}{path}", form)
 
@@ -358,7 +444,11 @@ class VictoriaMetricsStore:
             async with self._session.request(method, url, data=form) as answer:
                 if answer.status != 200:
                     text = " ".join((await answer.text(errors="replace")).split())
-                    raise StoreError(f"{url} answers {answer.status}: {text[:300]}")
+                    too_much = answer.status in _REFUSES_AS_TOO_MUCH
+                    kind = _TooMuchError if too_much else StoreError
+                    if len(text) > _LONGEST_ERROR:  # the request stands before what is wrong
+                        text = f"… {text[-_LONGEST_ERROR:]}"
+                    raise kind(f"{url} answers {answer.status}: {text}")
                 async for chunk in answer.content.iter_any():
                     yield chunk
         except (aiohttp.ClientError, OSError) as error:
@@ -392,9 +482,22 @@ def _dropped_rows(urls: Sequence[str], pages: Sequence[str]) -> dict[tuple[str, 
     }
 
 
-def _wider(width_ms: int, series: int) -> int:
-    """The next window of a search that still misses so many series."""
-    return min(4 * width_ms, max(_WIDEST_WINDOW_MS, _WINDOW_SERIES_MS // max(1, series)))
+def _backwards(time_ms: int, oldest_ms: int) -> Iterator[tuple[int, int]]:
+    """Windows from a moment back to the oldest, each wider than the one before."""
+    end_ms, width_ms = time_ms, _LEAST_WINDOW_MS
+    while end_ms > oldest_ms:
+        start_ms = max(oldest_ms, end_ms - width_ms)
+        yield start_ms, end_ms
+        end_ms, width_ms = start_ms, width_ms * _WIDENING
+
+
+def _forwards(time_ms: int, newest_ms: int) -> Iterator[tuple[int, int]]:
+    """Windows from a moment on to the newest, each wider than the one before."""
+    start_ms, width_ms = time_ms, _LEAST_WINDOW_MS
+    while start_ms < newest_ms:
+        end_ms = min(newest_ms, start_ms + width_ms)
+        yield start_ms, end_ms
+        start_ms, width_ms = end_ms, width_ms * _WIDENING
 
 
 def _now_ms() -> int:

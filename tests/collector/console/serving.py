@@ -180,13 +180,19 @@ async def serving(
     days: int = 0,
 ) -> AsyncIterator[Served]:
     """The console of these settings on a free loopback port, over its real store and ledger."""
-    async with opened(settings, readiness=readiness, days=days) as state:
-        runner = web.AppRunner(build_app(state), access_log=None)
-        try:
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            async with aiohttp.ClientSession() as session:
-                yield Served(state, base, session)
-        finally:
-            await runner.cleanup()
+    async with opened(settings, readiness=readiness, days=days) as state, serve(state) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serve(state: ServiceState) -> AsyncIterator[Served]:
+    """A console on a free loopback port."""
+    runner = web.AppRunner(build_app(state), access_log=None)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with aiohttp.ClientSession() as session:
+            yield Served(state, base, session)
+    finally:
+        await runner.cleanup()

@@ -90,7 +90,7 @@ async def test_metrics_show_measured_indicators_with_what_qualifies_them(tmp_pat
         "period": "quarter",
         "status": "measured",
     }
-    ((_, value),) = shown["jauge_kpi_wue_cubic_meters_per_megawatt_hour"]
+    ((_, value),) = shown["jauge_kpi_wue_cubic_metres_per_megawatt_hour"]
     assert value == pytest.approx(0.5)
     assert "jauge_kpi_ref_ratio" not in shown
     coverages = {

@@ -99,6 +99,21 @@ async def test_another_value_is_refused(tmp_path: Path, store: SqliteStore, ledg
     assert await _stored(store) == [(NOW_MS - DAY_MS + 2 * HOUR_MS, 3.6e6)]
 
 
+@pytest.mark.parametrize(("off", "is_same"), [(5e-13, True), (-5e-13, True), (1e-11, False)])
+async def test_a_last_digit_that_the_store_changed_is_no_other_value(
+    tmp_path: Path, store: SqliteStore, ledger: Ledger, off: float, is_same: bool
+) -> None:
+    """VictoriaMetrics may change the 13th digit of what it is given; more than that is refused."""
+    joules = 3.6e12
+    await store.write([Reading(SERIES, NOW_MS - DAY_MS + HOUR_MS, joules * (1 + off))])
+    content = f"time,kwh\n2026-01-01T01:00,{joules / 3.6e6:.0f}\n"
+    if is_same:
+        assert (await _load(tmp_path, store, ledger, content)).written == 0
+    else:
+        with pytest.raises(RefusedError, match="the store has another value"):
+            await _load(tmp_path, store, ledger, content)
+
+
 async def test_file_that_contradicts_itself(
     tmp_path: Path, store: SqliteStore, ledger: Ledger
 ) -> None:

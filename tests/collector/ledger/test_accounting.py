@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jauge_collector.ledger.accounting import run_pass
 from jauge_collector.ledger.rows import Row
 from jauge_collector.registers import events, meters
 from jauge_models.intervals import Basis, Flag, Grade, Interval, Replacement
@@ -598,6 +599,35 @@ async def test_a_row_that_became_uncovered_does_not_linger(bench: Bench) -> None
     assert [row.start_ms - START for row in bench.rows()] == [2 * QUARTER, 3 * QUARTER]
     assert result.revised == 2
     assert len(bench.ledger.history("lab", "mains", START)) == 1
+
+
+async def test_a_feed_taken_away_takes_its_rows_along(bench: Bench) -> None:
+    """Where the new feed of a meter has no readings, no row of the old one is left."""
+    await bench.receive(steady(0, 3 * HOUR, MINUTE))
+    await bench.receive(steady(HOUR, 2 * HOUR, MINUTE), resource="meter:other")
+    await bench.account()
+    assert len(bench.rows()) == 12
+    bench.declare(MAINS.replace("gw/meter:mains", "gw/meter:other"))
+    await bench.account()
+    assert [row.start_ms - START for row in bench.rows()] == list(range(HOUR, 2 * HOUR, QUARTER))
+
+
+async def test_a_pass_plans_no_more_rows_than_there_can_be(tmp_path: Path) -> None:
+    """A short history long ago is not recomputed up to now, nor its agent taken for a host."""
+    async with Bench(tmp_path, HOURLY) as bench:
+        bench.now_ms = START + 300 * DAY
+        await bench.receive(steady(0, DAY, HOUR), agent="import")
+        for declaration in (HOURLY, HOURLY + "max_gap_s = 7200\n"):
+            bench.declare(declaration)
+            planned = 0
+
+            def told(_: int, rows: int) -> None:
+                nonlocal planned
+                planned = rows
+
+            await run_pass(bench.store, bench.ledger, bench.site, bench.now_ms, progress=told)
+            assert len(bench.rows()) == 24
+            assert 24 <= planned <= 24 + 6
 
 
 async def test_a_meter_declared_after_its_readings_came_gets_its_past(tmp_path: Path) -> None:

@@ -95,6 +95,21 @@ async def test_neighbours_of_a_moment(opened: Opened) -> None:
     assert await opened.store.after(asked, NOW_MS + 1) == {}
 
 
+async def test_neighbours_are_found_to_the_millisecond(opened: Opened) -> None:
+    """Before and after every millisecond around uneven readings, exactly what `read` gives."""
+    rng = random.Random(3)
+    offsets = sorted({rng.randrange(5_000) for _ in range(60)} | {rng.randrange(200)})
+    readings = [Reading(HOST, NOW_MS - 9_000 + at, round(rng.uniform(0, 900), 3)) for at in offsets]
+    await opened.write(readings)
+    points = [Point(reading.time_ms, reading.value) for reading in readings]
+    for around in rng.sample(points, 8):
+        for at in range(around.time_ms - 2, around.time_ms + 3):
+            earlier = [point for point in points if point.time_ms < at]
+            later = [point for point in points if point.time_ms >= at]
+            assert await opened.store.before([HOST], at) == ({HOST: earlier[-1]} if earlier else {})
+            assert await opened.store.after([HOST], at) == ({HOST: later[0]} if later else {})
+
+
 async def test_series_and_latest_are_those_of_the_site(opened: Opened) -> None:
     """A site's series are listed, and the newest reading of those not older than asked."""
     stale = Series("paris-1", "host-2", "host", "power")

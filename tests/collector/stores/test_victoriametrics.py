@@ -295,7 +295,49 @@ async def test_what_others_write_does_not_disturb(
     await eventually(infinity_is_there, within=20, what="the infinity is exported")
     assert await store.read([HOST], NOW_MS, NOW_MS + 2) == {HOST: [Point(NOW_MS, 1.0)]}
     assert await store.latest("paris-1", NOW_MS) == {HOST: Point(NOW_MS, 1.0)}
+    assert await store.before([HOST], NOW_MS + 2) == {HOST: Point(NOW_MS, 1.0)}
+    assert await store.after([HOST], NOW_MS + 1) == {}
     assert await store.series("paris-1") == [HOST]
+
+
+async def test_neighbours_of_thousands_of_series_take_few_requests(
+    victoria_metrics: VictoriaMetrics, store: VictoriaMetricsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ten years kept and nothing to be found, a search is a handful of requests."""
+    known = [Reading(power(f"host-{i}"), NOW_MS, i + 0.5) for i in range(2000)]
+    never = [reading.series._replace(quantity="energy") for reading in known]
+    series = [*never, *(reading.series for reading in known)]
+    await Opened(store, victoria_metrics).write(known)
+    asked: list[str] = []
+    request = store._request
+
+    def counted(method: str, url: str, form: list[tuple[str, str]] | None) -> AsyncIterator[bytes]:
+        asked.append(url)
+        return request(method, url, form)
+
+    monkeypatch.setattr(store, "_request", counted)
+    assert await store.before(series, NOW_MS) == {}
+    assert await store.after(series, NOW_MS - 3000 * DAY_MS) == {
+        reading.series: Point(NOW_MS, reading.value) for reading in known
+    }
+    assert len(asked) <= 16
+
+
+async def test_a_search_is_cut_down_to_what_the_server_reads_at_once(
+    victoria_metrics: VictoriaMetrics,
+) -> None:
+    """Where a window holds more samples than one query may read, its halves are searched."""
+    readings = [Reading(HOST, NOW_MS - 300 * DAY_MS + i * 300_000, i + 0.5) for i in range(60_000)]
+    async with VictoriaMetricsStore(StoreConfig(url=victoria_metrics.url)) as store:
+        await Opened(store, victoria_metrics).write(readings)
+        await victoria_metrics.stop()
+        victoria_metrics.flags["search.maxSamplesPerQuery"] = "20000"
+        await victoria_metrics.start()
+        with pytest.raises(StoreError, match="maxSamplesPerQuery"):
+            await store.read([HOST], readings[0].time_ms, NOW_MS)
+        first, last = (Point(readings[at].time_ms, readings[at].value) for at in (0, -1))
+        assert await store.before([HOST], NOW_MS) == {HOST: last}
+        assert await store.after([HOST], NOW_MS - 900 * DAY_MS) == {HOST: first}
 
 
 async def test_a_batch_larger_than_one_request_is_written_whole(

@@ -1,0 +1,170 @@
+"""One connection to the broker: aiomqtt's, without what one batch a second is too dear for.
+
+aiomqtt starts a task and a timer for each publish, goes three times round the event loop for each
+packet that it writes, and wakes every second. Here a message is written at once, nobody waits for
+its PUBACK, and what the broker sends may be gathered, to be read in one go.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import aiomqtt
+from aiomqtt.exceptions import MqttCodeError
+from paho.mqtt import client as paho
+
+_DEAF_S: Final = 2.0
+"""How long incoming messages may be gathered: they and a loss are noticed that much later."""
+
+
+class ClosedError(aiomqtt.MqttError):
+    """The broker ended the connection instead of accepting it."""
+
+
+class Connection(aiomqtt.Client):
+    """A client for one ``async with``; ``abandon`` it afterwards, however it ended."""
+
+    def __init__(
+        self,
+        *arguments: Any,
+        on_payload: Callable[[bytes], None],
+        on_acknowledged: Callable[[int], None],
+        **more: Any,
+    ) -> None:
+        """``on_payload`` gets each message, ``on_acknowledged`` the number that `send` gave.
+
+        Neither may call `send`: the client is not reentrant.
+        """
+        super().__init__(*arguments, **more)
+        self._on_payload = on_payload
+        self._on_acknowledged = on_acknowledged
+        self._thread = threading.get_ident()
+        self._is_abandoned = False
+        self._corked = False
+        self._taken = 0
+        self._deaf: asyncio.TimerHandle | None = None
+        self._client.disable_logger()
+
+    @property
+    def lost(self) -> asyncio.Future[None]:
+        """Done when the connection has ended, by its error where there was one."""
+        return self._disconnected
+
+    def send(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        """Write a message at QoS 1, as far as the socket takes it; returns its number.
+
+        Raises MqttError when the connection is gone.
+        """
+        self._corked = True
+        try:
+            info = self._client.publish(topic, payload, 1, retain)
+        finally:
+            self._corked = False
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            raise MqttCodeError(info.rc, "could not publish")
+        self._write()
+        return info.mid
+
+    def keep_alive(self) -> None:
+        """Ping when it is time; to be called several times within the keepalive."""
+        if self._client.loop_misc() != paho.MQTT_ERR_SUCCESS:
+            self.break_off(aiomqtt.MqttError("the broker is silent"))
+
+    def break_off(self, error: BaseException) -> None:
+        """End the connection for a reason of our own."""
+        if not self._disconnected.done():
+            self._disconnected.set_exception(error)
+
+    def gather(self) -> None:
+        """Leave what comes in until `read` is called, but for two seconds at most."""
+        sock = self._client.socket()
+        if sock is None:
+            return
+        if self._deaf is None:
+            self._loop.remove_reader(sock)
+        else:
+            self._deaf.cancel()
+        self._deaf = self._loop.call_later(_DEAF_S, self.listen)
+
+    def listen(self) -> None:
+        """Read whatever comes when it comes; undoes `gather`."""
+        if self._deaf is not None:
+            self._deaf.cancel()
+            self._deaf = None
+            if (sock := self._client.socket()) is not None:
+                self._loop.add_reader(sock, self.read)
+                self.read()  # TLS may have taken it from the socket already
+
+    def read(self) -> None:
+        """Take everything that has come in."""
+        try:
+            taken = -1
+            while taken != self._taken:
+                taken = self._taken
+                self._client.loop_read()
+        except Exception as error:  # noqa: BLE001 - as in aiomqtt: whatever it is ends the connection
+            self.break_off(error)
+
+    def abandon(self) -> None:
+        """Close the socket where that is left to do, as after a failure to connect."""
+        self._is_abandoned = True
+        if self._deaf is not None:
+            self._deaf.cancel()
+            self._deaf = None
+        sock = self._client.socket()
+        if sock is not None and sock.fileno() >= 0:
+            self._loop.remove_reader(sock)
+            self._loop.remove_writer(sock)
+            with contextlib.suppress(OSError):
+                sock.close()
+        if self._disconnected.done() and not self._disconnected.cancelled():
+            # Or asyncio reports the exception as never retrieved.
+            self._disconnected.exception()
+
+    def _write(self) -> None:
+        if self._is_abandoned:
+            return
+        try:
+            self._client.loop_write()
+        except Exception as error:  # noqa: BLE001 - see read
+            self.break_off(error)
+        sock = self._client.socket()
+        if sock is not None and self._client.want_write():
+            self._loop.add_writer(sock, self._write)
+
+    def _on_socket_open(self, *_: Any) -> None:
+        # Called on the thread that connects. No task for `keep_alive` begins here.
+        self._loop.call_soon_threadsafe(self._opened)
+
+    def _opened(self) -> None:
+        if self._is_abandoned:
+            self.abandon()  # cancelled meanwhile: the thread could not be
+        elif (sock := self._client.socket()) is not None:
+            self._loop.add_reader(sock, self.read)
+
+    def _on_disconnect(
+        self, client: paho.Client, userdata: Any, flags: Any, reason_code: Any, *more: Any
+    ) -> None:
+        if self._connected.done():
+            super()._on_disconnect(client, userdata, flags, reason_code, *more)
+        else:
+            # aiomqtt would wait until its time is up.
+            self._connected.set_exception(ClosedError("the broker closed the connection"))
+
+    def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
+        self._taken += 1
+        self._on_payload(bytes(message.payload))
+
+    def _on_publish(self, _: paho.Client, __: Any, mid: int, *___: Any) -> None:
+        self._taken += 1
+        self._on_acknowledged(mid)
+
+    def _on_socket_register_write(self, _: paho.Client, __: Any, sock: Any) -> None:
+        if self._corked:
+            return  # `send` writes by itself
+        if threading.get_ident() == self._thread:
+            self._loop.add_writer(sock, self._write)
+        else:
+            self._loop.call_soon_threadsafe(self._write)
