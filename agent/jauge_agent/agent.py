@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import random
 import secrets
 import signal
@@ -26,18 +27,44 @@ LARGEST_BATCH: Final = 1000
 """Samples per batch: with the longest names this stays under wire.MAX_PAYLOAD_BYTES."""
 
 _MACHINE_ID_FILES: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+_NO_MACHINE_ID: Final = "uninitialized"
+"""What machine-id(5) holds on an image that was not started yet."""
 _DAY_MS: Final = 86_400_000
 
 _log = logging.getLogger(__name__)
 
 
-def machine_id() -> str:
-    """What tells this machine from a copy of its disk (machine-id(5)); "unknown" without one."""
-    for path in _MACHINE_ID_FILES:
+def machine_id(spool: Path) -> str:
+    """What tells this machine from a copy of its disk (machine-id(5)).
+
+    Where the system has none, a random one that is kept in the spool's directory.
+    """
+    kept = spool / "machine-id"
+    for path in (*_MACHINE_ID_FILES, kept):
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            if text := path.read_text(encoding="ascii").strip():
+            text = path.read_text(encoding="ascii").strip()
+            if text and text != _NO_MACHINE_ID:
                 return text
-    return "unknown"
+    drawn = secrets.token_hex(16)
+    # Where it cannot be written the spool cannot be either, and says so.
+    with contextlib.suppress(OSError):
+        _write_durably(kept, f"{drawn}\n")
+    return drawn
+
+
+def _write_durably(path: Path, text: str) -> None:
+    """Whole or not at all, also after a power cut: a spool of another machine id is not sent."""
+    begun = path.with_suffix(".new")
+    with begun.open("w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    begun.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def new_boot() -> str:
@@ -51,9 +78,10 @@ async def run(config: AgentConfig, sources: Sequence[ConfiguredSource]) -> None:
     Raises SpoolError when the spool cannot be used, ConfigurationError when the metrics port is
     taken.
     """
+    directory = Path(config.spool.directory)
     spool = Spool(
-        Path(config.spool.directory),
-        machine=machine_id(),
+        directory,
+        machine=machine_id(directory),
         max_bytes=config.spool.max_mb * 1_000_000,
         max_age_ms=round(config.spool.max_age_days * _DAY_MS),
         now_ms=now_ms(),

@@ -113,6 +113,8 @@ class Connection(aiomqtt.Client):
         if self._deaf is not None:
             self._deaf.cancel()
             self._deaf = None
+        self._client.on_socket_unregister_write = None
+        self._client.on_socket_close = None
         sock = self._client.socket()
         if sock is not None and sock.fileno() >= 0:
             self._loop.remove_reader(sock)

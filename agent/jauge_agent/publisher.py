@@ -40,6 +40,7 @@ from jauge_agent.config import BrokerConfig, resolved, secret
 from jauge_agent.connection import ClosedError, Connection
 from jauge_agent.lanes import Lane, Lanes
 from jauge_agent.logs import Trouble, say
+from jauge_agent.numbers import Numbers
 from jauge_agent.spool import Batch, Spool
 
 STATE_PERIOD_S: Final = 60.0
@@ -103,6 +104,8 @@ class Publisher:
         self._client: Connection | None = None
         self._outstanding: dict[int, tuple[float, Batch | None]] = {}
         """Messages without a PUBACK by their number: when they were sent, and the batch."""
+        self._sent = Numbers()
+        """Of every batch sent under this boot: only these can have an answer."""
         self._birth_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._pumping: asyncio.Handle | None = None
@@ -287,6 +290,7 @@ class Publisher:
                 client.gather()
                 return
             self._lanes.sending(batch, choice.lane, now)
+            self._sent.add(batch.seq)
             try:
                 number = client.send(self._topic(Channel.READINGS), self._sealed(batch))
             except aiomqtt.MqttError:
@@ -337,9 +341,9 @@ class Publisher:
             self._pump_soon()
 
     def _is_possible(self, answer: Answer) -> bool:
-        newest = self._spool.newest_seq
-        return all(1 <= low <= high <= newest for low, high in answer.stored) and all(
-            1 <= seq <= newest for seq, _ in answer.refused
+        """Whether it names only batches that were sent under this boot."""
+        return all(self._sent.covers(low, high) for low, high in answer.stored) and all(
+            self._sent.covers(seq, seq) for seq, _ in answer.refused
         )
 
     def _send_state(self, client: Connection, *, online: bool) -> None:

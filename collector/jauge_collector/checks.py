@@ -9,8 +9,9 @@ from itertools import repeat
 from operator import attrgetter, ge, le
 from typing import Final, NamedTuple, cast
 
+from jauge_models.effectiveness import DAY_MS
 from jauge_models.quantities import CATALOGUE
-from jauge_models.readings import Reading, flaw_of
+from jauge_models.readings import Flaw, Reading, flaw_of
 from jauge_models.resources import Series
 from jauge_models.wire import (
     Address,
@@ -27,14 +28,19 @@ from jauge_models.wire import (
 FUTURE_MS: Final = 60_000
 """How far ahead of the collector's clock a reading may be stamped."""
 
+MAX_SERIES_OF_AGENT: Final = 5_000
+"""Series that one agent may bring in a day, unless configured: no store's index is free."""
+
 MAX_AGENTS: Final = 20_000
-MAX_SERIES_OF_AGENT: Final = 50_000
 MAX_FORMS: Final = 10_000
 MAX_FORMS_OF_AGENT: Final = 8
 """Limits of what is remembered to make checks fast; beyond them it is learnt anew."""
 
 TOO_OLD: Final = str(Reason.TOO_OLD)
 """Why a record is left out beyond what `flaw_of` says: others of its pack are recent enough."""
+
+SERIES: Final = "series"
+"""Why a record is left out: its agent has brought as many series as it may, and this is new."""
 
 REFUSED: Final = frozenset({Reason.ADDRESS, Reason.LIMITS, Reason.TOO_OLD})
 """Reasons that are answered: the agent deletes the batch and counts it. Others get no answer."""
@@ -65,6 +71,7 @@ class Batch(NamedTuple):
     boot: str
     seq: int
     oldest_ms: int
+    """All of the agent before this moment is settled; never later than now or than the pack."""
     time_ms: int
     readings: list[Reading]
     times_ms: set[int]
@@ -115,18 +122,28 @@ class _Form:
 class _Sender:
     """What is known of the packs of one topic."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, now_ms: int) -> None:
         self.address = address
+        self.since_ms = now_ms
         self.known: dict[str, _Known] = {}
         self.forms: dict[int, tuple[_Form, tuple[Series, ...]]] = {}
         """By number of records: sources that tick at different periods make different packs."""
+
+    def begin_day(self, now_ms: int) -> None:
+        """Forget all series: those of guests that are gone must not count for ever."""
+        self.since_ms = now_ms
+        self.known.clear()
+        self.forms.clear()
 
 
 class Checks:
     """Judges packs of the sites it is given; remembers series so that judging again is cheap."""
 
-    def __init__(self, sites: Iterable[str]) -> None:
+    def __init__(
+        self, sites: Iterable[str], *, series_per_agent: int = MAX_SERIES_OF_AGENT
+    ) -> None:
         self.sites = frozenset(sites)
+        self._series_per_agent = series_per_agent
         self._senders: dict[str, _Sender] = {}
         self._forms: dict[tuple[str, ...], _Form] = {}
 
@@ -143,7 +160,7 @@ class Checks:
         Raises PackError.
         """
         try:
-            sender = self._senders.get(topic) or self._learn(topic)
+            sender = self._senders.get(topic) or self._learn(topic, now_ms)
         except WireError as error:
             raise PackError(error.reason, error.detail) from None
         try:
@@ -152,10 +169,15 @@ class Checks:
             head = claimed_head(payload) if error.reason in REFUSED else None
             refusal = (sender.address, *head) if head else None
             raise PackError(error.reason, error.detail, refusal) from None
-        if oldest_ms <= pack.time_ms <= now_ms + FUTURE_MS:
-            form, series = sender.forms.get(len(pack.records), (None, ()))
-            if form and (readings := form.readings(pack.records, series, pack.time_ms)):
-                return _batch(pack, readings, {pack.time_ms}, [])
+        if pack.time_ms > now_ms + FUTURE_MS:
+            raise PackError(Reason.FUTURE, f"{pack.time_ms - now_ms} ms ahead")
+        if pack.time_ms < oldest_ms:
+            raise _too_old(pack, oldest_ms)
+        if abs(now_ms - sender.since_ms) >= DAY_MS:
+            sender.begin_day(now_ms)
+        form, series = sender.forms.get(len(pack.records), (None, ()))
+        if form and (readings := form.readings(pack.records, series, pack.time_ms)):
+            return _batch(pack, now_ms, readings, {pack.time_ms}, [])
         return self._one_by_one(sender, pack, now_ms, oldest_ms)
 
     def _one_by_one(self, sender: _Sender, pack: Pack, now_ms: int, oldest_ms: int) -> Batch:
@@ -163,17 +185,15 @@ class Checks:
         readings: list[Reading] = []
         right: list[_Known] = []
         left_out: list[tuple[str, Record]] = []
-        times_ms = {pack.time_ms}
+        times_ms: set[int] = set()
         for record in pack.records:
             value = record.v
             entry = sender.known.get(record.n) or self._learn_series(sender, record)
-            if (
-                entry is None
-                or value is None
-                or record.u != entry.unit
-                or not entry.low <= value <= entry.high
-            ):
-                left_out.append((_flaw_of(record), record))
+            if entry is None:
+                left_out.append((_flaw_of(record) or SERIES, record))
+                continue
+            if value is None or record.u != entry.unit or not entry.low <= value <= entry.high:
+                left_out.append((_flaw_of(record) or Flaw.VALUE, record))
                 continue
             time_ms = pack.time_ms + round(record.t * 1000)
             if oldest_ms <= time_ms <= latest_ms:
@@ -185,19 +205,18 @@ class Checks:
             else:
                 left_out.append((TOO_OLD, record))
         if not readings and any(flaw == TOO_OLD for flaw, _ in left_out):
-            detail = f"{oldest_ms - pack.time_ms} ms older than what is kept"
-            raise PackError(Reason.TOO_OLD, detail, (pack.address, pack.boot, pack.seq))
+            raise _too_old(pack, oldest_ms)
         if readings and not left_out:
             self._learn_form(sender, pack.records, right)
-        return _batch(pack, readings, times_ms, left_out)
+        return _batch(pack, now_ms, readings, times_ms, left_out)
 
-    def _learn(self, topic: str) -> _Sender:
+    def _learn(self, topic: str, now_ms: int) -> _Sender:
         address, channel = self.address(topic)
         if channel is not Channel.READINGS:
             raise WireError(Reason.ADDRESS, "not a readings topic")
         if len(self._senders) >= MAX_AGENTS:
-            self._senders.clear()
-        sender = self._senders[topic] = _Sender(address)
+            del self._senders[next(iter(self._senders))]
+        sender = self._senders[topic] = _Sender(address, now_ms)
         return sender
 
     def _learn_form(
@@ -212,12 +231,10 @@ class Checks:
         sender.forms[len(names)] = (form, tuple(entry.series for entry in known))
 
     def _learn_series(self, sender: _Sender, record: Record) -> _Known | None:
-        """Remember the series of a record that is wholly right; None for any other record."""
-        resource, _, name = record.n.rpartition("/")
-        if record.v is None or flaw_of(resource, name, record.u, record.v) is not None:
+        """Remember the series of a record that is wholly right, while its agent may bring more."""
+        if len(sender.known) >= self._series_per_agent or _flaw_of(record) is not None:
             return None
-        if len(sender.known) >= MAX_SERIES_OF_AGENT:
-            sender.known.clear()
+        resource, _, name = record.n.rpartition("/")
         # Names repeat from agent to agent: interned, ten thousand agents share them.
         quantity = CATALOGUE[name]
         series = Series(*sender.address, sys.intern(resource), quantity.name)
@@ -227,13 +244,17 @@ class Checks:
 
 
 def _batch(
-    pack: Pack, readings: list[Reading], times_ms: set[int], left_out: list[tuple[str, Record]]
+    pack: Pack,
+    now_ms: int,
+    readings: list[Reading],
+    times_ms: set[int],
+    left_out: list[tuple[str, Record]],
 ) -> Batch:
     return Batch(
         pack.address,
         pack.boot,
         pack.seq,
-        pack.oldest_ms,
+        min(pack.oldest_ms, pack.time_ms, now_ms),
         pack.time_ms,
         readings,
         times_ms,
@@ -241,7 +262,12 @@ def _batch(
     )
 
 
-def _flaw_of(record: Record) -> str:
+def _too_old(pack: Pack, oldest_ms: int) -> PackError:
+    detail = f"{oldest_ms - pack.time_ms} ms older than what is kept"
+    return PackError(Reason.TOO_OLD, detail, (pack.address, pack.boot, pack.seq))
+
+
+def _flaw_of(record: Record) -> Flaw | None:
     resource, _, name = record.n.rpartition("/")
     value = float("nan") if record.v is None else record.v
-    return flaw_of(resource, name, record.u, value) or "value"
+    return flaw_of(resource, name, record.u, value)

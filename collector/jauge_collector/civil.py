@@ -10,8 +10,8 @@ from jauge_models.effectiveness import Period, PeriodKind
 _OFFSET: Final = re.compile(r"UTC(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 
 
-_FIRST_YEAR: Final = 1971
-_LAST_YEAR: Final = 2999
+YEARS: Final = range(1971, 3000)
+"""Years of which a moment is believed."""
 
 
 def zone(name: str) -> tzinfo:
@@ -43,8 +43,8 @@ def moment_ms(text: str, where: tzinfo) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text!r} is no date; write 2026-01-31 or 2026-01-31T08:00") from None
-    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise ValueError(f"{text!r} lies outside the years {_FIRST_YEAR} to {_LAST_YEAR}")
+    if moment.year not in YEARS:
+        raise ValueError(f"{text!r} lies outside the years {YEARS[0]} to {YEARS[-1]}")
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=where)
     return round(moment.timestamp() * 1000)

@@ -1,13 +1,28 @@
 """The collector's configuration file, ``collector.toml``."""
 
+import ipaddress
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from jauge_models.configuration import ConfigurationError, parse
 from jauge_models.effectiveness import DAY_MS, CoveragePolicy
 
 DEFAULT_PATH: Final = Path("/etc/jauge/collector.toml")
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+"""More than nothing, and few enough that products of several stay finite."""
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+"""Nothing or more."""
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+"""Between 0 and 1."""
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=31 * 86400)]
+"""At most a month."""
+Days = Annotated[float, msgspec.Meta(gt=0, le=366_000)]
+"""At most a thousand years."""
+
+_LONGEST_HOST: Final = 253
+"""Characters of a host name (RFC 1035 2.3.4)."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -19,7 +34,7 @@ class MqttConfig(_Section, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     """Host name or address."""
-    port: int = 1883
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1883
     """TCP port; 8883 is usual with TLS."""
     username: str | None = None
     """User name, where the broker asks for one."""
@@ -52,11 +67,13 @@ class StoreConfig(_Section, frozen=True, kw_only=True):
     """VictoriaMetrics cluster: where ``/api/v1/export`` is added; ``url`` if absent."""
     metrics_urls: list[str] = []
     """VictoriaMetrics cluster: base URL of every storage node, for its flags; ``url`` if absent."""
-    settle_s: float = 30.0
+    settle_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 30.0
     """VictoriaMetrics: seconds after which accepted readings are durable and readable."""
-    retention_days: float = 800.0
+    series_per_agent: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 5000
+    """Series that one agent may bring in a day; what exceeds is left out and counted."""
+    retention_days: Days = 800.0
     """SQLite: how long readings are kept."""
-    minimum_retention_days: float = 400.0
+    minimum_retention_days: Days = 400.0
     """VictoriaMetrics: the shortest ``-retentionPeriod`` that is accepted."""
 
 
@@ -78,7 +95,7 @@ class LedgerConfig(_Section, frozen=True, kw_only=True):
 
     path: Path = Path("ledger.db")
     """SQLite file, relative to ``state_dir``."""
-    pass_every_s: float = 15.0
+    pass_every_s: Seconds = 15.0
     """Seconds between two passes over what changed."""
 
 
@@ -96,11 +113,11 @@ class ConsoleConfig(_Section, frozen=True, kw_only=True):
 class PolicyConfig(_Section, frozen=True, kw_only=True):
     """How much must be measured before a figure is shown: the project's policy, not a text."""
 
-    minimum_coverage: float = 0.90
+    minimum_coverage: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.90
     """Joint coverage below which an indicator is « not measured »."""
-    month_minimum: float = 0.75
+    month_minimum: Share = 0.75
     """Joint coverage every month of an annual figure needs."""
-    longest_gap_days: float = 10.0
+    longest_gap_days: Annotated[float, msgspec.Meta(ge=0, le=366)] = 10.0
     """The longest hole an annual figure may have."""
 
     def coverage(self) -> CoveragePolicy:
@@ -112,8 +129,8 @@ class PolicyConfig(_Section, frozen=True, kw_only=True):
         )
 
 
-class CollectorConfig(_Section, frozen=True, kw_only=True):
-    """Everything the collector is told."""
+class CollectorFile(_Section, frozen=True, kw_only=True):
+    """What stands in ``collector.toml``."""
 
     sites: list[Path]
     """Site files, relative to this file."""
@@ -125,6 +142,11 @@ class CollectorConfig(_Section, frozen=True, kw_only=True):
     ledger: LedgerConfig = LedgerConfig()
     console: ConsoleConfig = ConsoleConfig()
     policy: PolicyConfig = PolicyConfig()
+
+
+class CollectorConfig(CollectorFile, frozen=True, kw_only=True):
+    """Everything the collector is told."""
+
     source: Path = Path()
     """Filled in by `load`: the file itself."""
 
@@ -132,14 +154,15 @@ class CollectorConfig(_Section, frozen=True, kw_only=True):
     def listen(self) -> tuple[str, int]:
         """Address and port of the console. Raises ConfigurationError."""
         host, _, port = self.console.listen.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        host = host.strip("[]")
+        if not _is_host(host) or not port.isdecimal() or not 0 < int(port) < 65536:
             raise ConfigurationError(
                 str(self.source),
                 "console.listen",
                 f"{self.console.listen!r} is no address with a port",
                 "write '127.0.0.1:8090'",
             )
-        return host.strip("[]"), int(port)
+        return host, int(port)
 
     def beside(self, path: Path) -> Path:
         """A path of this configuration, made absolute from where the file stands."""
@@ -152,7 +175,14 @@ class CollectorConfig(_Section, frozen=True, kw_only=True):
 
 def load(path: Path) -> CollectorConfig:
     """Read a configuration file. Raises ConfigurationError."""
-    config = parse(read_text(path), CollectorConfig, file=str(path))
+    config = parse(read_text(path), CollectorFile, file=str(path))
+    if not _is_host(config.mqtt.host):
+        raise ConfigurationError(
+            str(path),
+            "mqtt.host",
+            f"{config.mqtt.host!r} is no host",
+            "write a name such as 'broker.example.org', or an address",
+        )
     if config.store.kind not in {"sqlite", "victoriametrics"}:
         raise ConfigurationError(
             str(path),
@@ -166,7 +196,20 @@ def load(path: Path) -> CollectorConfig:
         )
     if not config.sites:
         raise ConfigurationError(str(path), "sites", "names no site file", "add one")
-    return msgspec.structs.replace(config, source=path.absolute())
+    declared = {name: getattr(config, name) for name in CollectorFile.__struct_fields__}
+    return CollectorConfig(**declared, source=path.absolute())
+
+
+def _is_host(text: str) -> bool:
+    """Whether a text can be looked up: an address, or a name of labels of 1 to 63 characters."""
+    try:
+        if ":" in text:
+            ipaddress.IPv6Address(text)
+            return True
+        name = text.removesuffix(".").encode("idna").decode()
+    except ValueError:
+        return False
+    return 0 < len(name) <= _LONGEST_HOST and all(c.isalnum() or c in "-._" for c in name)
 
 
 def read_text(path: Path) -> str:

@@ -12,7 +12,7 @@ from jauge_models.samples import sample
 
 from jauge_collector.config import CollectorConfig
 from jauge_collector.importer.mapping import MappingFile
-from jauge_collector.sites import SiteFile
+from jauge_collector.site_file import SiteFile
 
 _HOW: Final = (
     "A key behind a # shows its default, if it has one.",

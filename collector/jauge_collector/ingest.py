@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from jauge_models.readings import Reading
@@ -47,7 +47,13 @@ STORE: Final = "store"
 LEDGER: Final = "ledger"
 RESTARTED: Final = "restarted"
 PENDING: Final = "pending"
-"""Reasons why a usable pack gets no answer, beside those of `wire.Reason`."""
+RETAINED: Final = "retained"
+"""Somebody has let the broker keep a pack: it comes at every connection and is no sign of life."""
+BUG: Final = "bug"
+"""Reasons why a pack gets no answer, beside those of `wire.Reason`."""
+
+MAX_UNDELIVERED: Final = 20_000
+"""Births whose methods wait for the ledger; beyond it they wait for the agent's next birth."""
 
 
 class _Accepted(NamedTuple):
@@ -95,6 +101,9 @@ class Ingest:
         self._marking = asyncio.Lock()
         self._fingerprints: dict[Address, int] = {}
         """Of the methods that the ledger knows of each agent."""
+        self._undelivered: dict[Address, dict[tuple[str, str], Method]] = {}
+        """Methods that the ledger could not take yet."""
+        self._bug_told = False
         self._generation: str | None = None
         self._oldest_kept_ms = 0
         self._stirred = asyncio.Event()
@@ -143,13 +152,18 @@ class Ingest:
                 raise
             self._marks.written(due)
 
+    async def write_methods(self) -> None:
+        """Tell the ledger how quantities are obtained, as births say. Raises LedgerError."""
+        async with self._marking:
+            while self._undelivered:
+                address, methods = next(iter(self._undelivered.items()))
+                await asyncio.to_thread(self._ledger.set_methods, *address, methods)
+                self._fingerprints[address] = _fingerprint(methods)
+                if self._undelivered.get(address) is methods:
+                    del self._undelivered[address]
+
     async def _round(self, messages: Sequence[Received]) -> bool:
         """Judge, store and mark; whether store and ledger took it."""
-        accepted: list[_Accepted] = []
-        readings: list[Reading] = []
-        left_out: Counter[str] = Counter()
-        births: list[Agent] = []
-        kinds: Counter[str] = Counter()
         try:
             if self._generation is None:
                 self._generation = await self._store.generation()
@@ -158,26 +172,45 @@ class Ingest:
         except StoreError as error:
             self.store_failed(error)
             generation = None
-        for message in messages:
-            if message.topic.endswith(_READINGS_TOPIC):
-                kinds[Channel.READINGS] += 1
-                if (taken := self._judge(message, left_out)) is not None:
-                    accepted.append(taken)
-                    readings += taken.batch.readings
-            else:
-                self._note_document(message, births, kinds)
-        for channel, count in kinds.items():
-            self._telemetry.messages.labels(channel).inc(count)
-        for reason, count in left_out.items():
-            self._telemetry.readings_refused.labels(reason).inc(count)
-        if births:
-            await self._keep_methods(births)
+        accepted = self._judged(messages)
+        if self._undelivered:
+            try:
+                await self.write_methods()
+            except LedgerError as error:
+                self.ledger_failed(error)
+                return self._forget(accepted, LEDGER)
         if not accepted:
             return generation is not None
-        self._telemetry.readings_received.inc(len(readings) + left_out.total())
         if generation is None:
             return self._forget(accepted, STORE)
+        readings = [reading for taken in accepted for reading in taken.batch.readings]
         return await self._keep(accepted, readings, generation)
+
+    def _judged(self, messages: Sequence[Received]) -> list[_Accepted]:
+        """Packs of which all that is right may be stored; whatever else came is noted."""
+        accepted: list[_Accepted] = []
+        kinds: Counter[str] = Counter()
+        for message in messages:
+            try:
+                if not message.topic.endswith(_READINGS_TOPIC):
+                    self._note_document(message, kinds)
+                    continue
+                kinds[Channel.READINGS] += 1
+                taken = self._judge(message)
+            except Exception as error:  # noqa: BLE001 (one message must not stop the storing of all)
+                self._note_bug(message, error)
+                continue
+            if taken is not None:
+                accepted.append(taken)
+        for channel, count in kinds.items():
+            self._telemetry.messages.labels(channel).inc(count)
+        left_out = Counter(flaw for taken in accepted for flaw, _ in taken.batch.left_out)
+        for reason, count in left_out.items():
+            self._telemetry.readings_refused.labels(reason).inc(count)
+        self._telemetry.readings_received.inc(
+            left_out.total() + sum(len(taken.batch.readings) for taken in accepted)
+        )
+        return accepted
 
     async def _keep(
         self, accepted: Sequence[_Accepted], readings: Sequence[Reading], generation: str
@@ -223,8 +256,18 @@ class Ingest:
         self._stirred.set()
         return True
 
-    def _judge(self, message: Received, left_out: Counter[str]) -> _Accepted | None:
+    def _judge(self, message: Received) -> _Accepted | None:
         now_ms = message.time_ms
+        if message.retained:
+            self._telemetry.packs_unanswered.labels(RETAINED).inc()
+            self._faults.note(
+                RETAINED,
+                time_ms=now_ms,
+                topic=message.topic,
+                detail="clear what the broker keeps of this topic",
+                payload=message.payload,
+            )
+            return None
         try:
             batch = self._checks.batch(message.topic, message.payload, now_ms, self._oldest_kept_ms)
         except PackError as error:
@@ -244,7 +287,6 @@ class Ingest:
             )
             return None
         for flaw, record in batch.left_out:
-            left_out[flaw] += 1
             self._faults.note(
                 flaw,
                 time_ms=now_ms,
@@ -270,20 +312,35 @@ class Ingest:
             self._telemetry.queue_dropped.labels("refusals").inc()
         self._telemetry.packs_unanswered.labels(error.reason).inc()
 
-    def _note_document(self, message: Received, births: list[Agent], kinds: Counter[str]) -> None:
+    def _note_bug(self, message: Received, error: Exception) -> None:
+        if message.topic.endswith(_READINGS_TOPIC):
+            self._telemetry.packs_unanswered.labels(BUG).inc()
+        else:
+            self._telemetry.documents_refused.labels(BUG).inc()
+        self._faults.note(
+            BUG,
+            time_ms=message.time_ms,
+            topic=message.topic,
+            detail=f"{type(error).__name__}: {error}",
+            payload=message.payload,
+        )
+        if not self._bug_told:
+            self._bug_told = True
+            _log.error("a fault of the collector: a message is left out", exc_info=error)
+
+    def _note_document(self, message: Received, kinds: Counter[str]) -> None:
         """A birth or a state."""
         if not message.payload:
             return  # how MQTT clears a retained message
         try:
             address, channel = self._checks.address(message.topic)
             if channel is Channel.BIRTH:
-                agent = self._inventory.born(
-                    address,
-                    decode_birth(message.payload),
-                    message.time_ms,
-                    retained=message.retained,
+                cuts: Counter[str] = Counter()
+                birth = decode_birth(message.payload, cuts)
+                self._note_cuts(message, cuts)
+                self._deliver(
+                    self._inventory.born(address, birth, message.time_ms, retained=message.retained)
                 )
-                births.append(agent)
             elif channel is Channel.STATE:
                 state = decode_state(message.payload)
                 self._inventory.stated(address, state, message.time_ms, retained=message.retained)
@@ -298,24 +355,28 @@ class Ingest:
                 payload=message.payload,
             )
 
-    async def _keep_methods(self, agents: Sequence[Agent]) -> None:
-        """Tell the ledger how each quantity is obtained, as births say, where that is news."""
-        news = [
-            (agent.address, methods, fingerprint)
-            for agent in dict.fromkeys(agents)
-            if (fingerprint := hash(frozenset((methods := _methods(agent)).items())))
-            != self._fingerprints.get(agent.address)
-        ]
+    def _note_cuts(self, message: Received, cuts: Counter[str]) -> None:
+        for cut, times in cuts.items():
+            self._telemetry.births_cut.labels(cut).inc(times)
+            self._faults.note(
+                f"birth_{cut}",
+                time_ms=message.time_ms,
+                topic=message.topic,
+                detail=f"{times} left out or cut",
+                payload=message.payload,
+                times=times,
+            )
 
-        def keep() -> None:
-            for address, methods, fingerprint in news:
-                self._ledger.set_methods(*address, methods)
-                self._fingerprints[address] = fingerprint
-
-        try:
-            await asyncio.to_thread(keep)
-        except LedgerError as error:
-            self.ledger_failed(error)
+    def _deliver(self, agent: Agent) -> None:
+        """Have the ledger told of an agent's methods, where they are news."""
+        address, methods = agent.address, _methods(agent)
+        waiting = address in self._undelivered
+        if not waiting and _fingerprint(methods) == self._fingerprints.get(address):
+            return
+        if waiting or len(self._undelivered) < MAX_UNDELIVERED:
+            self._undelivered[address] = methods
+        else:
+            self._telemetry.queue_dropped.labels("births").inc()
 
     def _learn_methods(self) -> None:
         """What the ledger knows: at a start, ten thousand retained births come at once."""
@@ -324,7 +385,7 @@ class Ingest:
             for (agent, resource, quantity), method in self._ledger.methods(site).items():
                 known[agent].add(((resource, quantity), method))
             for agent, methods in known.items():
-                self._fingerprints[Address(site, agent)] = hash(frozenset(methods))
+                self._fingerprints[Address(site, agent)] = _fingerprint(dict(methods))
 
     async def _something_due(self) -> None:
         while True:
@@ -409,3 +470,7 @@ def _methods(agent: Agent) -> dict[tuple[str, str], Method]:
         for resource in (agent.birth.resources if agent.birth else ())
         for quantity, method in resource.quantities.items()
     }
+
+
+def _fingerprint(methods: Mapping[tuple[str, str], Method]) -> int:
+    return hash(frozenset(methods.items()))

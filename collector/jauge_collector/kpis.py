@@ -54,6 +54,8 @@ class SiteKpis(msgspec.Struct, frozen=True, kw_only=True, rename={"start": "from
     ref: Kpi
     erf: Kpi
     ppue: list[ZoneKpi] = []
+    pue_elsewhere: list[Kpi] = []
+    """The PUE by each further E_IT equation of the site: another place, another category."""
 
 
 def site_kpis(
@@ -77,6 +79,7 @@ def site_kpis(
         ref=sums.kpi(Indicator.REF),
         erf=sums.kpi(Indicator.ERF),
         ppue=[ZoneKpi(zone, sums.kpi(Indicator.PPUE, zone)) for zone in dict.fromkeys(zones)],
+        pue_elsewhere=[sums.kpi(Indicator.PUE, over=it) for it in site.further(Symbol.E_IT)],
     )
 
 
@@ -96,6 +99,7 @@ class _Sums:
     """Flows of a site's equations over one period, each worked out once."""
 
     def __init__(self, ledger: Ledger, site: Site, period: Period, policy: CoveragePolicy) -> None:
+        self._ledger = ledger
         self._site = site
         self._period = period
         self._policy = policy
@@ -113,11 +117,18 @@ class _Sums:
         self._factors = _factors(site, period)
         self._flows: dict[Equation, Sequence[Flow]] = {}
 
-    def kpi(self, indicator: Indicator, zone: str = "") -> Kpi:
-        """One indicator, with what keeps it from being measured named."""
+    def kpi(self, indicator: Indicator, zone: str = "", *, over: Equation | None = None) -> Kpi:
+        """One indicator, with what keeps it from being measured named.
+
+        ``over`` is the equation of the denominator where it is not the site's first one.
+        """
         rule = rule_in_force(indicator)
         numerator, denominator = (
-            self._side(symbol, zone) for symbol in (rule.numerator, rule.denominator)
+            self._side(equation)
+            for equation in (
+                self._site.equation(rule.numerator, zone),
+                over or self._site.equation(rule.denominator, zone),
+            )
         )
         kpi = assess(
             rule,
@@ -142,7 +153,9 @@ class _Sums:
     def parts(self, indicator: Indicator) -> dict[Symbol, list[Part]]:
         """Signed amounts of each term of both totals, over the jointly measured time."""
         rule = rule_in_force(indicator)
-        sides = [self._side(symbol, "") for symbol in (rule.numerator, rule.denominator)]
+        sides = [
+            self._side(self._site.equation(symbol)) for symbol in (rule.numerator, rule.denominator)
+        ]
         known = [side for side in sides if side is not None]
         if len(known) < len(sides):
             return {}
@@ -159,8 +172,7 @@ class _Sums:
             for side in known
         }
 
-    def _side(self, symbol: Symbol, zone: str) -> Side | None:
-        equation = self._site.equation(symbol, zone)
+    def _side(self, equation: Equation | None) -> Side | None:
         if equation is None:
             return None
         if equation not in self._flows:
@@ -204,6 +216,18 @@ class _Sums:
             elif since > self._period.start_ms:
                 day = civil.day(since, self._site.zone)
                 late.append(f"meter {meter!r} counts only since {day.isoformat()}")
+        for left in self._ledger.set_aside(
+            self._site.name,
+            meters,
+            self._period.start_ms,
+            self._period.end_ms,
+            counts_from=self._since,
+        ):
+            entry = left.entry
+            late.append(
+                f"entry {entry.id} of meter {entry.subject!r} is set aside, for rows measured "
+                "within its span"
+            )
         return late
 
 

@@ -65,7 +65,7 @@ class Service:
             subscriber=self._subscriber,
             store=self._store,
             ledger=self._ledger,
-            checks=Checks(self._sites),
+            checks=Checks(self._sites, series_per_agent=config.store.series_per_agent),
             inventory=self._inventory,
             faults=(faults := Faults()),
             telemetry=self._telemetry,
@@ -231,6 +231,7 @@ class Service:
 
     async def _flush_marks(self) -> None:
         try:
+            await self._ingest.write_methods()
             await self._ingest.write_marks()
         except LedgerError as error:
             self._ingest.ledger_failed(error)

@@ -1,4 +1,4 @@
-"""Site files: meters, boundary equations, connections and dated facts of one site, as TOML.
+"""Sites: what a site file declares, checked, with dates as moments and names as references.
 
 The file is what a person declares once; what happens later to a meter (readings on its dial,
 replacements, factors) and events are entries in the ledger's registers and joined in by it.
@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
-import msgspec
-from jauge_models.boundaries import Equation, Place, Symbol, Term
+from jauge_models.boundaries import WATER, Equation, Place, Symbol, Term
 from jauge_models.configuration import ConfigurationError, parse
 from jauge_models.counters import Dial
-from jauge_models.intervals import Grade
 from jauge_models.resources import is_name, is_resource
 from jauge_models.topology import (
     MEASURES,
@@ -22,7 +20,6 @@ from jauge_models.topology import (
     Commodity,
     Connection,
     Event,
-    EventKind,
     Factor,
     Feed,
     Meter,
@@ -32,6 +29,14 @@ from jauge_models.topology import (
 
 from jauge_collector import civil
 from jauge_collector.config import read_text
+from jauge_collector.site_file import (
+    Dated,
+    EquationSection,
+    EventSection,
+    MeterSection,
+    SiteFile,
+    TermSection,
+)
 
 _T = TypeVar("_T")
 
@@ -40,179 +45,8 @@ RESERVED: Final = frozenset({"api", "faults", "healthz", "metrics", "readyz", "s
 
 INTERVAL_LENGTHS_S: Final = (300, 600, 900, 1800, 3600, 86400)
 
-
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every section."""
-
-
-class _Dated(_Section, frozen=True, kw_only=True):
-    """Something that holds from a date to a date (excluded); open where absent."""
-
-    valid_from: str | None = None
-    """First day or moment at which it holds; open where absent."""
-    valid_to: str | None = None
-    """End, excluded; open where absent."""
-
-
-class SiteSection(_Section, frozen=True, kw_only=True):
-    """The site itself."""
-
-    name: str
-    """Name on the wire."""
-    title: str = ""
-    """Name for people."""
-    time_zone: str = "Europe/Paris"
-    """Zone of its months, quarters and years: ``Europe/Paris``, or fixed, ``UTC+01:00``."""
-    simulated: bool = False
-    """Whether its readings come from a model: every output then says so."""
-    note: str = ""
-    """Shown with every figure, e.g. where simulated values come from."""
-
-
-class DialSection(_Section, frozen=True, kw_only=True):
-    """What is known of a running total, in the meter's unit (kWh for electricity and heat)."""
-
-    modulus: float | None = None
-    """Value at which the total starts again at zero."""
-    resolution: float = 0.0
-    """Smallest step."""
-
-
-class FactorSection(_Dated, frozen=True, kw_only=True):
-    """A dated multiplier of raw values: CT ratio, pulse weight."""
-
-    value: float
-    """What raw values are multiplied by."""
-    reason: str = ""
-    """Why."""
-
-
-class MeterSection(_Dated, frozen=True, kw_only=True):
-    """A meter that counts for the site."""
-
-    id: str
-    """Identity, as it stands in equations; letters, digits, ``.``, ``_``, ``-``."""
-    commodity: Commodity
-    """``electricity``, ``water``, ``heat`` or ``fuel``."""
-    feeds: list[str] = []
-    """Where its readings come from, best first: ``agent/resource``. None: attested values only."""
-    name: str = ""
-    """Name for people; the id where empty."""
-    location: str = ""
-    """Where it hangs."""
-    accuracy_class: str = ""
-    """As printed on the meter, e.g. ``0.5S``, ``MID B``."""
-    uncertainty: float | None = None
-    """Relative standard error of meter and transformer together, e.g. 0.005."""
-    interval_s: int = 900
-    """Length of its ledger rows in seconds: 300, 600, 900, 1800, 3600 or 86400."""
-    period_s: int = 3600
-    """For period totals: how long each period is, in seconds."""
-    max_gap_s: float = 180.0
-    """How far apart power samples may lie and still be joined, in seconds."""
-    rated_power_w: float | None = None
-    """Most that can flow, for electricity and heat; lets wraps and false jumps be told."""
-    rated_flow_m3_h: float | None = None
-    """Most that can flow, for water and fuel."""
-    dial: DialSection = DialSection()
-    factors: list[FactorSection] = []
-    grade: Grade | None = None
-    """Lowers the grade that follows from how values are obtained."""
-    counts: Literal["after_commissioning", "from_start"] = "after_commissioning"
-    """A meter counts once two dial readings agree with the record, unless told otherwise."""
-    reason: str = ""
-    """Why it counts from the start."""
-
-
-class TermSection(_Dated, frozen=True, kw_only=True):
-    """One meter in an equation."""
-
-    meter: str
-    """Its id."""
-    sign: Literal[1, -1] = 1
-    """Whether it adds to the total or is deducted."""
-    factor: float = 1.0
-    """The share of the meter that belongs to the total."""
-    reason: str = ""
-    """Why the term is there, for a verifier."""
-    evidence: str = ""
-    """Where that can be seen: a drawing, a contract."""
-
-
-class EquationSection(_Section, frozen=True, kw_only=True):
-    """One total of the site."""
-
-    symbol: Symbol
-    """Which total."""
-    terms: list[TermSection]
-    place: Place | None = None
-    """For E_IT: where it is metered. Decides the PUE category."""
-    zone: str = ""
-    """The part of the site that the total is of, for a partial PUE; empty for the whole site."""
-    undeducted: list[str] = []
-    """Loads the E_IT meters also see and no term deducts."""
-
-
-class ConnectionSection(_Dated, frozen=True, kw_only=True):
-    """What feeds what."""
-
-    upstream: str
-    """What feeds: the id of a meter or resource."""
-    downstream: str
-    """What is fed."""
-    feed: str = ""
-    """Name of the feed, e.g. ``A``."""
-
-
-class EventSection(_Section, frozen=True, kw_only=True):
-    """A planned event."""
-
-    kind: EventKind
-    """What happens."""
-    begin: str
-    """First moment, on the site's clock."""
-    end: str
-    """End, excluded."""
-    subject: str = ""
-    """Id of the meter or resource concerned; the whole site where empty."""
-    reason: str = ""
-    """Why."""
-
-
-class AttributeSection(_Dated, frozen=True, kw_only=True):
-    """A dated fact, e.g. the operator of the site or the tenant of a rack."""
-
-    subject: str
-    """What it is about: an id, or the site's name."""
-    name: str
-    """Which fact."""
-    value: str
-    """What holds."""
-
-
-class EmissionSection(_Dated, frozen=True, kw_only=True):
-    """A dated emission factor of purchased electricity."""
-
-    kg_co2e_per_kwh: float
-    """Emissions of a purchased kWh, in kgCO2e."""
-    source: str
-    """Who publishes it, and what it covers."""
-    scope: Literal["direct", "life_cycle"]
-    """Whether it covers the plants' own emissions or their whole life."""
-    vintage: str = ""
-    """The year that the figure is about."""
-
-
-class SiteFile(_Section, frozen=True, kw_only=True):
-    """Everything declared about one site."""
-
-    site: SiteSection
-    meters: list[MeterSection] = []
-    equations: list[EquationSection] = []
-    connections: list[ConnectionSection] = []
-    events: list[EventSection] = []
-    attributes: list[AttributeSection] = []
-    emission_factors: list[EmissionSection] = []
+DIESEL_J_PER_M3: Final = 3.564e10
+"""9.9 kWh/L (EN 50600-4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +84,10 @@ class Site:
             None,
         )
 
+    def further(self, symbol: Symbol) -> tuple[Equation, ...]:
+        """Equations of a total of the whole site after the first one, in the order declared."""
+        return tuple(e for e in self.equations if (e.symbol, e.zone) == (symbol, ""))[1:]
+
     def emission_factor(self, time_ms: int) -> EmissionFactor | None:
         """The factor in force; the one declared last where several."""
         for factor in reversed(self.emission_factors):
@@ -284,6 +122,7 @@ class _Resolver:
             )
         meters = tuple(self._meter(i, m) for i, m in enumerate(self._declared.meters))
         self._refuse_twins()
+        self._refuse_unknown_subjects()
         topology = Topology(
             meters=meters,
             connections=tuple(
@@ -297,6 +136,7 @@ class _Resolver:
             ),
         )
         equations = tuple(self._equation(i, e) for i, e in enumerate(self._declared.equations))
+        self._refuse_twin_equations()
         if not any(e.symbol is Symbol.E_IT for e in equations):
             raise self._wrong(
                 "equations",
@@ -397,6 +237,77 @@ class _Resolver:
                         "give each meter its own resource",
                     )
 
+    def _refuse_unknown_subjects(self) -> None:
+        """Names that nothing has: the site would be read as if they stood nowhere."""
+        declared = self._declared
+        known = {m.id for m in declared.meters}
+        for meter in declared.meters:
+            known |= {name for feed in meter.feeds for name in (feed, feed.partition("/")[2])}
+        named: list[tuple[str, str]] = []
+        for i, c in enumerate(declared.connections):
+            if c.upstream == c.downstream:
+                raise self._wrong(f"connections[{i}].downstream", "feeds itself", "correct one end")
+            named.append((f"connections[{i}].upstream", c.upstream))
+            named.append((f"connections[{i}].downstream", c.downstream))
+        named += [(f"events[{i}].subject", e.subject) for i, e in enumerate(declared.events)]
+        for key, name in named:
+            whole_site = name == "" and key.startswith("events")
+            if not (whole_site or name in known or (":" in name and is_resource(name))):
+                raise self._wrong(key, f"{name!r} is unknown", self._known_subjects("'pdu:a1'"))
+        for i, fact in enumerate(declared.attributes):
+            name = fact.subject
+            if name not in known | {declared.site.name} and not (":" in name and is_name(name)):
+                raise self._wrong(
+                    f"attributes[{i}].subject",
+                    f"{name!r} is unknown",
+                    self._known_subjects(f"'rack:a12', the site's name {declared.site.name!r}"),
+                )
+
+    def _known_subjects(self, others: str) -> str:
+        meters = ", ".join(sorted(m.id for m in self._declared.meters)) or "none"
+        return f"write 'kind:id' such as {others}, or a meter: {meters}"
+
+    def _refuse_twin_equations(self) -> None:
+        seen: set[tuple[Symbol, str, Place | None]] = set()
+        for i, e in enumerate(self._declared.equations):
+            what = (e.symbol, e.zone, e.place if e.symbol is Symbol.E_IT else None)
+            if what in seen:
+                of = f" of zone {e.zone!r}" if e.zone else ""
+                fix = "give it another place, or date" if e.symbol is Symbol.E_IT else "date"
+                raise self._wrong(
+                    f"equations[{i}].symbol",
+                    f"{e.symbol}{of} is declared twice",
+                    f"{fix} the terms of one equation with valid_from and valid_to",
+                )
+            seen.add(what)
+
+    def _check_commodity(self, key: str, symbol: Symbol, term: TermSection, of: Commodity) -> None:
+        """A total is a sum of one unit: J, or m3 of water."""
+        if symbol in WATER:
+            if of is not Commodity.WATER:
+                raise self._wrong(
+                    f"{key}.meter",
+                    f"{term.meter!r} measures {of} in {MEASURES[of].unit}, {symbol} is m3 of water",
+                    "name a water meter",
+                )
+        elif of is Commodity.WATER:
+            raise self._wrong(
+                f"{key}.meter",
+                f"{term.meter!r} measures water in m3, {symbol} is energy in J",
+                "name a meter of electricity, heat or fuel",
+            )
+        elif of is Commodity.FUEL and term.joules_per_m3 is None:
+            raise self._wrong(
+                f"{key}.joules_per_m3",
+                f"missing: {term.meter!r} measures fuel in m3, {symbol} is energy in J",
+                f"add the fuel's energy content, joules_per_m3 = {DIESEL_J_PER_M3:g} for diesel "
+                "(9.9 kWh/L, EN 50600-4)",
+            )
+        if term.joules_per_m3 is not None and of is not Commodity.FUEL:
+            raise self._wrong(
+                f"{key}.joules_per_m3", f"{term.meter!r} measures {of}, no fuel", "drop it"
+            )
+
     def _equation(self, index: int, e: EquationSection) -> Equation:
         key = f"equations[{index}]"
         known = {m.id: m.commodity for m in self._declared.meters}
@@ -412,19 +323,30 @@ class _Resolver:
                     f"no meter {term.meter!r}",
                     f"known are {', '.join(sorted(known))}" if known else "declare it",
                 )
+            self._check_commodity(f"{key}.terms[{i}]", e.symbol, term, known[term.meter])
+        terms = tuple(
+            Term(
+                t.meter,
+                t.sign,
+                t.factor * (t.joules_per_m3 or 1),
+                self._validity(f"{key}.terms[{i}]", t),
+                t.reason,
+                t.evidence,
+            )
+            for i, t in enumerate(e.terms)
+        )
+        held: dict[str, list[Validity]] = {}
+        for i, term_in in enumerate(terms):
+            if any(term_in.validity.overlaps(other) for other in held.get(term_in.meter, ())):
+                raise self._wrong(
+                    f"{key}.terms[{i}].meter",
+                    f"{term_in.meter!r} is there twice at one time",
+                    "drop one, or part them with valid_from and valid_to",
+                )
+            held.setdefault(term_in.meter, []).append(term_in.validity)
         return Equation(
             symbol=e.symbol,
-            terms=tuple(
-                Term(
-                    t.meter,
-                    t.sign,
-                    t.factor,
-                    self._validity(f"{key}.terms[{i}]", t),
-                    t.reason,
-                    t.evidence,
-                )
-                for i, t in enumerate(e.terms)
-            ),
+            terms=terms,
             place=e.place,
             zone=e.zone,
             undeducted=tuple(e.undeducted),
@@ -438,7 +360,7 @@ class _Resolver:
             raise self._wrong(f"{key}.end", "is not after begin", "swap them")
         return Event(e.kind, Validity(begin, end), e.subject, e.reason)
 
-    def _validity(self, key: str, dated: _Dated) -> Validity:
+    def _validity(self, key: str, dated: Dated) -> Validity:
         span = Validity(
             None
             if dated.valid_from is None

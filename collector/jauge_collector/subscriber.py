@@ -123,7 +123,8 @@ class Subscriber:
             began = time.monotonic()
             try:
                 await self._session()
-            except (aiomqtt.MqttError, ConfigurationError) as error:
+            except (aiomqtt.MqttError, ConfigurationError, ValueError) as error:
+                # ValueError, UnicodeError among them: what no resolver takes for a host name.
                 _raise_if_cancelled()
                 self._lost(error)
             if time.monotonic() - began >= _STEADY_S:
@@ -199,9 +200,11 @@ class _ClosedError(aiomqtt.MqttError):
 
 
 def _reason(error: Exception) -> str:
-    """Why there is no connection, out of a bounded set: refused, tls, file, network."""
+    """Why there is no connection, out of a bounded set: refused, tls, file, host, network."""
     if isinstance(error, ConfigurationError):
         return "file"
+    if isinstance(error, ValueError):
+        return "host"
     if isinstance(error, MqttConnectError | _ClosedError):
         return "refused"
     # aiomqtt hides what it translates, but does not lose it.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jauge_models.resources import kind_of
+from jauge_models.wire import MAX_LABELS, MAX_TEXT_LENGTH
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -17,9 +18,7 @@ from prometheus_client.registry import Collector
 from jauge_collector.inventory import Agent, Inventory
 
 _PREFIX: Final = "jauge_collector"
-_LABEL: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_MAX_LABELS: Final = 16
-_MAX_LABEL_LENGTH: Final = 256
+_LABEL: Final = re.compile(r"[a-z][a-z0-9_]*")
 _SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ANSWER_SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 35, 40, 60, 120)
 
@@ -53,6 +52,9 @@ class Telemetry:
         )
         self.documents_refused = counter(
             "documents_refused", "Births and states that could not be used.", "reason"
+        )
+        self.births_cut = counter(
+            "births_cut", "Entries of births that were left out or cut short.", "reason"
         )
         self.quarantines = counter("quarantines", "Agents put into quarantine as clones.")
         self.queue_size = gauge("queue_size", "What waits in a queue.", "queue")
@@ -156,12 +158,12 @@ def resource_labels(
 ) -> dict[str, str]:
     """Labels of jauge_resource_info: the identity always wins over what a birth document says."""
     usable = {
-        key: value[:_MAX_LABEL_LENGTH]
-        for key, value in list(labels.items())[:_MAX_LABELS]
+        key: value[:MAX_TEXT_LENGTH]
+        for key, value in list(labels.items())[:MAX_LABELS]
         if _LABEL.fullmatch(key) and not key.startswith("__")
     }
     return usable | {
-        "name": name[:_MAX_LABEL_LENGTH],
+        "name": name[:MAX_TEXT_LENGTH],
         "site": agent.address.site,
         "agent": agent.address.agent,
         "kind": kind_of(resource),

@@ -119,9 +119,9 @@ class Flow(msgspec.Struct, frozen=True, gc=False):
     errors: tuple[float | None, ...] = ()
 
 
-WHOLE: Final = 0.99
+WHOLE: Final = 0.999
 """An interval counts in a total when at least this share of it is measured: below it, what is
-missing would bias the sum, above it the error stays under that of the meters."""
+missing would bias the sum; above it the error stays well under that of the meters."""
 
 
 def evaluate(
@@ -175,10 +175,10 @@ def _with_split(
         row = _row_over(rows.get(term.meter, ()), flow.start_ms, flow.end_ms)
         if row is None or row.amount is None:
             continue
-        if Flag.BRIDGED not in row.flags and row.basis is not Basis.ATTESTED:
-            continue
-        begin = row.opening.time_ms if row.opening else row.start_ms
-        end = row.closing.time_ms if row.closing else row.end_ms
+        begin, end = row.start_ms, row.end_ms
+        spread = Flag.BRIDGED in row.flags or row.basis is Basis.ATTESTED
+        if spread and row.opening and row.closing:
+            begin, end = row.opening.time_ms, row.closing.time_ms
         shorter_ms = max(0, min(bound_ms - begin, end - bound_ms))
         variance += (term.factor * row.amount * shorter_ms / row.length_ms) ** 2 / 3
     if not variance:

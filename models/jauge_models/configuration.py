@@ -1,6 +1,7 @@
 """Configuration files: TOML text into frozen structs, with errors a person can act on."""
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -29,12 +30,12 @@ class ConfigurationError(ValueError):
 def parse(text: str, into: type[_Config], *, file: str) -> _Config:
     """Read TOML text into a struct that forbids unknown keys.
 
-    Dates and times, quoted or not, arrive as ISO 8601 text. ``file`` is only named in errors.
-    Raises ConfigurationError.
+    Dates and times, quoted or not, arrive as ISO 8601 text; a number that is not finite is
+    refused. ``file`` is only named in errors. Raises ConfigurationError.
     """
     try:
         tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(file, "", f"not valid TOML: {error}") from None
     return convert(tree, into, file=file)
 
@@ -42,7 +43,7 @@ def parse(text: str, into: type[_Config], *, file: str) -> _Config:
 def convert(tree: Mapping[str, Any], into: type[_Config], *, file: str) -> _Config:
     """Like parse, for a tree that is already decoded."""
     try:
-        return msgspec.convert(_dates_as_text(tree), into, dec_hook=_from_text)
+        return msgspec.convert(_plain(tree, "", file), into, dec_hook=_from_text)
     except msgspec.ValidationError as error:
         raise _explained(str(error), into, file) from None
 
@@ -51,14 +52,21 @@ def _from_text(kind: type, value: Any) -> Any:
     """Types that TOML has not, such as paths, are built from their text."""
     if not isinstance(value, str):
         raise TypeError(f"Expected text, got {type(value).__name__}")
+    if "\0" in value:
+        raise ValueError("holds a NUL character")
     return kind(value)
 
 
-def _dates_as_text(node: Any) -> Any:
+def _plain(node: Any, path: str, file: str) -> Any:
+    """A tree with its dates as text. Raises ConfigurationError where a number is not finite."""
     if isinstance(node, dict):
-        return {key: _dates_as_text(value) for key, value in node.items()}
+        return {
+            key: _plain(value, f"{path}.{key}".lstrip("."), file) for key, value in node.items()
+        }
     if isinstance(node, list):
-        return [_dates_as_text(value) for value in node]
+        return [_plain(value, f"{path}[{at}]", file) for at, value in enumerate(node)]
+    if isinstance(node, float) and not math.isfinite(node):
+        raise ConfigurationError(file, path, f"{node} is no number", "write a finite number")
     if isinstance(node, date | datetime | time):
         return node.isoformat()
     return node

@@ -77,7 +77,8 @@ class Kpi(msgspec.Struct, frozen=True, kw_only=True):
 
     ``uncertainty`` is the relative expanded uncertainty (k = 2), None when a meter's class is
     not known. ``category`` is the PUE's, None for the others and where the place of the IT meter is
-    in none. ``coverage`` is joint: the share of the period in which both sides are measured.
+    in none, or where a part is an estimate. ``status`` is None where nothing was measured or
+    attested. ``coverage`` is joint: the share of the period in which both sides are measured.
     """
 
     value: float | None
@@ -86,7 +87,7 @@ class Kpi(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     category: str | None
     period_kind: PeriodKind
-    status: Status
+    status: Status | None
     coverage: float
     attested_share: float
     uncertainty: float | None
@@ -136,7 +137,6 @@ def assess(
     None the time counts as not measured.
     """
     place = _place_equation(numerator, denominator)
-    label = _label(rule, place, period.kind)
     if numerator is None or denominator is None:
         missing = rule.numerator if numerator is None else rule.denominator
         return _withheld(rule, place, period, simulated=simulated, missing=missing)
@@ -146,11 +146,12 @@ def assess(
     if rule.indicator is Indicator.PPUE:
         top += bottom
     measured = bool(sums.spans)
+    estimated = measured and sums.grade is Grade.LOW
     attested_share = sums.attested_ms / sums.covered_ms if measured else 0.0
 
     reason = _shortfall(sums, period, policy)
-    if reason is None and bottom <= 0:
-        reason = f"{rule.denominator} is zero or negative"
+    if reason is None:
+        reason = _impossible(rule, top, bottom)
     value: float | None = None
     if reason is None:
         value = top / bottom * rule.scale
@@ -160,10 +161,10 @@ def assess(
         value=value,
         reason=reason,
         unit=rule.unit,
-        label=label,
-        category=_category(rule, place),
+        label=_label(rule, place, period.kind, estimated=estimated),
+        category=None if estimated else _category(rule, place),
         period_kind=period.kind,
-        status=_status(simulated, attested_share, sums.grade if measured else Grade.HIGH),
+        status=_status(sums, simulated=simulated),
         coverage=sums.covered_ms / period.length_ms,
         attested_share=attested_share,
         uncertainty=None if value is None else _uncertainty(sums, top, bottom, rule),
@@ -176,6 +177,17 @@ def assess(
         formula=rule.formula,
         rule_status=rule.status,
     )
+
+
+def _impossible(rule: Rule, top: float, bottom: float) -> str | None:
+    """Why no site can have such sums: a meter or an equation is wrong. None when one can."""
+    if bottom <= 0:
+        return f"{rule.denominator} is zero or negative"
+    if top < 0:
+        return f"{rule.numerator} is negative"
+    if rule.indicator is Indicator.PUE and top < bottom:
+        return f"{rule.numerator} is less than {rule.denominator}, which it contains"
+    return None
 
 
 def _place_equation(*sides: Side | None) -> Equation | None:
@@ -209,8 +221,10 @@ _NAMES: Final = {
 }
 
 
-def _label(rule: Rule, place: Equation | None, kind: PeriodKind) -> str:
+def _label(rule: Rule, place: Equation | None, kind: PeriodKind, *, estimated: bool = False) -> str:
     name = _NAMES[rule.indicator]
+    if estimated:
+        return f"estimated ratio, not a {name}"
     if rule.denominator is Symbol.E_IT and place is not None and place.category is None:
         if place.place is Place.AGENTS:
             return f"estimated ratio, not a {name}"
@@ -234,7 +248,7 @@ def _withheld(
         label=_label(rule, place, period.kind),
         category=_category(rule, place),
         period_kind=period.kind,
-        status=Status.SIMULATED if simulated else Status.MEASURED,
+        status=Status.SIMULATED if simulated else None,
         coverage=0.0,
         attested_share=0.0,
         uncertainty=None,
@@ -296,6 +310,42 @@ class _Errors:
         return found
 
 
+class _Splits:
+    """How far a side's sum may be off because only a part of some flows counts.
+
+    The rate within a flow is taken to lie anywhere between zero and twice its mean, over the
+    shorter of the part that counts and the part that does not.
+    """
+
+    def __init__(self) -> None:
+        self._flow: Flow | None = None
+        self._part = self._variance = self._total = 0.0
+
+    def add(self, flow: Flow, part: float) -> None:
+        """A part of a flow that counts; parts of one flow come in a row."""
+        if flow is not self._flow:
+            self._close()
+            self._flow, self._part = flow, 0.0
+        self._part += part
+
+    def relative(self) -> float:
+        """The standard error of what was added, relative to it."""
+        self._close()
+        self._flow = None
+        return math.sqrt(self._variance) / abs(self._total) if self._total else 0.0
+
+    def _close(self) -> None:
+        if self._flow is None or self._flow.amount is None:
+            return
+        amount, part = self._flow.amount, self._part
+        self._total += amount * part
+        if part < _WHOLLY:
+            self._variance += (amount * min(part, 1 - part)) ** 2 / 3
+
+
+_WHOLLY: Final = 1 - 1e-9
+
+
 class _Sums(NamedTuple):
     """Both sides over the time in which both are measured, in the units of the ratio."""
 
@@ -305,7 +355,12 @@ class _Sums(NamedTuple):
     """That time, in order, as one span where pieces touch."""
     covered_ms: int
     attested_ms: int
+    """Of that time, where a signed figure took part."""
+    wholly_attested_ms: int
+    """Of that time, where both sides are signed figures."""
     grade: Grade
+    split_error: float
+    """Relative standard error of amounts of which only a part lies in that time."""
     top_errors: _Errors
     bottom_errors: _Errors
 
@@ -322,12 +377,15 @@ def _summed(
     errors = _Errors(), _Errors()
     grades: set[Grade] = set()
     spans: list[tuple[int, int]] = []
-    attested_ms = 0
+    attested_ms = wholly_attested_ms = 0
+    splits = _Splits(), _Splits()
     begin = end = None
     for piece in pieces:
         top, bottom = piece.top, piece.bottom
         if top.amount is None or bottom.amount is None:
             continue
+        splits[0].add(top, piece.top_part)
+        splits[1].add(bottom, piece.bottom_part)
         top_part, bottom_part = piece.top_part, piece.bottom_part
         if weighed and factor is not None:
             value = factor(piece.start_ms)
@@ -343,6 +401,8 @@ def _summed(
         grades.add(bottom.grade)
         if top.attested_ms or bottom.attested_ms:
             attested_ms += piece.end_ms - piece.start_ms
+            if top.attested_ms and bottom.attested_ms:
+                wholly_attested_ms += piece.end_ms - piece.start_ms
         if piece.start_ms != end:
             if begin is not None and end is not None:
                 spans.append((begin, end))
@@ -356,7 +416,9 @@ def _summed(
         spans,
         sum(end - begin for begin, end in spans),
         attested_ms,
+        wholly_attested_ms,
         worst(grades),
+        math.hypot(*(split.relative() for split in splits)),
         *errors,
     )
 
@@ -400,14 +462,16 @@ def _longest_gap(spans: Sequence[tuple[int, int]], period: Period) -> int:
     return max(start - end for end, start in zip(ends, starts, strict=True))
 
 
-def _status(simulated: bool, attested_share: float, grade: Grade) -> Status:
+def _status(sums: "_Sums", *, simulated: bool) -> Status | None:
     if simulated:
         return Status.SIMULATED
-    if grade is Grade.LOW:
+    if not sums.spans:
+        return None
+    if sums.grade is Grade.LOW:
         return Status.ESTIMATED
-    if attested_share == 0:
+    if not sums.attested_ms:
         return Status.MEASURED
-    return Status.ATTESTED if attested_share == 1 else Status.MIXED
+    return Status.ATTESTED if sums.wholly_attested_ms == sums.covered_ms else Status.MIXED
 
 
 def _uncertainty(sums: _Sums, top: float, bottom: float, rule: Rule) -> float | None:
@@ -421,6 +485,7 @@ def _uncertainty(sums: _Sums, top: float, bottom: float, rule: Rule) -> float | 
         if rule.indicator is Indicator.PPUE:
             up += down
         shifts.append(up / top - down / bottom)
+    shifts.append(sums.split_error)
     return 2 * math.sqrt(math.fsum(shift**2 for shift in shifts))
 
 

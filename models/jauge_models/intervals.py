@@ -305,7 +305,7 @@ def _between(
     total = 0.0
     at = before
     inside = sorted(
-        (r for r in replacements if before.time_ms < r.time_ms <= after.time_ms),
+        (r for r in replacements if not _is_after(before, r) and _is_after(after, r)),
         key=lambda r: r.time_ms,
     )
     legs: list[tuple[Point, Point]] = []
@@ -316,8 +316,6 @@ def _between(
     legs.append((at, after))
     for left, right in legs:
         if right.time_ms == left.time_ms:
-            if right.value != left.value:
-                return None, flags | {Flag.JUMP}
             continue
         step = difference(left.value, right.value, (right.time_ms - left.time_ms) / 1000, dial)
         if step.step is Step.WRAP:
@@ -326,6 +324,13 @@ def _between(
             return None, flags | {Flag.JUMP if step.step is Step.JUMP else Flag.RESET}
         total += step.amount
     return total, flags
+
+
+def _is_after(point: Point, change: Replacement) -> bool:
+    """Whether a reading is the new meter's; at the very moment the nearer dial decides."""
+    if point.time_ms != change.time_ms:
+        return point.time_ms > change.time_ms
+    return abs(point.value - change.first) < abs(point.value - change.final)
 
 
 def _last_at_or_before(points: Sequence[Point], time_ms: int) -> Point | None:

@@ -74,8 +74,10 @@ class Quantity:
     """One entry of the catalogue.
 
     ``low`` and ``high`` bound, both included, what is accepted; they are plausibility limits of
-    one resource, wide enough for a whole site. ``decimals`` is the rounding that the agent
-    applies before it sends: longer floats come back from the store changed in the last digit.
+    one resource, wide enough for a whole site. What flows has one direction: what flows back is
+    another resource, deducted by the equations, so that no sentinel passes as an amount.
+    ``decimals`` is the rounding that the agent applies before it sends: longer floats come back
+    from the store changed in the last digit.
     """
 
     name: str
@@ -110,10 +112,10 @@ _ENTRIES: Final = (
         "power",
         Kind.GAUGE,
         Unit.WATT,
-        -_MAX_POWER,
+        0,
         _MAX_POWER,
         3,
-        "Active power drawn; negative when the resource feeds back.",
+        "Active power drawn; what flows back is a resource of its own.",
     ),
     Quantity(
         "energy",
@@ -128,7 +130,7 @@ _ENTRIES: Final = (
         "energy_amount",
         Kind.AMOUNT,
         Unit.JOULE,
-        -_MAX_TOTAL,
+        0,
         _MAX_TOTAL,
         3,
         "Active energy of the period that ends at the time stamp.",
@@ -168,7 +170,7 @@ _ENTRIES: Final = (
         "water_amount",
         Kind.AMOUNT,
         Unit.CUBIC_METRE,
-        -1e9,
+        0,
         1e9,
         9,
         "Water volume of the period that ends at the time stamp.",
@@ -186,7 +188,7 @@ _ENTRIES: Final = (
         "heat_amount",
         Kind.AMOUNT,
         Unit.JOULE,
-        -_MAX_TOTAL,
+        0,
         _MAX_TOTAL,
         3,
         "Thermal energy of the period that ends at the time stamp.",
@@ -204,7 +206,7 @@ _ENTRIES: Final = (
         "fuel_amount",
         Kind.AMOUNT,
         Unit.CUBIC_METRE,
-        -1e9,
+        0,
         1e9,
         9,
         "Fuel volume of the period that ends at the time stamp.",

@@ -5,20 +5,28 @@ carry small JSON documents of their own. docs/wire-protocol.md describes them fo
 implementers. Nothing here trusts its input: every decoder is bounded and raises WireError.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from jauge_models.quantities import CATALOGUE
-from jauge_models.resources import is_name
+from jauge_models.resources import MAX_NAME_LENGTH, is_name, is_resource
 
 TOPIC_ROOT: Final = "jauge/v1"
 
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
 MAX_RECORDS: Final = 2000
 MAX_BIRTH_RESOURCES: Final = 4000
+"""Resources of one birth document, and sources."""
+MAX_TEXT_LENGTH: Final = 256
+"""Characters of a name for people, a version, a reason or a label's value; the rest is cut."""
+MAX_LABELS: Final = 32
+"""Labels of one resource; the rest is cut."""
+MAX_LABEL_LENGTH: Final = 64
+"""Characters of a label's name; a longer one is cut."""
 _MAX_HEAD_BYTES: Final = 4096
 
 _OLDEST_ABSOLUTE_TIME_S: Final = 2**28
@@ -28,6 +36,7 @@ _Document = TypeVar("_Document", bound=msgspec.Struct)
 
 _MAX_SEQ: Final = 2**53 - 1
 """The largest whole number that every JSON reader takes exactly."""
+_LONGEST_PERIOD_S: Final = 366 * 86_400
 _MAX_DETAIL: Final = 200
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -249,6 +258,19 @@ class SourceDescription(msgspec.Struct, frozen=True):
     absent: str | None = None
 
 
+class Cut(StrEnum):
+    """What is left out of a birth document that is used otherwise; bounded, as it is a label."""
+
+    NAME = "name"
+    """A resource whose id is none, or stands there twice; a source without a usable name."""
+    QUANTITY = "quantity"
+    """A quantity that the catalogue does not know."""
+    PERIOD = "period"
+    """A source whose period is no duration."""
+    TEXT = "text"
+    """A text or a set of labels beyond its limit, of which the beginning is kept."""
+
+
 class Birth(msgspec.Struct, frozen=True):
     """Retained description of an agent, sent at every connection and when it changes."""
 
@@ -282,17 +304,48 @@ def encode(document: Birth | State | Answer) -> bytes:
     return _ENCODER.encode(document)
 
 
-def decode_birth(payload: bytes) -> Birth:
-    """Read a birth document; raises WireError."""
+def decode_birth(payload: bytes, cuts: Counter[str] | None = None) -> Birth:
+    """Read a birth document; raises WireError.
+
+    Entries that cannot be used are left out and texts cut to their limits, counted in ``cuts`` by
+    `Cut`.
+    """
     birth = _decode(payload, _BIRTH_DECODER)
-    if len(birth.resources) > MAX_BIRTH_RESOURCES:
-        raise WireError(Reason.LIMITS, f"{len(birth.resources)} resources")
-    return birth
+    _check_sender(birth.boot, birth.sent_at)
+    for many, what in ((birth.resources, "resources"), (birth.sources, "sources")):
+        if len(many) > MAX_BIRTH_RESOURCES:
+            raise WireError(Reason.LIMITS, f"{len(many)} {what}")
+    cuts = Counter() if cuts is None else cuts
+    resources: dict[str, ResourceDescription] = {}
+    for resource in birth.resources:
+        if is_resource(resource.id) and resource.id not in resources:
+            resources[resource.id] = _bounded_resource(resource, cuts)
+        else:
+            cuts[Cut.NAME] += 1
+    return Birth(
+        boot=birth.boot,
+        version=_bounded(birth.version, cuts),
+        sent_at=birth.sent_at,
+        sources=[
+            SourceDescription(
+                source.name,
+                source.period_s,
+                None if source.absent is None else _bounded(source.absent, cuts),
+            )
+            for source in birth.sources
+            if _is_source(source, cuts)
+        ],
+        resources=list(resources.values()),
+    )
 
 
 def decode_state(payload: bytes) -> State:
     """Read a state document; raises WireError."""
-    return _decode(payload, _STATE_DECODER)
+    state = _decode(payload, _STATE_DECODER)
+    _check_sender(state.boot, state.sent_at)
+    if not 0 <= state.spooled <= _MAX_SEQ:
+        raise WireError(Reason.UNDECODABLE, "spooled is not a number of batches")
+    return state
 
 
 def decode_answer(payload: bytes) -> Answer:
@@ -313,6 +366,48 @@ def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 def _rounded(value: float, decimals: int) -> float:
     return round(value, decimals)
+
+
+def _check_sender(boot: str, sent_at: float) -> None:
+    if not is_name(boot):
+        raise WireError(Reason.UNDECODABLE, "boot is not a name")
+    if not 0 <= sent_at <= _NEWEST_TIME_S:
+        raise WireError(Reason.UNDECODABLE, "sent_at is not a time")
+
+
+def _bounded_resource(resource: ResourceDescription, cuts: Counter[str]) -> ResourceDescription:
+    known = {name: how for name, how in resource.quantities.items() if name in CATALOGUE}
+    if missed := len(resource.quantities) - len(known):
+        cuts[Cut.QUANTITY] += missed
+    return ResourceDescription(
+        resource.id, known, _bounded(resource.name, cuts), _bounded_labels(resource.labels, cuts)
+    )
+
+
+def _bounded_labels(labels: Mapping[str, str], cuts: Counter[str]) -> dict[str, str]:
+    if len(labels) > MAX_LABELS:
+        cuts[Cut.TEXT] += 1
+    return {
+        _bounded(key, cuts, MAX_LABEL_LENGTH): _bounded(value, cuts)
+        for key, value in list(labels.items())[:MAX_LABELS]
+    }
+
+
+def _bounded(text: str, cuts: Counter[str], longest: int = MAX_TEXT_LENGTH) -> str:
+    if len(text) > longest:
+        cuts[Cut.TEXT] += 1
+    return text[:longest]
+
+
+def _is_source(source: SourceDescription, cuts: Counter[str]) -> bool:
+    flaw = None
+    if not 0 < len(source.name) <= MAX_NAME_LENGTH:
+        flaw = Cut.NAME
+    elif not 0 < source.period_s <= _LONGEST_PERIOD_S:
+        flaw = Cut.PERIOD
+    if flaw is not None:
+        cuts[flaw] += 1
+    return flaw is None
 
 
 def _check_head(first: FirstRecord, address: Address) -> None:

@@ -182,6 +182,25 @@ async def test_answers_that_cannot_be_ours_change_nothing(
         assert bench.publisher.stats.connected
 
 
+async def test_an_answer_frees_only_what_was_sent_under_this_boot(tmp_path: Path) -> None:
+    """Leftovers that no connection of this process has sent stay, whatever an answer names."""
+    bench = Bench(tmp_path / "spool", 1)
+    for _ in range(3):
+        bench.take(offer=False)
+    bench.publisher._sent.add(2)
+    for answer in (
+        Answer(BOOT, [(1, 3)]),
+        Answer(BOOT, [(3, 3)]),
+        Answer(BOOT, [], [(1, "limits")]),
+    ):
+        bench.publisher._take_answer(encode(answer))
+    assert bench.publisher.stats.answers == {"bad": 3}
+    assert bench.spool.spooled == Count(3, 3)
+    bench.publisher._take_answer(encode(Answer(BOOT, [(2, 2)])))
+    assert bench.spool.spooled == Count(2, 2)
+    bench.spool.close()
+
+
 async def test_bfrom_is_the_oldest_that_is_not_settled(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:

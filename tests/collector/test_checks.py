@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jauge_collector.checks import FUTURE_MS, REFUSED, TOO_OLD, Batch, Checks, PackError
+from jauge_collector import checks as judging
+from jauge_collector.checks import FUTURE_MS, REFUSED, SERIES, TOO_OLD, Batch, Checks, PackError
 from jauge_collector.faults import EXAMPLE_BYTES, Faults, printable
+from jauge_models.effectiveness import DAY_MS
 from jauge_models.quantities import CATALOGUE
 from jauge_models.readings import Flaw, Reading
 from jauge_models.resources import Series
@@ -16,8 +18,8 @@ from jauge_models.wire import MAX_PAYLOAD_BYTES, Address, Channel, Reason, Sampl
 
 from tests.collector.packs import ADDRESS, NOW_MS, SAMPLES, TOPIC, pack
 
-OLDEST_MS = NOW_MS - 86_400_000
-REASONS = {str(flaw) for flaw in Flaw} | {TOO_OLD}
+OLDEST_MS = NOW_MS - DAY_MS
+REASONS = {str(flaw) for flaw in Flaw} | {TOO_OLD, SERIES}
 
 
 def refused(
@@ -131,6 +133,99 @@ def test_a_pack_older_than_the_store_keeps_is_refused() -> None:
     error = refused(pack(time_ms=OLDEST_MS - 1, seq=7))
     assert error.reason is Reason.TOO_OLD
     assert error.refusal == (ADDRESS, "b1", 7)
+
+
+def test_the_time_of_a_pack_counts_even_where_no_record_is_good() -> None:
+    """Of bad records alone, or good ones with a ``t`` into the present, ``bt`` is still judged."""
+
+    def spoil(records: list[dict[str, Any]]) -> None:
+        for record in records:
+            record["n"] = "host/luck"
+
+    ahead = NOW_MS + FUTURE_MS + 1
+
+    def take_back(records: list[dict[str, Any]]) -> None:
+        for record in records:
+            record["t"] = -(FUTURE_MS + 1) / 1000
+
+    for payload in (changed(spoil, time_ms=ahead), changed(take_back, time_ms=ahead)):
+        error = refused(payload)
+        assert (error.reason, error.refusal) == (Reason.FUTURE, None)
+    error = refused(changed(spoil, time_ms=OLDEST_MS - 1, seq=4))
+    assert (error.reason, error.refusal) == (Reason.TOO_OLD, (ADDRESS, "b1", 4))
+
+
+def test_only_what_is_stored_is_told_for_the_ledger() -> None:
+    """A time at which nothing is stored is no reason to compute an interval again."""
+
+    def part(records: list[dict[str, Any]]) -> None:
+        records[0]["n"] = "host/luck"
+        for record in records[1:]:
+            record["t"] = -1
+
+    assert Checks(["s"]).batch(TOPIC, changed(part), NOW_MS, OLDEST_MS).times_ms == {NOW_MS - 1000}
+    bad = pack().replace(b'"u":"W"', b'"u":"kW"').replace(b'"u":"J"', b'"u":"kWh"')
+    batch = Checks(["s"]).batch(TOPIC, bad.replace(b"Cel", b"K"), NOW_MS, OLDEST_MS)
+    assert (batch.readings, batch.times_ms, len(batch.left_out)) == ([], set(), 3)
+
+
+def test_nothing_is_settled_that_has_not_been_yet() -> None:
+    """An agent's bfrom counts up to its own pack and the collector's clock, and no further."""
+
+    def settled(time_ms: int, oldest_ms: int) -> int:
+        payload = pack(time_ms=time_ms, oldest_ms=oldest_ms)
+        return Checks(["s"]).batch(TOPIC, payload, NOW_MS, OLDEST_MS).oldest_ms
+
+    assert settled(NOW_MS, NOW_MS - 5000) == NOW_MS - 5000
+    assert settled(NOW_MS - 9000, NOW_MS - 5000) == NOW_MS - 9000
+    assert settled(NOW_MS, 8_000_000_000_000) == NOW_MS
+    assert settled(NOW_MS + 30_000, NOW_MS + 20_000) == NOW_MS
+
+
+def named(first: int, count: int, **given: Any) -> bytes:
+    """A pack of so many sensors, numbered from the first on."""
+    return pack((Sample(f"sensor:{n}", "power", 1.0) for n in range(first, first + count)), **given)
+
+
+def test_an_agent_brings_so_many_series_in_a_day_and_no_more() -> None:
+    """What is new beyond the number is left out; what is known goes on; a day later there is room.
+
+    Another agent has a number of its own.
+    """
+    checks = Checks(["s"], series_per_agent=5)
+
+    def stored(payload: bytes, now_ms: int = NOW_MS, topic: str = TOPIC) -> tuple[int, list[str]]:
+        batch = checks.batch(topic, payload, now_ms, OLDEST_MS)
+        return len(batch.readings), [reason for reason, _ in batch.left_out]
+
+    assert stored(named(0, 4)) == (4, [])
+    for _ in range(2):
+        assert stored(named(3, 4)) == (2, [SERIES, SERIES])
+        assert stored(named(0, 5)) == (5, [])
+    assert stored(named(7, 1)) == (0, [SERIES])
+    assert stored(named(7, 1).replace(b'"W"', b'"kW"')) == (0, ["unit"])
+    other = Address("s", "b")
+    assert stored(named(7, 3, address=other), topic=other.topic(Channel.READINGS)) == (3, [])
+    assert stored(named(7, 1), NOW_MS + DAY_MS - 1) == (0, [SERIES])
+    assert stored(named(6, 5), NOW_MS + DAY_MS) == (5, [])
+    assert stored(named(0, 5), NOW_MS + DAY_MS) == (0, [SERIES] * 5)
+
+
+def test_agents_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the number the one known longest is learnt anew, and the others keep their count."""
+    monkeypatch.setattr(judging, "MAX_AGENTS", 2)
+    checks = Checks(["s"], series_per_agent=1)
+
+    def stored(agent: str, sensor: int) -> int:
+        address = Address("s", agent)
+        payload = named(sensor, 1, address=address)
+        return len(
+            checks.batch(address.topic(Channel.READINGS), payload, NOW_MS, OLDEST_MS).readings
+        )
+
+    assert [stored("a", 1), stored("b", 1), stored("c", 1)] == [1, 1, 1]
+    assert [stored("b", 2), stored("c", 2)] == [0, 0]
+    assert stored("a", 2) == 1
 
 
 def test_a_pack_of_another_sender_is_refused_to_the_one_who_sent_it() -> None:

@@ -1,11 +1,16 @@
 """From a real broker through the collector into both real stores, and the answer back."""
 
 import asyncio
+import json
+import logging
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiomqtt
 import pytest
+from jauge_collector.inventory import Inventory
 from jauge_collector.service import Service
 from jauge_models.intervals import Point
 from jauge_models.resources import Series
@@ -19,7 +24,7 @@ from jauge_models.wire import (
     State,
 )
 
-from tests.collector.packs import pack
+from tests.collector.packs import TOPIC, pack
 from tests.collector.running import WireAgent, collecting, configured
 from tests.parts import Mosquitto, VictoriaMetrics, eventually
 
@@ -318,3 +323,172 @@ async def test_broker_and_store_may_be_down_at_the_start(tmp_path: Path) -> None
                 await agent.send(ticks(3, start_ms=start_ms))
                 await agent.answered([1, 2, 3])
             await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def embedded(tmp_path: Path, mosquitto: Mosquitto) -> AsyncIterator[Service]:
+    """A collector on the embedded store."""
+    async with collecting(configured(tmp_path, mqtt_port=mosquitto.port)) as running:
+        yield running
+
+
+async def test_a_retained_document_of_no_time_does_not_end_a_start(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    """What the broker hands over at each connection is counted, and the collector goes on."""
+    state = b'{"boot":"b","online":true,"sent_at":1e306}'
+    async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
+        await client.publish("jauge/v1/s/evil/state", state, qos=1, retain=True)
+    async with collecting(configured(tmp_path, mqtt_port=mosquitto.port)) as service:
+        await eventually(
+            lambda: "document_undecodable" in service.state.faults.by_reason,
+            within=5,
+            what="counted",
+        )
+        async with WireAgent(mosquitto.port) as agent:
+            await agent.send(ticks(1, start_ms=now_ms() - 60_000))
+            await agent.answered([1])
+
+
+async def test_a_fault_in_judging_one_message_stops_nothing(
+    embedded: Service,
+    mosquitto: Mosquitto,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is counted as a bug with its example and logged once; what comes beside it is stored."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise OverflowError("as a test has it")
+
+    monkeypatch.setattr(Inventory, "stated", broken)
+    start_ms = now_ms() - 60_000
+    async with WireAgent(mosquitto.port) as agent:
+        with caplog.at_level(logging.ERROR):
+            for _ in range(2):
+                await agent.describe(State("b1", online=True, sent_at=time.time()))
+            await agent.send(ticks(1, start_ms=start_ms))
+            await agent.answered([1])
+        with monkeypatch.context() as patched:
+            patched.setattr(Inventory, "seen", broken)
+            await agent.send(ticks(1, first=2, start_ms=start_ms))
+            await eventually(
+                lambda: embedded.state.faults.by_reason["bug"].count == 3, within=5, what="counted"
+            )
+        await agent.send(ticks(2, first=2, start_ms=start_ms))
+        await agent.answered([2, 3])
+    assert (
+        "OverflowError: as a test has it" in embedded.state.faults.by_reason["bug"].example.detail
+    )
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert await count_of(embedded, "documents_refused_total", reason="bug") == 2
+    assert await count_of(embedded, "packs_unanswered_total", reason="bug") == 1
+
+
+async def test_a_pack_that_the_broker_retains_is_no_sign_of_an_agent(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    """It comes at each connection under an old boot id: neither stored, answered nor heard.
+
+    Heard, it would make a clone of an agent that goes on under another boot id.
+    """
+    start_ms = now_ms() - 60_000
+    async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
+        (old,) = ticks(1, first=9, boot="old", start_ms=start_ms)
+        await client.publish(TOPIC, old, qos=1, retain=True)
+    async with (
+        WireAgent(mosquitto.port, boot="old") as ended,
+        collecting(configured(tmp_path, mqtt_port=mosquitto.port)) as service,
+        WireAgent(mosquitto.port) as agent,
+    ):
+        await eventually(
+            lambda: "retained" in service.state.faults.by_reason, within=5, what="ignored"
+        )
+        assert service.state.inventory.of_site("s") == []
+        await agent.send(ticks(2, start_ms=start_ms))
+        await agent.answered([1, 2])
+        assert await stored(service, start_ms) == expected(2, start_ms)
+        assert ended.stored == set()
+        assert await count_of(service, "packs_unanswered_total", reason="retained") == 1
+
+
+async def test_a_pack_of_which_nothing_is_stored_is_answered_and_marks_nothing(
+    embedded: Service, mosquitto: Mosquitto
+) -> None:
+    """Every record is left out and counted; no interval is computed again for it.
+
+    Nor does it move the ledger beyond the present, whatever time it claims.
+    """
+    moment = now_ms()
+    record = {"n": "host/luck", "u": "W", "v": 1.0}
+    head = {"bn": "s/a/", "bt": moment / 1000, "bboot": "b1", "bseq": 7, "bfrom": 8.0e9}
+    async with WireAgent(mosquitto.port) as agent:
+        await agent.send([json.dumps([head | {"bt": 8.0e9, "bseq": 6} | record]).encode()])
+        await agent.send([json.dumps([head | record]).encode()])
+        await agent.answered([7])
+        assert agent.stored == {7}
+    await eventually(lambda: "a" in embedded.state.ledger.oldest("s"), within=10, what="written")
+    assert embedded.state.ledger.oldest("s")["a"] <= moment
+    assert list(embedded.state.ledger.marks("s", 2**60)) == []
+    assert embedded.state.faults.by_reason["future"].count == 1
+    assert await count_of(embedded, "readings_refused_total", reason="quantity") == 1
+
+
+async def test_methods_wait_for_a_ledger_that_is_locked(
+    tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A birth that meets another process's transaction is told to the ledger once that ends."""
+    monkeypatch.setattr("jauge_collector.ledger.book._BUSY_TIMEOUT_MS", 100)
+    birth = Birth(
+        "b1", "1", time.time(), resources=[ResourceDescription("host", {"power": Method.ESTIMATE})]
+    )
+    async with collecting(configured(tmp_path, mqtt_port=mosquitto.port)) as service:
+        other = sqlite3.connect(tmp_path / "state" / "ledger.db", isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            async with WireAgent(mosquitto.port) as agent:
+                await agent.describe(birth)
+                await eventually(
+                    lambda: len(service.state.inventory) == 1, within=5, what="the birth is here"
+                )
+                before = await count_of(service, "ledger_errors_total")
+
+                async def tried() -> bool:
+                    return await count_of(service, "ledger_errors_total") >= before + 3
+
+                await eventually(tried, within=10, what="the ledger was tried")
+            assert service.state.ledger.methods("s") == {}
+            other.execute("ROLLBACK")
+        finally:
+            other.close()
+        await eventually(
+            lambda: service.state.ledger.methods("s") == {("a", "host", "power"): Method.ESTIMATE},
+            within=10,
+            what="the ledger knows the method",
+        )
+
+
+async def test_what_births_name_is_bounded_in_the_ledger(
+    embedded: Service, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the number only the newest birth is kept; below it one that says less loses nothing.
+
+    What is no resource or quantity never reaches it.
+    """
+    monkeypatch.setattr("jauge_collector.ledger.book.MAX_METHODS_OF_AGENT", 4)
+
+    async def described(kept: set[str], *names: str) -> None:
+        resources = [ResourceDescription(n, {"power": Method.GAUGE}) for n in names]
+        await agent.describe(Birth("b1", "1", time.time(), resources=resources))
+        await eventually(
+            lambda: {name for _, name, _ in embedded.state.ledger.methods("s")} == kept,
+            within=5,
+            what=f"{sorted(kept)} are kept",
+        )
+
+    async with WireAgent(mosquitto.port) as agent:
+        await described({"gpu:1", "gpu:2", "gpu:3"}, "gpu:1", "gpu:2", "gpu:3", "toaster:1")
+        await described({"gpu:1", "gpu:2", "gpu:3", "gpu:4"}, "gpu:4")
+        await described({"gpu:2", "gpu:5"}, "gpu:2", "gpu:5")
+    assert await count_of(embedded, "births_cut_total", reason="name") == 1
+    assert embedded.state.faults.by_reason["birth_name"].count == 1

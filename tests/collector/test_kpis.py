@@ -360,3 +360,31 @@ def test_profile_of_an_unknown_meter(tmp_path: Path, ledger: Ledger) -> None:
     """A meter that the site does not have is a KeyError."""
     with pytest.raises(KeyError):
         energy_profile(ledger, _site(tmp_path), "x", BEGIN_MS, BEGIN_MS + 1, step=Step.DAY)
+
+
+def test_each_further_place_of_the_it_meter_gives_a_pue_of_its_own(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """PUE2 from the PDUs leads; the UPS output, declared second, gives PUE1 beside it, unmixed."""
+    second = """
+[[meters]]
+id = "ups"
+commodity = "electricity"
+feeds = ["a/meter:ups"]
+interval_s = 3600
+counts = "from_start"
+reason = "test"
+
+[[equations]]
+symbol = "E_IT"
+place = "ups_output"
+terms = [{ meter = "ups" }]
+"""
+    site = _site(tmp_path, SITE + second)
+    _keep(ledger, "dc", _hours([30, 30]))
+    _keep(ledger, "it", _hours([20, 20]))
+    _keep(ledger, "ups", _hours([24, None]))
+    found = site_kpis(ledger, site, BEGIN_MS, BEGIN_MS + 2 * HOUR_MS, CoveragePolicy(minimum=0.5))
+    assert (found.pue.category, found.pue.value, found.pue.coverage) == ("PUE2", 1.5, 1.0)
+    (beside,) = found.pue_elsewhere
+    assert (beside.category, beside.value, beside.coverage) == ("PUE1", 1.25, 0.5)

@@ -12,7 +12,7 @@ from jauge_collector.config import CollectorConfig
 from jauge_collector.document import SAMPLES
 from jauge_collector.importer import mapping
 from jauge_collector.importer.mapping import MappingFile
-from jauge_collector.sites import SiteFile
+from jauge_collector.site_file import FactorSection, SiteFile
 from jauge_models.configuration import parse
 from jauge_models.samples import documents, keys
 
@@ -94,6 +94,6 @@ def test_the_command_accepts_the_samples(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_documentation_is_that_of_the_fields() -> None:
     """Docstrings under fields, those of bases included, in one line and without reST marks."""
-    told = documents(sites.FactorSection, inspect.getsource)
+    told = documents(FactorSection, inspect.getsource)
     assert told["value"] == "What raw values are multiplied by."
     assert told["valid_to"] == "End, excluded; open where absent."

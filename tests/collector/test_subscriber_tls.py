@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiomqtt
+import msgspec
 import pytest
 from jauge_collector import config
 from jauge_collector.inventory import Inventory
@@ -224,3 +225,32 @@ async def test_a_cancellation_hidden_by_a_loss_still_ends_the_subscriber(
         monkeypatch.setattr(one.subscriber, "_session", swallow)
         async with asyncio.timeout(10):
             await begun.wait()
+
+
+async def test_a_host_that_no_resolver_takes_is_a_lost_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is counted, said once and tried again; nothing of it ends the collector."""
+    settings = config.load(configured(tmp_path, mqtt_port=free_port()))
+    wrong = msgspec.structs.replace(settings.mqtt, host=f"{'x' * 64}.example")
+    telemetry = Telemetry(Inventory())
+    subscriber = Subscriber(
+        msgspec.structs.replace(settings, mqtt=wrong), Inbox(lambda: None), telemetry
+    )
+
+    def failures() -> float:
+        value = telemetry.registry.get_sample_value(
+            "jauge_collector_mqtt_failures_total", {"reason": "host"}
+        )
+        return value or 0.0
+
+    task = asyncio.create_task(subscriber.run())
+    try:
+        with caplog.at_level(logging.WARNING):
+            await eventually(lambda: failures() >= 2 or task.done(), within=10, what="tried again")
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=15)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert subscriber.problem

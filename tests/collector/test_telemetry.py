@@ -1,6 +1,5 @@
 """What /metrics shows: well-formed, bounded, and no zero for what was not measured."""
 
-
 from jauge_collector.inventory import Inventory
 from jauge_collector.telemetry import Sample, Telemetry
 from jauge_models.wire import Address, Birth, ResourceDescription, State

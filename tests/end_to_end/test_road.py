@@ -116,7 +116,7 @@ class Road:
         assert await self.agent.stop() == 0
         account = Spool(
             self.folder / "spool",
-            machine=machine_id(),
+            machine=machine_id(self.folder / "spool"),
             max_bytes=10**9,
             max_age_ms=10**12,
             now_ms=time.time_ns() // 1_000_000,

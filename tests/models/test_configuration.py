@@ -94,11 +94,33 @@ def test_a_file_that_is_not_toml_is_said_with_its_place() -> None:
     assert "\n" not in said
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_that_is_not_finite_is_said_with_its_key(number: str) -> None:
+    """In a list of tables, in a table of tables, and under a key that is unknown."""
+    fix = f"{number} is no number; write a finite number"
+    dial = f'name = "a"\n[[meters]]\nid = "m"\ndial = {{ modulus = {number} }}\n'
+    assert problem(dial) == f"site.toml: meters[0].dial.modulus: {fix}"
+    zone = f'name = "a"\n[zones.hall]\nmodulus = {number}\n'
+    assert problem(zone) == f"site.toml: zones.hall.modulus: {fix}"
+    assert problem(f"other = [1, {number}]\n") == f"site.toml: other[1]: {fix}"
+
+
+@pytest.mark.parametrize("value", ["[" * 5000, "9" * 5000], ids=["nested", "long"])
+def test_a_value_that_no_parser_takes_is_said(value: str) -> None:
+    """Nested too deep, or too many digits: one line too."""
+    assert problem(f"name = {value}").startswith("site.toml: not valid TOML: ")
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["name", "meters", "zones", "other"]),
         st.recursive(
-            st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.dates(),
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.floats()
+            | st.text(max_size=5)
+            | st.dates(),
             lambda inner: (
                 st.lists(inner, max_size=3)
                 | st.dictionaries(st.sampled_from(["id", "dial", "modulus", "x"]), inner)

@@ -96,8 +96,12 @@ def test_a_ratio_is_that_of_the_sums_over_joint_hours(
     both = [(a, b) for a, b in pairs if a is not None and b is not None]
     assert found.coverage == pytest.approx(len(both) / len(pairs))
     assert 0 <= found.coverage <= 1
-    if both:
-        assert found.value == pytest.approx(sum(a for a, _ in both) / sum(b for _, b in both))
+    whole, it = sum(a for a, _ in both), sum(b for _, b in both)
+    if both and whole < it:
+        assert found.value is None
+        assert found.reason == "E_DC is less than E_IT, which it contains"
+    elif both:
+        assert found.value == pytest.approx(whole / it)
     else:
         assert found.value is None
         assert found.numerator is not None
@@ -393,7 +397,7 @@ def test_zero_water_is_a_figure() -> None:
     [
         ((Basis.REGISTER, Basis.REGISTER), False, Status.MEASURED, 0.0),
         ((Basis.REGISTER, Basis.ATTESTED), False, Status.MIXED, 0.5),
-        ((Basis.ATTESTED, Basis.ATTESTED), False, Status.ATTESTED, 1.0),
+        ((Basis.ATTESTED, Basis.ATTESTED), False, Status.MIXED, 1.0),
         ((Basis.ESTIMATE, Basis.REGISTER), False, Status.ESTIMATED, 0.0),
         ((Basis.REGISTER, Basis.ATTESTED), True, Status.SIMULATED, 0.5),
     ],
@@ -407,6 +411,65 @@ def test_a_figure_says_where_its_values_came_from(
     found = indicator(Indicator.PUE, E_DC, E_IT, rows, simulated=simulated)
     assert found.status is status
     assert found.attested_share == pytest.approx(share)
+
+
+def test_only_two_signed_sides_make_an_attested_figure() -> None:
+    """A bill over a measured E_IT is mixed; a bill over an attested E_IT is attested."""
+    rows = {
+        "incomer": hours(150, basis=Basis.ATTESTED),
+        "ups": hours(100, basis=Basis.ATTESTED),
+    }
+    found = indicator(Indicator.PUE, E_DC, E_IT, rows)
+    assert (found.status, found.attested_share) == (Status.ATTESTED, 1.0)
+
+
+def test_an_estimate_is_in_no_category_and_says_so() -> None:
+    """Estimated IT energy at the UPS output is no PUE1, whatever the place of its meter."""
+    rows = {"incomer": hours(150), "ups": hours(100, basis=Basis.ESTIMATE)}
+    found = indicator(Indicator.PUE, E_DC, E_IT, rows)
+    assert found.value == pytest.approx(1.5)
+    assert (found.label, found.category) == ("estimated ratio, not a PUE", None)
+    assert found.status is Status.ESTIMATED
+
+
+def test_what_was_never_measured_has_no_status() -> None:
+    """Neither « measured » nor « estimated » stands beside an absent figure."""
+    found = indicator(Indicator.PUE, E_DC, E_IT, {"incomer": hours(None), "ups": hours(None)})
+    assert (found.value, found.status) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("incomer", "ups", "reason"),
+    [
+        (-100, 160, "E_DC is negative"),
+        (90, 160, "E_DC is less than E_IT, which it contains"),
+        (100, 0, "E_IT is zero or negative"),
+    ],
+)
+def test_what_no_site_can_have_is_withheld(incomer: float, ups: float, reason: str) -> None:
+    """A PUE below 1 or of negative energy is a mistake in a meter or an equation, no figure."""
+    found = indicator(Indicator.PUE, E_DC, E_IT, {"incomer": hours(incomer), "ups": hours(ups)})
+    assert (found.value, found.reason) == (None, reason)
+
+
+def test_a_bill_beside_a_hole_of_the_other_side_is_less_certain() -> None:
+    """A day's bill of 36 kWh, the UPS lost for 6 of 24 hours: a quarter of the bill is cut off.
+
+    The rate may lie between 0 and twice its mean over that quarter: 9 / √3 kWh of the 27 that
+    count, doubled for k = 2: 38.5 %. Without the hole the bill is whole and nothing is added.
+    """
+    day = [bill(0, 1, 36.0)]
+    exact = {"incomer": 0.0, "ups": 0.0}
+    full, lost = hours(*[1] * 24), hours(*[1] * 9, *[None] * 6, *[1] * 9)
+    whole, holed = (
+        indicator(Indicator.PUE, E_DC, E_IT, {"incomer": day, "ups": ups}, uncertainties=exact)
+        for ups in (full, lost)
+    )
+    assert (whole.value, holed.value) == pytest.approx((1.5, 1.5))
+    assert whole.uncertainty is not None
+    assert holed.uncertainty is not None
+    added = holed.uncertainty**2 - whole.uncertainty**2
+    assert added == pytest.approx((2 * 9 / 3**0.5 / 27) ** 2, rel=1e-6)
 
 
 def test_every_indicator_has_one_rule_in_force() -> None:

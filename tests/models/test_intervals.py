@@ -350,3 +350,17 @@ def test_the_grid_covers_its_span_and_stands_on_the_clock(
     assert starts[0] <= start < starts[0] + step
     assert starts[-1] < start + length <= starts[-1] + step
     assert all(b - a == step for a, b in pairwise(starts))
+
+
+@pytest.mark.parametrize("at_the_change", [5.0, 100.0])
+def test_a_replacement_on_a_tick_loses_nothing(at_the_change: float) -> None:
+    """Ticks fall on whole minutes, and so do replacements: the reading there is either dial's.
+
+    Old dial 3 to 5, new dial 100 to 104: 2 + 4 = 6, whichever of the two was read at the change.
+    """
+    points = [Point(0, 3.0), Point(HOUR, at_the_change), Point(2 * HOUR, 104.0)]
+    change = Replacement(HOUR, final=5.0, first=100.0)
+    found = from_register(points, 0, 2 * HOUR, dial=Dial(), max_gap_ms=HOUR, replacements=[change])
+    assert (found.amount, found.coverage) == (6.0, 1.0)
+    assert Flag.REPLACED in found.flags
+    assert not found.flags & {Flag.JUMP, Flag.RESET}

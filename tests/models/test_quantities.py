@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jauge_models.quantities import CATALOGUE, Kind
+from jauge_models.readings import Flaw, flaw_of
 from jauge_models.resources import MAX_NAME_LENGTH, identity, is_name, is_resource, kind_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "quantities.md"
@@ -42,6 +43,16 @@ def test_a_running_total_never_accepts_less_than_zero() -> None:
     for quantity in CATALOGUE.values():
         assert quantity.low < quantity.high
         assert quantity.low == 0 or quantity.kind is not Kind.COUNTER
+
+
+@pytest.mark.parametrize(
+    "name", ["power", "energy_amount", "heat_amount", "water_amount", "fuel_amount"]
+)
+def test_what_flows_has_one_direction(name: str) -> None:
+    """A sentinel such as -1 never passes as power or amount; flow back is another resource."""
+    unit = CATALOGUE[name].unit
+    assert flaw_of("meter:a", name, unit, -1.0) is Flaw.RANGE
+    assert flaw_of("meter:a", name, unit, 0.0) is None
 
 
 def test_the_page_of_quantities_is_as_generated() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -318,6 +319,101 @@ def test_a_birth_with_too_many_resources_is_refused() -> None:
     assert refused.value.reason is Reason.LIMITS
 
 
+@pytest.mark.parametrize("decode", [wire.decode_birth, wire.decode_state])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sent_at": 1e306},
+        {"sent_at": -1.0},
+        {"sent_at": 2.0**33 + 1},
+        {"boot": ""},
+        {"boot": "<script>"},
+        {"boot": "x" * 129},
+    ],
+)
+def test_a_document_of_nobody_or_of_no_time_is_undecodable(
+    decode: Callable[[bytes], object], changes: dict[str, Any]
+) -> None:
+    """A moment that no clock shows, or a boot id that is none, cannot go on to cause harm."""
+    document = {"boot": "a", "version": "1", "online": True, "sent_at": 1.0}
+    assert decode(json.dumps(document).encode())
+    with pytest.raises(WireError) as refused:
+        decode(json.dumps(document | changes).encode())
+    assert refused.value.reason is Reason.UNDECODABLE
+
+
+@pytest.mark.parametrize("spooled", [-1, 2**53, 10**30])
+def test_a_state_counts_whole_batches(spooled: int) -> None:
+    """Fewer than none, or more than can be numbered, is no count of batches."""
+    document = {"boot": "a", "online": True, "sent_at": 1.0, "spooled": spooled}
+    with pytest.raises(WireError) as refused:
+        wire.decode_state(json.dumps(document).encode())
+    assert refused.value.reason is Reason.UNDECODABLE
+
+
+def test_what_a_birth_may_not_say_is_left_out_of_it_and_counted() -> None:
+    """Ids that are none or stand twice, unknown quantities, sources without name or period."""
+    document = {
+        "boot": "a",
+        "version": "1",
+        "sent_at": 1.0,
+        "sources": [
+            {"name": "good", "period_s": 30.0},
+            {"name": "", "period_s": 30.0},
+            {"name": "x" * 129, "period_s": 30.0},
+            {"name": "never", "period_s": 1e300},
+            {"name": "still", "period_s": 0.0},
+        ],
+        "resources": [
+            {"id": "host", "quantities": {"power": "gauge", "luck": "gauge", "x" * 999: "gauge"}},
+            {"id": "host", "quantities": {"energy": "counter"}},
+            {"id": "host:a b"},
+            {"id": 'host:"}'},
+            {"id": "toaster:1"},
+            {"id": "host:" + "x" * 200},
+        ],
+    }
+    cuts: Counter[str] = Counter()
+    birth = wire.decode_birth(json.dumps(document).encode(), cuts)
+    assert birth.resources == [wire.ResourceDescription("host", {"power": wire.Method.GAUGE})]
+    assert birth.sources == [wire.SourceDescription("good", 30.0)]
+    assert cuts == {"name": 7, "quantity": 2, "period": 2}
+
+
+def test_texts_of_a_birth_are_cut_to_their_limits() -> None:
+    """Version, reasons, display names and labels keep their beginning and are counted."""
+    long = "é" * 1000
+    birth = wire.Birth(
+        boot="a",
+        version=long,
+        sent_at=1.0,
+        sources=[wire.SourceDescription("rapl", 30.0, long)],
+        resources=[
+            wire.ResourceDescription("host", {}, long, {long: long}),
+            wire.ResourceDescription("gpu:0", {}, "", {f"label{i}": "x" for i in range(50)}),
+        ],
+    )
+    cuts: Counter[str] = Counter()
+    found = wire.decode_birth(wire.encode(birth), cuts)
+    text, label = "é" * 256, "é" * 64
+    assert (found.version, found.sources[0].absent) == (text, text)
+    assert (found.resources[0].name, found.resources[0].labels) == (text, {label: text})
+    assert list(found.resources[1].labels) == [f"label{i}" for i in range(32)]
+    assert cuts == {"text": 6}
+    again: Counter[str] = Counter()
+    assert wire.decode_birth(wire.encode(found), again) == found
+    assert not again
+
+
+def test_a_birth_with_too_many_sources_is_refused() -> None:
+    """Sources are bounded as resources are."""
+    sources = [{"name": "x", "period_s": 1.0}] * (wire.MAX_BIRTH_RESOURCES + 1)
+    document = {"boot": "a", "version": "1", "sent_at": 1.0, "sources": sources}
+    with pytest.raises(WireError) as refused:
+        wire.decode_birth(json.dumps(document).encode())
+    assert refused.value.reason is Reason.LIMITS
+
+
 def test_what_a_refusal_says_is_bounded() -> None:
     """A sender cannot fill the log with what it sends."""
     document = {
@@ -349,9 +445,9 @@ def test_an_answer_comes_back_as_it_was(answer: wire.Answer) -> None:
         wire.State,
         boot=names,
         online=st.booleans(),
-        sent_at=st.floats(0, 1e10),
+        sent_at=st.floats(0, 2**33),
         synchronised=st.none() | st.booleans(),
-        spooled=st.integers(0, 2**53),
+        spooled=st.integers(0, 2**53 - 1),
     )
 )
 def test_a_state_comes_back_as_it_was(state: wire.State) -> None:

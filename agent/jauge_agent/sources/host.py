@@ -1,9 +1,5 @@
-"""The machine itself: processor, memory, disks, network, load.
+"""The machine itself: processor, memory, disks, network, load, by psutil."""
 
-Read from procfs; psutil stands in where a kernel or container lacks what is read there.
-"""
-
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import psutil
 from jauge_models.quantities import CATALOGUE, Kind
 from jauge_models.resources import identity
 
-from jauge_agent.procfs import Procfs
 from jauge_agent.source import (
     AbsentError,
     Method,
@@ -31,7 +27,7 @@ _HOST: Final = "host"
 _NOTHING: Final = Outcome(())
 
 _UNREADABLE: Final = (OSError, ValueError, TypeError, LookupError, NotImplementedError)
-"""Raised for files of procfs that are missing, cut off or not as known."""
+"""What psutil raises for files of procfs that are missing, cut off or not as it knows them."""
 
 
 class HostSettings(SourceSettings, frozen=True):
@@ -50,28 +46,19 @@ class HostSource:
 
     def __init__(self, settings: HostSettings) -> None:
         self._sysfs = Path(settings.sysfs_root)
-        self._procfs_root = settings.procfs_root
-        self._procfs = Procfs(Path(settings.procfs_root))
+        self._procfs = settings.procfs_root
         self._processor = _Processor()
         self._disks = _Devices(self._is_whole_disk)
         self._interfaces = _Devices(self._is_interface)
         self._zones = _ThermalZones(self._sysfs)
         self._thread = OwnThread("thermal zones")
-        # One by one, so that what fails takes nothing else with it.
-        self._parts: Final[Sequence[tuple[str, Callable[[], Mapping[str, float]]]]] = (
-            ("processor", self._read_processor),
-            ("memory", self._read_memory),
-            ("disks", self._read_disks),
-            ("network", self._read_network),
-            ("load", _load),
-        )
 
     async def open(self) -> Sequence[ResourceDescription]:
         """See what the machine offers; absent without procfs."""
         outcome = self._read_host()
         self._processor = _Processor()
         if outcome.failed.get("processor"):
-            raise AbsentError(f"{self._procfs_root}/stat cannot be read: is procfs mounted there?")
+            raise AbsentError(f"{self._procfs}/stat cannot be read: is procfs mounted there?")
         names = {"cpu_utilisation": None} | {sample.quantity: None for sample in outcome.samples}
         host = ResourceDescription(id=_HOST, quantities={name: _method(name) for name in names})
         return [host, *self._zones.open()]
@@ -91,39 +78,42 @@ class HostSource:
         """Give files and thread back."""
         self._thread.close()
         self._zones.close()
-        self._procfs.close()
 
     def _read_host(self) -> Outcome:
         samples: list[Sample] = []
-        failed: dict[str, int] = {}
-        for part, read in self._parts:
-            try:
-                for quantity, value in read().items():
-                    samples.append(Sample(_HOST, quantity, value))
-            except _UNREADABLE:
-                failed[part] = 1
+        failed: Counter[str] = Counter()
+        with _procfs_at(self._procfs):
+            for part, read in self._parts():
+                try:
+                    samples += [
+                        Sample(_HOST, quantity, value) for quantity, value in read().items()
+                    ]
+                except _UNREADABLE:
+                    failed[part] += 1
         return Outcome(samples, failed)
 
-    def _read_processor(self) -> Mapping[str, float]:
-        return self._processor.since(*self._procfs.processor_s())
-
-    def _read_memory(self) -> Mapping[str, float]:
-        try:
-            total, available = self._procfs.memory_bytes()
-        except LookupError:
-            total, available = _estimated_memory(self._procfs_root)
-        used = total - available
-        return {"memory_used": used, "memory_utilisation": used / total}
+    def _parts(self) -> Iterable[tuple[str, Callable[[], Mapping[str, float]]]]:
+        """What is read, one by one, so that what fails takes nothing else with it."""
+        return (
+            ("processor", self._processor.read),
+            ("memory", _memory),
+            ("disks", self._read_disks),
+            ("network", self._read_network),
+            ("load", _load),
+        )
 
     def _read_disks(self) -> Mapping[str, float]:
-        try:
-            read_written = self._disks.total(self._procfs.disks())
-        except FileNotFoundError:
-            read_written = self._disks.total(_disks_of_sysfs(self._procfs_root))
+        disks = psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
+        read_written = self._disks.total(
+            (name, (disk.read_bytes, disk.write_bytes)) for name, disk in disks.items()
+        )
         return _named(read_written, "disk_read", "disk_written")
 
     def _read_network(self) -> Mapping[str, float]:
-        received_sent = self._interfaces.total(self._procfs.interfaces())
+        nics = psutil.net_io_counters(pernic=True, nowrap=False) or {}
+        received_sent = self._interfaces.total(
+            (name, (nic.bytes_recv, nic.bytes_sent)) for name, nic in nics.items()
+        )
         return _named(received_sent, "network_received", "network_sent")
 
     def _is_whole_disk(self, name: str) -> bool:
@@ -206,10 +196,12 @@ class _Processor:
         self._busy_s = 0.0
         self._total_s: float | None = None
 
-    def since(self, total: float, idle: float) -> Mapping[str, float]:
-        """From the two sums in s: time busy, and its share since the call before."""
+    def read(self) -> Mapping[str, float]:
+        times = psutil.cpu_times()
+        # Time of guests is part of user time already.
+        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
         # The kernel's iowait may fall a little; the total here never does.
-        busy = max(total - idle, self._busy_s)
+        busy = max(total - times.idle - times.iowait, self._busy_s)
         found = {"cpu_time": busy}
         if self._total_s is not None and total > self._total_s:
             share = (busy - self._busy_s) / (total - self._total_s)
@@ -251,24 +243,6 @@ def _grown(before: int, now: int) -> int:
     return now - before if now >= before else now
 
 
-def _estimated_memory(procfs: str) -> tuple[int, int]:
-    """Memory in all and available where the kernel does not say it (before Linux 3.14)."""
-    import psutil  # noqa: PLC0415 - a megabyte that hardly any machine needs
-
-    with _procfs_at(procfs):
-        memory = psutil.virtual_memory()
-    return memory.total, memory.available
-
-
-def _disks_of_sysfs(procfs: str) -> Iterable[tuple[str, tuple[int, int]]]:
-    """The same as `Procfs.disks` where /proc/diskstats is hidden, as in some containers."""
-    import psutil  # noqa: PLC0415
-
-    with _procfs_at(procfs):
-        disks = psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
-    return [(name, (disk.read_bytes, disk.write_bytes)) for name, disk in disks.items()]
-
-
 def _joined(outcome: Outcome, zones: Outcome) -> Outcome:
     samples = [*outcome.samples, *zones.samples]
     failed = Counter(outcome.failed)
@@ -278,10 +252,16 @@ def _joined(outcome: Outcome, zones: Outcome) -> Outcome:
     return Outcome(samples, failed)
 
 
+def _memory() -> Mapping[str, float]:
+    memory = psutil.virtual_memory()
+    used = memory.total - memory.available
+    return {"memory_used": used, "memory_utilisation": used / memory.total}
+
+
 def _load() -> Mapping[str, float]:
     # Not psutil's boot time: that moves with every step of the wall clock.
     return {
-        "load_average": os.getloadavg()[0],
+        "load_average": psutil.getloadavg()[0],
         "uptime": time.clock_gettime(time.CLOCK_BOOTTIME),
     }
 
@@ -297,8 +277,6 @@ def _method(quantity: str) -> Method:
 @contextmanager
 def _procfs_at(root: str) -> Iterator[None]:
     """Sets the one global of psutil for the time of one read and no longer."""
-    import psutil  # noqa: PLC0415
-
     before = psutil.PROCFS_PATH
     psutil.PROCFS_PATH = root
     try:

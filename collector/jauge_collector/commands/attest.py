@@ -2,11 +2,14 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector.commands.entering import Desk, Subparsers, add_command, desk, say
+
+if TYPE_CHECKING:
+    from jauge_collector.ledger.book import SetAside
 
 _EXAMPLE = """jauge-collector attest --site paris --meter incomer --amount 412.7 --unit MWh \\
     --from 2026-01-01 --to 2026-02-01 --document bill.pdf --signatory 'energy manager'
@@ -79,16 +82,35 @@ async def _enter(args: argparse.Namespace, at: Desk) -> None:
         key = attestations.enter_amount(
             at.ledger, at.site, meter, base, start_ms=start_ms, end_ms=end_ms, **what
         )
+        aside = _set_aside(at, meter.id, key, start_ms, end_ms)
+        more: dict[str, Any] = {"counts": aside is None}
         account = "it stands where nothing was measured"
+        if aside is not None:
+            first, last = at.when(aside.first_ms), at.when(aside.last_ms)
+            account = (
+                f"it does not count: rows between {first} and {last} lie in its span and go "
+                "before; to have it count, attest only what was not measured"
+            )
     else:
         key = meters.enter_reading(at.ledger, at.site, meter, base, at_ms=moments[0], **what)
         account = await at.account()
+        more = {}
     entry = next(e for e in attestations.attested(at.ledger, at.site) if e.id == key)
     say(
         args,
-        at.entry(entry),
+        at.entry(entry) | {"rows": account} | more,
         f"entry {key}: {what['entered']} attested for {meter.id}; {account}",
     )
+
+
+def _set_aside(at: Desk, meter: str, key: int, start_ms: int, end_ms: int) -> "SetAside | None":
+    """What keeps an amount just entered from counting."""
+    from jauge_collector.kpis import counting_since  # noqa: PLC0415
+
+    found = at.ledger.set_aside(
+        at.site.name, [meter], start_ms, end_ms, counts_from=counting_since(at.ledger, at.site)
+    )
+    return next((aside for aside in found if aside.entry.id == key), None)
 
 
 def _moments(args: argparse.Namespace, at: Desk) -> list[int]:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -104,5 +105,18 @@ def desk(args: argparse.Namespace) -> Iterator[Desk]:
 
 
 def say(args: argparse.Namespace, told: Mapping[str, Any] | list[Any], text: str) -> None:
-    """The outcome on stdout: JSON where asked for, else a line for people."""
-    sys.stdout.write((json.dumps(told, indent=2) if args.json else text) + "\n")
+    """The outcome on stdout: JSON where asked for, else a line for people.
+
+    JSON has no infinity: such a number of an earlier version's entry is null.
+    """
+    if args.json:
+        text = json.dumps(_numbers(told), indent=2, allow_nan=False)
+    sys.stdout.write(f"{text}\n")
+
+
+def _numbers(told: Any) -> Any:
+    if isinstance(told, Mapping):
+        return {key: _numbers(value) for key, value in told.items()}
+    if isinstance(told, list):
+        return [_numbers(value) for value in told]
+    return None if isinstance(told, float) and not math.isfinite(told) else told

@@ -98,9 +98,15 @@ def _report(figures: "SiteKpis", *, ongoing: bool) -> Iterator[str]:
         yield "The period has not ended: its figures will change."
     yield ""
     rows = [("figure", "value", "coverage", "category", "status", "boundary or reason")]
-    rows += [
-        _line(kpi) for kpi in (figures.pue, figures.wue, figures.cue, figures.ref, figures.erf)
+    shown = [
+        figures.pue,
+        *figures.pue_elsewhere,
+        figures.wue,
+        figures.cue,
+        figures.ref,
+        figures.erf,
     ]
+    rows += [_line(kpi) for kpi in shown]
     for entry in figures.ppue:
         name, *rest = _line(entry.kpi)
         rows.append((f"{name} {entry.zone}".rstrip(), *rest))  # type: ignore[arg-type]
@@ -114,7 +120,7 @@ def _line(kpi: "Kpi") -> tuple[str, str, str, str, str, str]:
         "not measured" if kpi.value is None else f"{kpi.value:.5f}{unit}",
         f"{kpi.coverage * 100:.2f} %",
         kpi.category or "-",
-        str(kpi.status),
+        str(kpi.status or "-"),
         kpi.reason or kpi.boundary,
     )
 

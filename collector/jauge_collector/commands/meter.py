@@ -139,7 +139,7 @@ async def commission(args: argparse.Namespace) -> int:
         meter = meters.meter_of(at.site, args.meter)
         if not 0 < args.tolerance < 1:
             raise ConfigurationError("--tolerance", "", f"{args.tolerance:g}", "give e.g. 0.02")
-        if not args.multiplier > 0:
+        if not 0 < args.multiplier <= meters.MOST_FACTOR:
             raise ConfigurationError("--multiplier", "", f"{args.multiplier:g}", "give e.g. 40")
         values, moments = args.reading or [], args.at or []
         if len(values) != len(moments) or len(values) not in {0, 2}:
@@ -149,6 +149,8 @@ async def commission(args: argparse.Namespace) -> int:
         known = set(meters.dial_points(at.ledger, at.site.name, meter.id))
         pairs = zip(values, moments, strict=True)
         given = [Point(at.moment("--at", m), meters.to_base(meter, v)) for v, m in pairs]
+        for point in given:
+            meters.check_reading(point.value, at_ms=point.time_ms, now_ms=at.now_ms)
         for value, point in zip(values, given, strict=True):
             if point not in known:
                 _read(args, at, meter, value, point)

@@ -108,7 +108,7 @@ def families(found: Iterable[tuple[str, SiteKpis]]) -> dict[str, tuple[str, list
                 "label": kpi.label,
                 "category": kpi.category or "",
                 "period": period,
-                "status": kpi.status.value,
+                "status": kpi.status.value if kpi.status else "",
             }
             if zone:
                 labels["zone"] = zone

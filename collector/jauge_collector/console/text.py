@@ -159,6 +159,11 @@ _REASONS: Final = (
         r"le mois n° \1 de la période n’est couvert qu’à \2, moins de \3",
     ),
     (r"(.+) is zero or negative", r"\1 est nul ou négatif"),
+    (r"(.+) is negative", r"\1 est négatif"),
+    (
+        r"(.+) is less than (.+), which it contains",
+        r"\1 est inférieur à \2, qu’il contient",
+    ),
     (
         r"no emission factor is declared for the period",
         r"aucun facteur d’émission n’est déclaré pour la période",
@@ -171,6 +176,10 @@ _REASONS: Final = (
     (
         r"meter '(.+)' counts only since (.+)",
         r"le compteur « \1 » ne compte que depuis le \2",
+    ),
+    (
+        r"entry (\d+) of meter '(.+)' is set aside, for rows measured within its span",
+        r"l’entrée n° \1 du compteur « \2 » est écartée : des relevés existent dans sa période",
     ),
 )
 

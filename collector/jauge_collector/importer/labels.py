@@ -1,27 +1,13 @@
 """Time labels of rows: from the text of the time columns to the moments they name."""
 
-import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from jauge_collector import civil
+from jauge_collector.importer.formats import EPOCH, reader
 from jauge_collector.importer.mapping import LONGEST_CIVIL_PERIOD_S, Mapping
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_DAY: Final = timedelta(days=1)
-_ISO_24: Final = re.compile(r"(?<=[T ])24(?=:00(:00([.,]0+)?)?(Z|[+-].*)?$)")
-
-_WIDTHS: Final = {
-    "Y": r"\d{4}",
-    "f": r"\d{1,6}",
-    "j": r"\d{1,3}",
-    "H": r"(?P<hour>24|\d{1,2})",
-    "M": r"(?P<minute>\d{1,2})",
-    "S": r"(?P<second>\d{1,2})",
-    **dict.fromkeys("dmyIwUW", r"\d{1,2}"),
-}
 
 
 class LabelError(ValueError):
@@ -39,7 +25,7 @@ class Labels:
         section = mapping.declared.time
         self._mapping = mapping
         self._section = section
-        self._read = _reader(section.format)
+        self._read = reader(section.format)
         self._zone: tzinfo | None = civil.zone(section.zone) if section.zone else None
         self._back = timedelta()
         if (
@@ -61,9 +47,13 @@ class Labels:
             raise LabelError(
                 f"{text!r} does not fit time.format {self._section.format!r}"
             ) from None
+        if moment.year not in civil.YEARS:
+            raise LabelError(
+                f"{text!r} lies outside the years {civil.YEARS[0]} to {civil.YEARS[-1]}"
+            )
         if moment.tzinfo is None:
             moment = self._placed(moment, text)
-        return round((moment - _EPOCH) / _MILLISECOND)
+        return round((moment - EPOCH) / _MILLISECOND)
 
     def _placed(self, naive: datetime, text: str) -> datetime:
         if self._zone is None:
@@ -115,47 +105,3 @@ class Labels:
         if times > 2:
             raise LabelError(f"{text!r} is there more than twice")
         return (times == 2) is self._ascending
-
-
-def _reader(form: str) -> Callable[[str], datetime]:
-    """Text to a moment, or to clock time where the text names no offset. Raises ValueError."""
-    if form == "epoch_s":
-        return lambda text: _EPOCH + timedelta(seconds=float(text))
-    if form == "epoch_ms":
-        return lambda text: _EPOCH + timedelta(milliseconds=float(text))
-    if form == "iso":
-        return _read_iso
-    if "%H" not in form:
-        return lambda text: datetime.strptime(text, form)  # noqa: DTZ007 - placed by the caller
-    midnight = _with_hour(form)
-
-    def read(text: str) -> datetime:
-        found = midnight.fullmatch(text)
-        if found is None or found["hour"] != "24":
-            return datetime.strptime(text, form)  # noqa: DTZ007 - placed by the caller
-        rest = found.groupdict()
-        if int(rest.get("minute") or 0) or int(rest.get("second") or 0):
-            raise ValueError("a day ends at 24:00")
-        at = found.start("hour")
-        return datetime.strptime(f"{text[:at]}00{text[at + 2 :]}", form) + _DAY  # noqa: DTZ007
-
-    return read
-
-
-def _read_iso(text: str) -> datetime:
-    if "24:00" not in text or not _ISO_24.search(text):
-        return datetime.fromisoformat(text)
-    return datetime.fromisoformat(_ISO_24.sub("00", text)) + _DAY
-
-
-def _with_hour(form: str) -> re.Pattern[str]:
-    """A pattern's text as a regular expression that also takes hour 24."""
-    parts: list[str] = []
-    at = 0
-    for directive in re.finditer(r"%(.)", form):
-        parts.append(re.escape(form[at : directive.start()]))
-        name = directive[1]
-        parts.append("%" if name == "%" else _WIDTHS.get(name, ".+?"))
-        at = directive.end()
-    parts.append(re.escape(form[at:]))
-    return re.compile("".join(parts))

@@ -66,7 +66,9 @@ class Outcome:
     not_measured: int = 0
     """Cells that hold no value or a sentinel."""
     first_ms: int | None = None
+    """Start of the first period, or the first moment where no amount covers it."""
     last_ms: int | None = None
+    """End of the last period, or the last moment."""
 
 
 def stage_file(
@@ -151,7 +153,7 @@ async def load(
             progress=progress,
         )
         known = await _compare(path, stage, store, outcome.readings, progress)
-        await _write(stage, store, outcome, progress)
+        await _write(stage, mapping, store, outcome, progress)
         outcome.written = outcome.readings - known
         if outcome.written:
             await _settle(store, generation, progress)
@@ -198,11 +200,13 @@ def _same(reading: Reading, other: float) -> bool:
     )
 
 
-async def _write(stage: Stage, store: Store, outcome: Outcome, progress: Progress) -> None:
+async def _write(
+    stage: Stage, mapping: Mapping, store: Store, outcome: Outcome, progress: Progress
+) -> None:
     done = 0
     for batch in stage.batches():
-        if outcome.first_ms is None:
-            outcome.first_ms = batch[0].reading.time_ms
+        begin = min(_begin_ms(staged.reading, mapping.period_ms) for staged in batch)
+        outcome.first_ms = begin if outcome.first_ms is None else min(outcome.first_ms, begin)
         outcome.last_ms = batch[-1].reading.time_ms
         await store.write([staged.reading for staged in batch])
         done += len(batch)
@@ -241,11 +245,16 @@ def _quarters(batch: Iterable[Staged], period_ms: int) -> set[int]:
     starts: set[int] = set()
     spans: set[tuple[int, int]] = set()
     for _, reading in batch:
-        amount = CATALOGUE[reading.series.quantity].kind is Kind.AMOUNT
-        spans.add((reading.time_ms - period_ms if amount else reading.time_ms, reading.time_ms))
+        spans.add((_begin_ms(reading, period_ms), reading.time_ms))
     for begin, end in spans:
         starts.update(range(begin - begin % MARK_MS, end + 1, MARK_MS))
     return starts
+
+
+def _begin_ms(reading: Reading, period_ms: int) -> int:
+    """From when a reading says something: an amount, from the start of its period."""
+    amount = CATALOGUE[reading.series.quantity].kind is Kind.AMOUNT
+    return reading.time_ms - period_ms if amount else reading.time_ms
 
 
 def _contradiction(path: Path, count: int, clashes: Iterable[Clash], problem: str) -> RefusedError:

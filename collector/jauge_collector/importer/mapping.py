@@ -1,7 +1,7 @@
 """The mapping file: what the columns of a CSV or TSV file mean."""
 
-import codecs
 import difflib
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +14,16 @@ from jauge_models.resources import KINDS, Series, is_name, is_resource, kind_of
 
 from jauge_collector import civil
 from jauge_collector.config import read_text
+from jauge_collector.importer.formats import check_format
 from jauge_collector.importer.units import Conversion, conversion
 
 _T = TypeVar("_T")
 
 LONGEST_CIVIL_PERIOD_S: Final = 3600
 """Longer periods are cut by clock changes, so that one fixed length is wrong twice a year."""
+
+LONGEST_PERIOD_S: Final = 366 * 86400
+"""A year; what is known by longer periods is attested."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -230,10 +234,12 @@ class _Checker:
                 "file.delimiter", f"{file.delimiter!r} is not one character", "write ';' or '\\t'"
             )
         try:
-            codecs.lookup(file.encoding)
-        except LookupError:
+            io.TextIOWrapper(io.BytesIO(), encoding=file.encoding)
+        except (LookupError, ValueError):
             raise self._wrong(
-                "file.encoding", f"{file.encoding!r} is unknown", "use 'utf-8' or 'latin-1'"
+                "file.encoding",
+                f"{file.encoding!r} is no encoding of text",
+                "use 'utf-8' or 'latin-1'",
             ) from None
         if file.skip_first < 0:
             raise self._wrong("file.skip_first", "is negative", "use 0 or more")
@@ -263,8 +269,13 @@ class _Checker:
                 f"{time.format!r} is no format",
                 "use 'iso', 'epoch_s', 'epoch_ms' or a pattern like '%d/%m/%Y %H:%M'",
             )
-        if time.period_s is not None and time.period_s <= 0:
-            raise self._wrong("time.period_s", f"{time.period_s} is no length", "use seconds")
+        self._try("time.format", lambda: check_format(time.format))
+        if time.period_s is not None and not 0 < time.period_s <= LONGEST_PERIOD_S:
+            raise self._wrong(
+                "time.period_s",
+                f"{time.period_s} is no length",
+                f"use seconds, at most {LONGEST_PERIOD_S}",
+            )
         if time.labels in {"end", "start"} and time.period_s is None:
             raise self._wrong("time.period_s", "missing", f"add it: labels = {time.labels!r}")
         if time.zone is not None:

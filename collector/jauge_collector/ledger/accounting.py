@@ -93,16 +93,25 @@ def _ripe_marks(ledger: Ledger, site: Site, settled_ms: int, now_ms: int) -> lis
 
 
 def account_dial(ledger: Ledger, site: Site, topology: Topology, meter: Meter, now_ms: int) -> int:
-    """Recompute the attested rows of a meter that nothing feeds, from the dial readings entered.
+    """Recompute a meter's attested rows from the dial readings entered; returns how many changed.
 
-    Returns how many rows changed.
+    What was measured stays, and of a meter that is fed only the time that has such rows already
+    is recomputed: from before it had feeds.
     """
+    known = ledger.dial_rows(site.name, meter.id)
+    if meter.feeds and not known:
+        return 0
     lasting = replace(meter, replacements=topology.meter(meter.id).replacements)
     rows = [
         Row(interval, "", final=True)
         for interval in from_dial(lasting, dial_points(ledger, site.name, meter.id))
+        if not meter.feeds
+        or any(
+            interval.start_ms < row.interval.end_ms and row.interval.start_ms < interval.end_ms
+            for row in known
+        )
     ]
-    stretch = Stretch(meter.id, meter.commodity, 0, EVER_MS, rows)
+    stretch = Stretch(meter.id, meter.commodity, 0, EVER_MS, rows, by_hand=True)
     return ledger.save(site.name, [stretch], now_ms).written
 
 
@@ -206,13 +215,18 @@ class _Work:
             yield _Subject(self, meter, attended=(), level=0)
 
     def _redeclared(self) -> dict[str, str]:
-        """Meters whose declaration in the site file is not the one their rows came from."""
+        """Meters of which not all is as it was when their rows were computed.
+
+        That is their declaration in the site file, and what births say of their feeds.
+        """
         known = self.ledger.declared(self.site.name)
         changed: dict[str, str] = {}
         for meter in self.site.topology.meters:
             watched = sorted(self.downstream.get(meter.id, ()))
             events = blinding(self.site.topology, meter)
-            text = repr((meter, events, watched))
+            subject = self.subjects.get(meter.id)
+            provided = [(c.feed, c.basis, c.grade) for c in subject.channels] if subject else []
+            text = repr((meter, events, watched, provided))
             fingerprint = hashlib.sha256(text.encode()).hexdigest()
             if known.get(meter.id) != fingerprint:
                 changed[meter.id] = fingerprint
@@ -235,7 +249,7 @@ class _Pass:
 
     async def everything(self) -> None:
         for meter in self._work.topology.meters:
-            if not meter.feeds and meter.id in self._work.meter_marks:
+            if meter.id in self._work.meter_marks:
                 self.written += await asyncio.to_thread(
                     account_dial,
                     self._ledger,

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     bindparam,
+    case,
     create_engine,
     delete,
     event,
@@ -40,11 +41,13 @@ from jauge_collector.ledger.rows import (
     Saved,
     Stretch,
     add_subject,
+    dial_rows,
     intervals_touching,
     replace_jumps,
     replace_rows,
     row_of,
     rows_touching,
+    span_of_amounts,
     subject_ids,
     written_in,
 )
@@ -53,7 +56,9 @@ QUARTER_MS: Final = 15 * 60 * 1000
 """Grid of the marks that batches set."""
 
 _BUSY_TIMEOUT_MS: Final = 30_000
-
+_LAST_ID: Final = 2**63 - 1
+MAX_METHODS_OF_AGENT: Final = 16_384
+"""As many as one birth document of 256 KiB can name."""
 
 _MARKS: Final = schema.marks.c
 _UNMARK: Final = delete(schema.marks).where(
@@ -85,6 +90,17 @@ class Mark(NamedTuple):
     start_ms: int
     end_ms: int
     generation: int
+    last_ms: int
+
+
+class SetAside(NamedTuple):
+    """An attested amount that does not count, for rows that hold amounts lie in its span.
+
+    They reach from ``first_ms`` to ``last_ms`` and may leave holes between.
+    """
+
+    entry: Entry
+    first_ms: int
     last_ms: int
 
 
@@ -157,7 +173,8 @@ class Ledger:
         """
         found: dict[str, list[Interval]] = {}
         with self._reading() as connection:
-            ids = subject_ids(connection, site)
+            meters = list(meters)
+            ids = subject_ids(connection, site, meters)
             attested = attested_amounts(connection, site)
 
             def counting(meter: str, start_ms: int, end_ms: int) -> list[Interval]:
@@ -169,9 +186,9 @@ class Ledger:
             for meter in meters:
                 rows = counting(meter, start_ms, end_ms)
                 fillers = [
-                    amount
+                    amount.interval
                     for amount in attested.get(meter, ())
-                    if amount.start_ms < end_ms and amount.end_ms > start_ms
+                    if amount.interval.start_ms < end_ms and amount.interval.end_ms > start_ms
                 ]
                 if fillers:
                     low = min(amount.start_ms for amount in fillers)
@@ -180,17 +197,58 @@ class Ledger:
                 found[meter] = rows
         return found
 
+    def set_aside(
+        self,
+        site: str,
+        meters: Iterable[str],
+        start_ms: int,
+        end_ms: int,
+        *,
+        counts_from: Mapping[str, int] | None = None,
+    ) -> list[SetAside]:
+        """Attested amounts touching [start, end) that `rows` leaves out for measured rows.
+
+        In the order of the meters, then of time; ``counts_from`` as for `rows`.
+        """
+        found: list[SetAside] = []
+        t = schema.intervals.c
+        with self._reading() as connection:
+            meters = list(meters)
+            ids = subject_ids(connection, site, meters)
+            attested = attested_amounts(connection, site)
+            for meter in meters:
+                counts = None
+                if counts_from is not None:
+                    counts = t.basis == Basis.ATTESTED.value
+                    if meter in counts_from:
+                        counts |= t.start_ms >= counts_from[meter]
+                for entry, amount in attested.get(meter, ()) if meter in ids else ():
+                    if amount.start_ms >= end_ms or amount.end_ms <= start_ms:
+                        continue
+                    span = span_of_amounts(
+                        connection, ids[meter], amount.start_ms, amount.end_ms, counts=counts
+                    )
+                    if span is not None:
+                        found.append(SetAside(entry, *span))
+        return found
+
     def current(self, site: str, subject: str, start_ms: int, end_ms: int) -> list[Row]:
         """Computed rows touching [start, end) with their provenance, in time order."""
         with self._reading() as connection:
-            key = subject_ids(connection, site).get(subject)
+            key = subject_ids(connection, site, [subject]).get(subject)
             return [] if key is None else rows_touching(connection, key, start_ms, end_ms)
+
+    def dial_rows(self, site: str, subject: str) -> list[Row]:
+        """Current rows that dial readings gave, in time order."""
+        with self._reading() as connection:
+            key = subject_ids(connection, site, [subject]).get(subject)
+            return [] if key is None else dial_rows(connection, key)
 
     def extent(self, site: str, subject: str, start_ms: int, end_ms: int) -> tuple[int, int] | None:
         """Start of the first and end of the last computed row that begins in [start, end)."""
         t = schema.intervals.c
         with self._reading() as connection:
-            key = subject_ids(connection, site).get(subject)
+            key = subject_ids(connection, site, [subject]).get(subject)
             rows = select(t.start_ms, t.end_ms).where(
                 t.subject == key, t.start_ms >= start_ms, t.start_ms < end_ms
             )
@@ -206,7 +264,8 @@ class Ledger:
         Far cheaper than reading the rows: the database counts them.
         """
         with self._reading() as connection:
-            ids = subject_ids(connection, site)
+            meters = list(meters)
+            ids = subject_ids(connection, site, meters)
             return (
                 connection.execute(select(func.max(schema.entries.c.id))).scalar(),
                 *(
@@ -218,7 +277,7 @@ class Ledger:
     def history(self, site: str, subject: str, start_ms: int) -> list[Row]:
         """Every revision of the row that begins at a moment, oldest first."""
         with self._reading() as connection:
-            key = subject_ids(connection, site).get(subject)
+            key = subject_ids(connection, site, [subject]).get(subject)
             if key is None:
                 return []
             earlier = connection.execute(
@@ -256,8 +315,9 @@ class Ledger:
         A final row that changes or goes keeps its earlier revision; a final row stays final.
         """
         written = revised = 0
+        stretches = list(stretches)
         with self._writing() as connection:
-            ids = subject_ids(connection, site)
+            ids = subject_ids(connection, site, (stretch.subject for stretch in stretches))
             for stretch in stretches:
                 key = ids.get(stretch.subject)
                 if key is None:
@@ -369,28 +429,37 @@ class Ledger:
             return {row.agent: row.oldest_ms for row in found}
 
     def set_methods(self, site: str, agent: str, methods: Mapping[tuple[str, str], Method]) -> None:
-        """Keep how an agent's birth says that each (resource, quantity) is obtained."""
+        """Keep how an agent's birth says that each (resource, quantity) is obtained.
+
+        What earlier births said stays beside it, for a birth that is sent before every source was
+        read says less, and readings of what is gone may still come. Once both together are more
+        than `MAX_METHODS_OF_AGENT`, only the newest birth is kept.
+        """
         table = schema.methods
         statement = self._insert(table)
         if not methods:
             return
+        of_agent = (table.c.site == site) & (table.c.agent == agent)
+        keep = statement.on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_={"method": statement.excluded.method},
+        )
+        rows = [
+            {
+                "site": site,
+                "agent": agent,
+                "resource": resource,
+                "quantity": quantity,
+                "method": method.value,
+            }
+            for (resource, quantity), method in methods.items()
+        ]
         with self._writing() as connection:
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=list(table.primary_key),
-                    set_={"method": statement.excluded.method},
-                ),
-                [
-                    {
-                        "site": site,
-                        "agent": agent,
-                        "resource": resource,
-                        "quantity": quantity,
-                        "method": method.value,
-                    }
-                    for (resource, quantity), method in methods.items()
-                ],
-            )
+            connection.execute(keep, rows)
+            counted = select(func.count()).select_from(table).where(of_agent)
+            if connection.execute(counted).scalar_one() > MAX_METHODS_OF_AGENT:
+                connection.execute(delete(table).where(of_agent))
+                connection.execute(keep, rows)
 
     def methods(self, site: str) -> dict[tuple[str, str, str], Method]:
         """The kept methods of a site by (agent, resource, quantity)."""
@@ -451,27 +520,39 @@ class Ledger:
         document: str | None = None,
         corrects: int | None = None,
         restates: Iterable[tuple[str, int, int | None]] = (),
+        may_move: bool = False,
     ) -> int:
         """Add an entry and return its number. What it corrects stays, and no longer holds.
 
         ``restates`` names meters and spans whose rows it changes; they are marked with it, and
-        the span of what it corrects too. Raises ConfigurationError where
-        ``corrects`` names no entry of this site and kind that still holds.
+        the span of what it corrects too. Raises ConfigurationError where ``corrects`` names no
+        entry of this site and kind that still holds; nor, unless it ``may_move``, of this subject.
+        ``restates`` of one that does names the meters of both.
         """
+        text = json.dumps(content, sort_keys=True, allow_nan=False)
         t = schema.entries.c
         with self._writing() as connection:
             spans = list(restates)
             if corrects is not None:
-                old = connection.execute(
-                    select(t.subject, t.start_ms, t.end_ms).where(
-                        t.id == corrects, t.site == site, t.kind == kind
-                    )
-                ).one_or_none()
-                later = connection.execute(select(t.id).where(t.corrects == corrects)).scalar()
+                old = None
+                if 0 < corrects <= _LAST_ID:
+                    old = connection.execute(
+                        select(t.subject, t.start_ms, t.end_ms).where(
+                            t.id == corrects, t.site == site, t.kind == kind
+                        )
+                    ).one_or_none()
                 if old is None:
                     raise ConfigurationError(
                         "--corrects", "", f"site {site} has no {kind} numbered {corrects}"
                     )
+                if old.subject != subject and not may_move:
+                    raise ConfigurationError(
+                        "--corrects",
+                        "",
+                        f"{kind} {corrects} is one of {old.subject!r}, not of {subject!r}",
+                        f"correct it with an entry of {old.subject!r}",
+                    )
+                later = connection.execute(select(t.id).where(t.corrects == corrects)).scalar()
                 if later is not None:
                     raise ConfigurationError(
                         "--corrects",
@@ -489,7 +570,7 @@ class Ledger:
                 subject=subject,
                 start_ms=start_ms,
                 end_ms=end_ms,
-                content=json.dumps(content, sort_keys=True),
+                content=text,
                 signatory=signatory,
                 document=document,
                 corrects=corrects,
@@ -530,11 +611,15 @@ class Ledger:
             return
         table = schema.marks
         statement = self._insert(table)
+        later = statement.excluded.last_ms
         names = ("site", "scope", "name", "start_ms", "end_ms")
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=list(table.primary_key),
-                set_={"generation": table.c.generation + 1, "last_ms": statement.excluded.last_ms},
+                set_={
+                    "generation": table.c.generation + 1,
+                    "last_ms": case((later > table.c.last_ms, later), else_=table.c.last_ms),
+                },
             ),
             [
                 dict(zip(names, mark, strict=True), generation=0, first_ms=now_ms, last_ms=now_ms)
@@ -562,8 +647,16 @@ class Ledger:
             raise self._failed(error) from None
 
     def _failed(self, error: SQLAlchemyError) -> LedgerError:
-        cause = getattr(error, "orig", None) or error
+        cause = str(getattr(error, "orig", None) or error)
+        if any(words in cause for words in _NOT_WRITABLE):
+            cause += (
+                f"; {self._path.parent} and the ledger's files in it must be writable even to be "
+                "read: run as the collector's user, or correct their owner"
+            )
         return LedgerError(f"{self._path}: {cause}")
+
+
+_NOT_WRITABLE: Final = ("unable to open database file", "readonly database")
 
 
 def _on_connect(connection: Any, _entry: ConnectionPoolEntry) -> None:

@@ -188,7 +188,9 @@ def compute(
 
     ``readings`` come ordered, best channel first, and reach past the intervals on both sides as
     far as they matter. Of each interval the first channel that covers it whole provides the row,
-    else the one that covers most. An interval of which nothing is known has no row.
+    else the one that covers most; a running total that stood still while the power of the same
+    feed shows that it should not have gives way to that. An interval of which nothing is known
+    has no row.
     """
     meter = declared.meter
     runs = [_Run(declared, channel, points) for channel, points in readings.items() if points]
@@ -209,10 +211,36 @@ def compute(
             if best is None or interval.covered_ms > best.interval.covered_ms:
                 best = Provided(interval, run.channel)
             if interval.coverage >= WHOLE:
+                if interval.amount == 0 and run.channel.is_running:
+                    best = _instead_of_still(run, runs, pieces, suspended) or best
                 break
         if best is not None:
             rows.append(best)
     return rows
+
+
+def _instead_of_still(
+    still: "_Run",
+    runs: Iterable["_Run"],
+    pieces: Sequence[Span],
+    suspended: Sequence[tuple[int, int | None]],
+) -> Provided | None:
+    """What the measured power of a feed says where its running total stood still, if too much.
+
+    That is more than the total's smallest step, or anything where a device counts so finely that
+    it never rests. A meter of which no step is declared is believed: it may count whole kWh.
+    """
+    step = still.smallest_step
+    feed = still.channel.series[:3]
+    for run in runs:
+        channel = run.channel
+        if step is None or channel.basis is not Basis.POWER or channel.series[:3] != feed:
+            continue
+        found = run.over(pieces, suspended)
+        at_least = step * abs(factor_at(still.meter, pieces[0][0]))
+        if found is not None and found.amount is not None and found.amount > at_least:
+            return Provided(found, channel)
+    return None
 
 
 class _Run:
@@ -220,7 +248,7 @@ class _Run:
 
     def __init__(self, declared: Declared, channel: Channel, points: Sequence[Point]) -> None:
         self.channel = channel
-        self._meter = declared.meter
+        self.meter = declared.meter
         self.blind: list[Span] = []
         self._disbelieved_ms: list[int] = []
         if declared.blinding:
@@ -235,10 +263,17 @@ class _Run:
         self._times = [point.time_ms for point in points]
 
     @property
+    def smallest_step(self) -> float | None:
+        """Of a running total, in raw units; None where it is not known."""
+        if self.meter.dial.resolution > 0:
+            return self.meter.dial.resolution
+        return None if self.channel.series.kind in _LASTING else 0.0
+
+    @property
     def _period_ms(self) -> int:
         """How long before its time stamp a value still speaks for."""
         power = self.channel.is_power or self.channel.is_running
-        return 0 if power else self._meter.period_ms
+        return 0 if power else self.meter.period_ms
 
     def over(
         self, pieces: Sequence[Span], suspended: Sequence[tuple[int, int | None]]
@@ -254,7 +289,7 @@ class _Run:
     def _piece(
         self, start_ms: int, end_ms: int, suspended: Sequence[tuple[int, int | None]]
     ) -> Interval:
-        meter, channel = self._meter, self.channel
+        meter, channel = self.meter, self.channel
         if not meter.validity.holds(start_ms):
             return self._nothing(start_ms, end_ms, frozenset())
         found = self._measured(start_ms, end_ms)
@@ -288,7 +323,7 @@ class _Run:
         )
 
     def _measured(self, start_ms: int, end_ms: int) -> Interval:
-        meter, channel, times = self._meter, self.channel, self._times
+        meter, channel, times = self.meter, self.channel, self._times
         first = max(bisect_right(times, start_ms) - 1, 0)
         if not channel.is_running and not channel.is_power:
             last = bisect_left(times, end_ms + meter.period_ms)

@@ -58,23 +58,29 @@ def entries_of(
     ]
 
 
-def attested_amounts(connection: Connection, site: str) -> dict[str, list[Interval]]:
+class Attested(NamedTuple):
+    """A bill or monthly figure that holds, and what it says."""
+
+    entry: Entry
+    interval: Interval
+
+
+def attested_amounts(connection: Connection, site: str) -> dict[str, list[Attested]]:
     """Bills and monthly figures by meter, in time order; of two that overlap the first stands."""
-    found: dict[str, list[Interval]] = defaultdict(list)
+    found: dict[str, list[Attested]] = defaultdict(list)
     for entry in entries_of(connection, site, "amount", None, corrected=False):
         known = found[entry.subject]
-        if entry.end_ms is None or (known and known[-1].end_ms > entry.start_ms):
+        if entry.end_ms is None or (known and known[-1].interval.end_ms > entry.start_ms):
             continue
         length = entry.end_ms - entry.start_ms
-        known.append(
-            Interval(
-                entry.start_ms,
-                entry.end_ms,
-                float(entry.content["base"]),
-                length,
-                length,
-                Basis.ATTESTED,
-                GRADE_OF[Basis.ATTESTED],
-            )
+        interval = Interval(
+            entry.start_ms,
+            entry.end_ms,
+            float(entry.content["base"]),
+            length,
+            length,
+            Basis.ATTESTED,
+            GRADE_OF[Basis.ATTESTED],
         )
+        known.append(Attested(entry, interval))
     return found

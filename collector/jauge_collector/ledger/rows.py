@@ -1,5 +1,6 @@
 """Rows of the ledger as its database holds them; each function joins its caller's transaction."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
@@ -40,7 +41,9 @@ class Stretch(NamedTuple):
     """Recomputed rows of one subject: all there is in [start, end).
 
     ``jumps`` are all among the readings that were seen, and ``seen`` gives the first and the
-    last time of those by feed.
+    last time of those by feed. With ``by_hand`` the rows are those of dial readings: they stand
+    only where no other row does, and never take the place of one. Without it, a row of dial
+    readings stays where no new row touches it.
     """
 
     subject: str
@@ -50,6 +53,7 @@ class Stretch(NamedTuple):
     rows: Sequence[Row]
     jumps: Sequence[Jump] = ()
     seen: Mapping[str, tuple[int, int]] = MappingProxyType({})
+    by_hand: bool = False
 
 
 class Saved(NamedTuple):
@@ -59,11 +63,16 @@ class Saved(NamedTuple):
     revised: int
 
 
-def subject_ids(connection: Connection, site: str) -> dict[str, int]:
-    """Keys of a site's subjects, by name."""
+def subject_ids(connection: Connection, site: str, names: Iterable[str]) -> dict[str, int]:
+    """Keys of those of a site's subjects that have rows, by name."""
     t = schema.subjects.c
-    found = connection.execute(select(t.name, t.id).where(t.site == site))
-    return {row.name: row.id for row in found}
+    wanted = list(dict.fromkeys(names))
+    keys: dict[str, int] = {}
+    for at in range(0, len(wanted), _NAMES_AT_ONCE):
+        some = t.name.in_(wanted[at : at + _NAMES_AT_ONCE])
+        for row in connection.execute(select(t.name, t.id).where(t.site == site, some)):
+            keys[row.name] = row.id
+    return keys
 
 
 def add_subject(connection: Connection, site: str, name: str, commodity: Commodity) -> int:
@@ -72,6 +81,7 @@ def add_subject(connection: Connection, site: str, name: str, commodity: Commodi
     return int(connection.execute(added.returning(schema.subjects.c.id)).scalar_one())
 
 
+_NAMES_AT_ONCE: Final = 500
 _T: Final = schema.intervals.c
 _CURRENT: Final = select(schema.intervals)
 _MEASURED: Final = select(
@@ -97,11 +107,22 @@ def rows_touching(connection: Connection, subject: int, start_ms: int, end_ms: i
     return [row_of(record) for record in _touching(connection, subject, start_ms, end_ms)]
 
 
+def dial_rows(connection: Connection, subject: int) -> list[Row]:
+    """Current rows of a subject that dial readings gave, in time order."""
+    statement = _CURRENT.where(_T.subject == subject, _T.basis == _ATTESTED)
+    return [row_of(record) for record in connection.execute(statement.order_by(_T.start_ms))]
+
+
 def _touching(
-    connection: Connection, subject: int, start_ms: int, end_ms: int
+    connection: Connection, subject: int, start_ms: int, end_ms: int, *, by_hand: bool = False
 ) -> Sequence[tuple[Any, ...]]:
-    """As records: rows never overlap, so one at most begins before the start."""
+    """As records: rows never overlap, so one at most begins before the start.
+
+    ``by_hand`` gives those of dial readings alone.
+    """
     statement = _CURRENT.where(*_within(subject, start_ms, end_ms)).order_by(_T.start_ms)
+    if by_hand:
+        statement = statement.where(_T.basis == _ATTESTED)
     return connection.execute(statement).all()
 
 
@@ -125,6 +146,23 @@ def written_in(
     """How many rows touch [start, end), when the last was written, and their revisions."""
     counted = select(func.count(), func.max(_T.computed_ms), func.sum(_T.revision))
     return tuple(connection.execute(counted.where(*_within(subject, start_ms, end_ms))).one())
+
+
+def span_of_amounts(
+    connection: Connection,
+    subject: int,
+    start_ms: int,
+    end_ms: int,
+    *,
+    counts: ColumnElement[bool] | None = None,
+) -> tuple[int, int] | None:
+    """First start and last end of the rows touching [start, end) that hold an amount."""
+    where = [*_within(subject, start_ms, end_ms), _T.amount.is_not(None)]
+    if counts is not None:
+        where.append(counts)
+    found = connection.execute(select(func.min(_T.start_ms), func.max(_T.end_ms)).where(*where))
+    first, last = found.one()
+    return None if first is None else (first, last)
 
 
 def intervals_touching(
@@ -198,6 +236,7 @@ def _flags_text(flags: frozenset[Flag]) -> str:
 
 _NAMES: Final = tuple(schema.intervals.c.keys())
 _START, _REVISION, _CONTENT, _FINAL = 1, 2, slice(3, 15), 15
+_END, _BASIS = _NAMES.index("end_ms"), _NAMES.index("basis")
 
 
 def _content(row: Row) -> tuple[object, ...]:
@@ -222,12 +261,20 @@ def _content(row: Row) -> tuple[object, ...]:
 
 def replace_rows(connection: Connection, subject: int, stretch: Stretch, now_ms: int) -> Saved:
     """Put a stretch's rows in place of what stands there; see `Ledger.save`."""
-    fresh = {row.interval.start_ms: (_content(row), row.final) for row in stretch.rows}
+    rows = list(stretch.rows)
+    if stretch.by_hand:
+        rows = [row for row in rows if not _holds_measured(connection, subject, row.interval)]
+    fresh = {row.interval.start_ms: (_content(row), row.final) for row in rows}
+    spans = sorted((row.interval.start_ms, row.interval.end_ms) for row in rows)
     revisions = _latest_revisions(connection, subject, stretch.start_ms, stretch.end_ms)
     archived: list[dict[str, object]] = []
     gone: list[int] = []
-    for old in _touching(connection, subject, stretch.start_ms, stretch.end_ms):
+    for old in _touching(
+        connection, subject, stretch.start_ms, stretch.end_ms, by_hand=stretch.by_hand
+    ):
         start = old[_START]
+        if old[_BASIS] == _ATTESTED and not stretch.by_hand and not _touched(old, spans):
+            continue
         new = fresh.get(start)
         if new is not None and old[_CONTENT] == new[0]:
             if old[_FINAL] or not new[1]:
@@ -251,6 +298,19 @@ def replace_rows(connection: Connection, subject: int, stretch: Stretch, now_ms:
         statement = insert(schema.intervals).compile(dialect=connection.dialect)
         connection.exec_driver_sql(str(statement), records)
     return Saved(len(fresh), len(archived))
+
+
+def _holds_measured(connection: Connection, subject: int, interval: Interval) -> bool:
+    """Whether a row that no person's dial reading gave touches an interval."""
+    within = _within(subject, interval.start_ms, interval.end_ms)
+    found = select(_T.start_ms).where(*within, _T.basis != _ATTESTED).limit(1)
+    return connection.execute(found).first() is not None
+
+
+def _touched(old: Sequence[Any], spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether one of some spans in order, none of which overlap, touches a row."""
+    at = bisect_left(spans, (old[_END],)) - 1
+    return at >= 0 and spans[at][1] > old[_START]
 
 
 def _latest_revisions(

@@ -5,7 +5,6 @@ shown to be the one that was entered.
 """
 
 import hashlib
-import math
 import os
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from jauge_models.topology import MEASURES, Meter
 from jauge_collector.importer.units import conversion
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.entries import Entry
+from jauge_collector.registers.meters import MOST
 from jauge_collector.sites import Site
 
 AMOUNT: Final = "amount"
@@ -58,8 +58,10 @@ def enter_amount(
         raise ConfigurationError("--to", "", "is not after --from", "--to is excluded")
     if end_ms > now_ms:
         raise ConfigurationError("--to", "", "lies in the future", "attest what has been measured")
-    if not math.isfinite(base):
-        raise ConfigurationError("--amount", "", f"{base} is no amount")
+    if not 0 <= base <= MOST:
+        raise ConfigurationError(
+            "--amount", "", f"{base:g} is no amount", "give what flowed, 0 or more"
+        )
     for other in ledger.entries(site.name, AMOUNT, meter.id):
         if other.id != corrects and other.start_ms < end_ms and start_ms < (other.end_ms or 0):
             raise ConfigurationError(

@@ -58,6 +58,7 @@ def enter_event(
         signatory=signatory,
         corrects=corrects,
         restates=[(m.id, start_ms, end_ms) for m in site.topology.meters if blinds],
+        may_move=True,
     )
 
 

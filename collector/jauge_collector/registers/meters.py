@@ -28,6 +28,10 @@ DIAL_UNIT: Final = {"J": "kWh", "m3": "m3"}
 """What a dial shows, by base unit of the commodity."""
 PER_DIAL_UNIT: Final = {"J": 3.6e6, "m3": 1.0}
 
+MOST: Final = 1e21
+"""More than any dial shows, in J or m3: what lies above is a slip, and its sums overflow."""
+MOST_FACTOR: Final = 1e9
+
 
 def topology_of(ledger: Ledger, site: Site) -> Topology:
     """The site file's topology joined with replacements, factors and events of the registers."""
@@ -102,6 +106,12 @@ def attended_ms(ledger: Ledger, site: str) -> dict[str, tuple[int, ...]]:
     return {meter: tuple(sorted(found)) for meter, found in moments.items()}
 
 
+def check_reading(base: float, *, at_ms: int, now_ms: int) -> None:
+    """Raises ConfigurationError where a value in base units is none that a dial has shown."""
+    _not_ahead("--at", at_ms, now_ms)
+    _on_a_dial("--reading", base)
+
+
 def enter_reading(
     ledger: Ledger,
     site: Site,
@@ -117,11 +127,7 @@ def enter_reading(
     corrects: int | None = None,
 ) -> int:
     """Keep what a person read on the dial; ``entered`` is the value and unit as typed."""
-    _not_ahead("--at", at_ms, now_ms)
-    if not math.isfinite(base) or base < 0:
-        raise ConfigurationError(
-            "--reading", "", f"{base} is no dial reading", "enter what it shows"
-        )
+    check_reading(base, at_ms=at_ms, now_ms=now_ms)
     return ledger.append(
         site.name,
         READING,
@@ -149,6 +155,8 @@ def enter_replacement(
 ) -> int:
     """Keep a change of meter: the old one's final and the new one's first index, base units."""
     _not_ahead("--at", change.time_ms, now_ms)
+    _on_a_dial("--final", change.final)
+    _on_a_dial("--first", change.first)
     return ledger.append(
         site.name,
         REPLACEMENT,
@@ -173,9 +181,9 @@ def enter_factor(
     corrects: int | None = None,
 ) -> int:
     """Keep a dated factor; of several that hold at a moment the one entered last does."""
-    if not math.isfinite(factor.value) or factor.value <= 0:
+    if not 0 < factor.value <= MOST_FACTOR:
         raise ConfigurationError(
-            "--value", "", f"{factor.value:g} is no factor", "give one above 0"
+            "--value", "", f"{factor.value:g} is no factor", "give one above 0, e.g. 40"
         )
     start_ms = factor.validity.from_ms or 0
     return ledger.append(
@@ -241,8 +249,10 @@ def compare(
     """The record between two dial readings beside what the dial advanced.
 
     ``multiplier`` is the one printed on the dial (a transformer's, say). Raises
-    ConfigurationError where the readings make no difference.
+    ConfigurationError where the readings make no difference, or the multiplier is none.
     """
+    if not 0 < multiplier <= MOST_FACTOR:
+        raise ConfigurationError("--multiplier", "", f"{multiplier:g} is none", "give e.g. 40")
     if second.time_ms <= first.time_ms:
         raise ConfigurationError("--at", "", "the second reading is not later", "swap them")
     joined = topology_of(ledger, site).meter(meter.id)
@@ -336,6 +346,13 @@ def _between(rows: Iterable[Interval], start_ms: int, end_ms: int) -> tuple[floa
         amount += row.amount * share
         covered += row.covered_ms * share
     return amount, covered
+
+
+def _on_a_dial(option: str, base: float) -> None:
+    if not 0 <= base <= MOST:
+        raise ConfigurationError(
+            option, "", f"{base:g} is no dial reading", "enter what the dial shows, 0 or more"
+        )
 
 
 def _not_ahead(option: str, at_ms: int, now_ms: int) -> None:

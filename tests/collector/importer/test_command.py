@@ -69,6 +69,31 @@ def test_done(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (answer["bad_rows"], answer["accounted"]) == (0, True)
 
 
+def test_the_covered_span_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the start of the first period to the end of the last, also for a single row."""
+    assert _import(folder) == 0
+    assert "from 2026-01-01T00:00:00+00:00 to 2026-01-01T02:00:00+00:00" in capsys.readouterr().out
+    assert _import(folder, "time,kwh\n2026-01-01T04:00,1\n") == 0
+    assert "from 2026-01-01T03:00:00+00:00 to 2026-01-01T04:00:00+00:00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cell", ["0001-01-01T00:00", "0001-01-01T00:00+01:00"])
+def test_year_one_is_a_bad_row(folder: Path, capsys: pytest.CaptureFixture[str], cell: str) -> None:
+    """A label before all time: exit code 2 and one line."""
+    mapping = folder / "mapping.toml"
+    mapping.write_text(mapping.read_text().replace("UTC", "Europe/Paris"))
+    assert _import(folder, f"time,kwh\n{cell},1\n") == 2
+    error = capsys.readouterr().err
+    assert "1 of 1 rows cannot be read" in error
+    assert error.count("\n") == 1
+
+
+def test_a_sentinel_is_no_amount(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """-1 kWh is outside what is accepted, and its row is bad."""
+    assert _import(folder, f"{TABLE}2026-01-01T03:00,-1\n") == 2
+    assert "line 4: column 'kwh': -1 is -3.6e+06 J, outside" in capsys.readouterr().err
+
+
 def test_counted_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Imported twice, the ledger still holds the amounts of one file."""
     assert _import(folder) == 0

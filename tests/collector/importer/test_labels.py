@@ -75,6 +75,23 @@ def test_labels_that_do_not_fit(tmp_path: Path, label: str) -> None:
     assert "does not fit time.format" in _problem(tmp_path, mapping, label)
 
 
+@pytest.mark.parametrize("zone", ["Europe/Paris", "UTC+01:00", "UTC"])
+@pytest.mark.parametrize("labels", ["end", "start"])
+@pytest.mark.parametrize(
+    "label", ["0001-01-01T00:00", "0001-01-01T00:00+01:00", "9999-12-31T24:00"]
+)
+def test_labels_outside_all_time(tmp_path: Path, zone: str, labels: str, label: str) -> None:
+    """A moment that no clock reckons with, or that comes before year 1, makes its row bad."""
+    said = _problem(tmp_path, _mapping(zone, labels), label)
+    assert "lies outside the years 1971 to 2999" in said or "does not fit time.format" in said
+
+
+def test_a_percent_sign_before_an_h(tmp_path: Path) -> None:
+    """``%%H`` is the text %H and no hour."""
+    mapping = _mapping("UTC", more='format = "%Y-%m-%d %%H"')
+    assert _times(tmp_path, mapping, "2026-03-01 %H") == ["2026-03-01T00:00"]
+
+
 def test_joined_columns(tmp_path: Path) -> None:
     """Date and hour in columns of their own are joined with a space."""
     mapping = _mapping("UTC", more='format = "%Y-%m-%d %H"', columns="day,hour")

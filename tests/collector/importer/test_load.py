@@ -63,12 +63,13 @@ def _marked(ledger: Ledger) -> set[int]:
 
 
 async def test_written_and_marked(tmp_path: Path, store: SqliteStore, ledger: Ledger) -> None:
-    """Readings are in the store, and every quarter hour of their periods is marked."""
+    """Readings are in the store; every quarter hour of their periods is marked and spanned."""
     outcome = await _load(tmp_path, store, ledger, "time,kwh\n2026-01-01T02:00,1\n")
     end_ms = NOW_MS - DAY_MS + 2 * HOUR_MS
     assert await _stored(store) == [(end_ms, 3.6e6)]
     assert _marked(ledger) == set(range(end_ms - HOUR_MS, end_ms + 1, HOUR_MS // 4))
-    assert (outcome.readings, outcome.written, outcome.first_ms) == (1, 1, end_ms)
+    assert (outcome.readings, outcome.written) == (1, 1)
+    assert (outcome.first_ms, outcome.last_ms) == (end_ms - HOUR_MS, end_ms)
 
 
 async def test_twice_and_in_shuffled_pieces(

@@ -16,6 +16,9 @@ def test_defaults(tmp_path: Path) -> None:
     assert mapping.columns[0].series == ("s", "import", "meter:main", "energy_amount")
 
 
+FORMAT = HOURS.replace("[time]", '[time]\nformat = "?"')
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -46,12 +49,22 @@ def test_defaults(tmp_path: Path) -> None:
         (HOURS.replace('"end"', '"instant"') + ENERGY, r"time\.labels: energy_amount is the"),
         (HOURS.replace("period_s = 3600", "") + ENERGY, r"time\.period_s: missing; add it"),
         (HOURS.replace("3600", "0") + ENERGY, r"time\.period_s: 0 is no length"),
+        (HOURS.replace("3600", "1000000000000") + ENERGY, r"time\.period_s: 1000000000000 is no"),
+        (FORMAT.replace("?", "%H:%M %H") + ENERGY, r"time\.format: '%H:%M %H' cannot be read back"),
+        (FORMAT.replace("?", "%d/%m/%Y %Q") + ENERGY, r"time\.format: .* cannot be read back"),
+        (FORMAT.replace("?", "%d/%m/%Y %") + ENERGY, r"time\.format: .* cannot be read back"),
         (HOURS.replace("UTC", "Paris") + ENERGY, r"time\.zone: 'Paris' is no time zone"),
         (HOURS.replace("[time]", '[time]\nformat = "ISO"') + ENERGY, r"time\.format: 'ISO' is no"),
         (HOURS.replace('["time"]', "[]") + ENERGY, r"time\.columns: is empty"),
         (HOURS.replace('"s"', '"a b"') + ENERGY, r"site: 'a b' is no name"),
         (HOURS + '[file]\ndelimiter = ";;"\n' + ENERGY, r"file\.delimiter: "),
-        (HOURS + '[file]\nencoding = "utf-9"\n' + ENERGY, r"file\.encoding: 'utf-9' is unknown"),
+        (
+            HOURS + '[file]\nencoding = "utf-9"\n' + ENERGY,
+            r"file\.encoding: 'utf-9' is no encoding",
+        ),
+        (HOURS + '[file]\nencoding = "hex"\n' + ENERGY, r"file\.encoding: 'hex' is no encoding of"),
+        (HOURS + '[file]\nencoding = "rot13"\n' + ENERGY, r"file\.encoding: 'rot13' is no"),
+        (HOURS + '[file]\nencoding = "a\\u0000"\n' + ENERGY, r"file\.encoding: "),
         (HOURS + "[file]\nskip = ['(']\n" + ENERGY, r"file\.skip\[0\]: .* no regular expression"),
         (HOURS + "[file]\nheader = false\n" + ENERGY, r"time\.columns\[0\]: .*column's number"),
         (HOURS + '[values]\ndecimal = ","\n' + ENERGY, r"values\.decimal: is the delimiter too"),

@@ -55,7 +55,7 @@ def test_delimiter_and_decimal_comma(tmp_path: Path, delimiter: str, line: str) 
 
 
 @pytest.mark.parametrize(
-    ("sign", "cell", "kwh"),
+    ("sign", "cell", "value"),
     [
         (".", "1.234.567,5", 1_234_567.5),
         (" ", "1 234,5", 1234.5),
@@ -65,13 +65,14 @@ def test_delimiter_and_decimal_comma(tmp_path: Path, delimiter: str, line: str) 
         (".", "-1.000", -1000.0),
     ],
 )
-def test_thousands(tmp_path: Path, sign: str, cell: str, kwh: float) -> None:
+def test_thousands(tmp_path: Path, sign: str, cell: str, value: float) -> None:
     """Groups of three digits are read with the sign that was declared."""
+    column = ENERGY.replace("energy_amount", "reactive_power").replace("kWh", "var")
     mapping = (
-        HOURS + f'[file]\ndelimiter = ";"\n[values]\ndecimal = ","\nthousands = "{sign}"\n' + ENERGY
+        HOURS + f'[file]\ndelimiter = ";"\n[values]\ndecimal = ","\nthousands = "{sign}"\n' + column
     )
     found = read(tmp_path, mapping, f"time;kwh\n2026-01-01T01:00;{cell}\n")
-    assert points(found) == [(JAN_1 + 3600, kwh * KWH)]
+    assert points(found) == [(JAN_1 + 3600, value)]
 
 
 @pytest.mark.parametrize("cell", ["1,5", "12.34.5", "1_000", "nan", "inf", "0x10", "1 kWh", "--1"])
@@ -166,7 +167,8 @@ def test_bad_rows(tmp_path: Path, line: str) -> None:
         ('"<= 0"', ["0", "1"], [1.0]),
         ('"> 1e3"', ["1001", "1000"], [1000.0]),
         ('">= 1e3"', ["1000", "999"], [999.0]),
-        ('"-2..-1"', ["-2", "-1.5", "-1", "-3"], [-3.0]),
+        ('"-2..-1"', ["-2", "-1.5", "-1", "0"], [0.0]),
+        ('"1..2"', ["1", "1.5", "2", "0.9", "2.1"], [0.9, 2.1]),
     ],
 )
 def test_sentinels(tmp_path: Path, declared: str, cells: list[str], kept: list[float]) -> None:
@@ -181,9 +183,9 @@ def test_sentinels(tmp_path: Path, declared: str, cells: list[str], kept: list[f
 def test_sentinels_of_all_columns(tmp_path: Path) -> None:
     """A sentinel under [values] holds for every column, a column's own for that column alone."""
     other = ENERGY.replace("kwh", "x").replace("meter:main", "meter:x")
-    mapping = HOURS + "[values]\nnot_measured = [-1]\n" + ENERGY + "not_measured = [-9]\n" + other
-    found = read(tmp_path, mapping, "time,kwh,x\n2026-01-01T01:00,-1,-1\n2026-01-01T02:00,-9,-9\n")
-    assert points(found) == [(JAN_1 + 7200, -9 * KWH)]
+    mapping = HOURS + "[values]\nnot_measured = [-1]\n" + ENERGY + "not_measured = [9]\n" + other
+    found = read(tmp_path, mapping, "time,kwh,x\n2026-01-01T01:00,-1,-1\n2026-01-01T02:00,9,9\n")
+    assert points(found) == [(JAN_1 + 7200, 9 * KWH)]
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,20 @@
 import asyncio
 import random
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jauge_collector.ledger import book
 from jauge_collector.ledger.accounting import run_pass
-from jauge_collector.ledger.rows import Row
+from jauge_collector.ledger.rows import Row, subject_ids
 from jauge_collector.registers import events, meters
 from jauge_models.intervals import Basis, Flag, Grade, Interval, Replacement
 from jauge_models.topology import Event, EventKind, Factor, Validity
 from jauge_models.wire import Method
+from sqlalchemy import Connection
 
 from tests.collector.ledger.bench import DAY, HOUR, KWH, MAINS, MINUTE, QUARTER, START, Bench
 
@@ -639,3 +641,166 @@ async def test_a_meter_declared_after_its_readings_came_gets_its_past(tmp_path: 
         bench.declare(MAINS)
         await bench.account()
         assert len(bench.rows()) == 4
+
+
+UNFED = MAINS.replace('["gw/meter:mains"]', "[]")
+
+
+async def read_dial(bench: Bench, *readings: tuple[int, float]) -> None:
+    """A person reads the meter's dial: (ms after START, kWh)."""
+    for at, kwh in readings:
+        meters.enter_reading(
+            bench.ledger,
+            bench.site,
+            bench.site.topology.meter("mains"),
+            kwh * KWH,
+            at_ms=START + at,
+            now_ms=bench.now_ms,
+        )
+
+
+async def test_a_meter_that_loses_its_feeds_keeps_its_history(tmp_path: Path) -> None:
+    """Only dial rows come and go with dial readings: what was measured stays as it stood."""
+    async with Bench(tmp_path) as bench:
+        await bench.receive(steady(0, DAY, 5 * MINUTE))
+        await bench.account()
+        before = rows_of(bench)
+        assert len(before) == 96
+        bench.declare(UNFED)
+        result = await bench.account()
+        assert (result.written, result.revised) == (0, 0)
+        assert rows_of(bench) == before
+        bench.now_ms = START + 20 * DAY
+        await read_dial(bench, (12 * HOUR, 145), (DAY, 289), (3 * DAY, 300), (9 * DAY, 340))
+        await bench.account()
+        after = rows_of(bench)
+        assert after[:96] == before, "the dial's half day beside them does not count"
+        assert [r.start_ms - START for r, _ in after[96:]] == [DAY, 3 * DAY]
+        assert [r.amount for r, _ in after[96:]] == pytest.approx([11 * KWH, 40 * KWH])
+        (last,) = [
+            e for e in bench.ledger.entries("lab", "reading") if e.start_ms > START + 5 * DAY
+        ]
+        meters.enter_reading(
+            bench.ledger,
+            bench.site,
+            bench.site.topology.meter("mains"),
+            330 * KWH,
+            at_ms=START + 8 * DAY,
+            now_ms=bench.now_ms,
+            corrects=last.id,
+        )
+        await bench.account()
+        found = rows_of(bench)
+        assert found[:97] == after[:97]
+        ((moved, _),) = found[97:]
+        assert moved.end_ms == START + 8 * DAY
+        assert moved.amount == pytest.approx(30 * KWH)
+
+
+async def test_a_meter_that_gets_feeds_keeps_what_people_read_before(tmp_path: Path) -> None:
+    """Dial rows from before the feed stay and follow a corrected reading; no new ones come."""
+    async with Bench(tmp_path, UNFED) as bench:
+        await read_dial(bench, (0, 100), (12 * HOUR, 112))
+        await bench.account()
+        assert [row.basis for row in bench.rows()] == [Basis.ATTESTED]
+        bench.declare(MAINS)
+        await bench.receive(steady(DAY, DAY + HOUR, MINUTE))
+        await bench.account()
+        bases = [row.basis for row in bench.rows()]
+        assert bases == [Basis.ATTESTED, *[Basis.REGISTER] * 4]
+        first = bench.ledger.entries("lab", "reading")[0]
+        meters.enter_reading(
+            bench.ledger,
+            bench.site,
+            bench.site.topology.meter("mains"),
+            102 * KWH,
+            at_ms=START,
+            now_ms=bench.now_ms,
+            corrects=first.id,
+        )
+        await read_dial(bench, (20 * HOUR, 125))
+        await bench.account()
+        assert bench.row(0).amount == pytest.approx(10 * KWH)
+        assert len(bench.rows()) == 5
+        assert bench.ledger.set_aside("lab", ["mains"], START, START + DAY) == []
+
+
+async def test_a_dial_row_gives_way_to_what_was_measured_in_it(tmp_path: Path) -> None:
+    """Rows never overlap: a late reading inside the span of a dial row takes its place."""
+    async with Bench(tmp_path, UNFED) as bench:
+        await read_dial(bench, (0, 100), (12 * HOUR, 112))
+        await bench.account()
+        bench.declare(MAINS)
+        await bench.receive(steady(11 * HOUR, 13 * HOUR, MINUTE))
+        await bench.account()
+        rows = bench.rows()
+        assert {row.basis for row in rows} == {Basis.REGISTER}
+        assert len(rows) == 8
+        assert len(bench.ledger.history("lab", "mains", START)) == 1
+
+
+async def test_a_method_that_a_birth_tells_later_restates(tmp_path: Path) -> None:
+    """Rows computed as measured become estimates once the birth says so, and back again."""
+    async with Bench(tmp_path, POWERED) as bench:
+        power = [(at, 1000.0) for at in range(0, HOUR + 1, MINUTE)]
+        await bench.receive(power, resource="pdu:a", quantity="power")
+        await bench.account()
+        assert {(r.basis, r.grade) for r in bench.rows()} == {(Basis.POWER, Grade.MEDIUM)}
+        bench.ledger.set_methods("lab", "gw", {("pdu:a", "power"): Method.ESTIMATE})
+        assert (await bench.account()).revised == 4
+        assert {(r.basis, r.grade) for r in bench.rows()} == {(Basis.ESTIMATE, Grade.LOW)}
+        assert (await bench.account()).written == 0
+        bench.ledger.set_methods("lab", "gw", {("pdu:a", "power"): Method.GAUGE})
+        assert (await bench.account()).revised == 4
+        assert {r.basis for r in bench.rows()} == {Basis.POWER}
+
+
+@pytest.mark.parametrize(
+    ("feed", "dial", "watts", "believed"),
+    [
+        ("host", "", 61.5, False),
+        ("host", "", 0.0, True),
+        ("pdu:a", "", 61.5, True),
+        ("pdu:a", "dial = { resolution = 0.1 }", 61.5, True),
+        ("pdu:a", "dial = { resolution = 0.01 }", 61.5, False),
+    ],
+)
+async def test_a_counter_that_stands_still_gives_way_to_power(
+    tmp_path: Path, feed: str, dial: str, watts: float, *, believed: bool
+) -> None:
+    """A total at rest is no zero while the feed's power exceeds the total's smallest step."""
+    async with Bench(tmp_path, POWERED.replace("gw/pdu:a", f"gw/{feed}") + dial) as bench:
+        minutes = range(0, HOUR + 1, MINUTE)
+        await bench.receive([(at, 5 * KWH) for at in minutes], resource=feed)
+        await bench.receive([(at, watts) for at in minutes], resource=feed, quantity="power")
+        await bench.receive(
+            [(at, 900.0) for at in minutes], agent="spare", resource="pdu:b", quantity="power"
+        )
+        await bench.account()
+        assert len(bench.rows()) == 4
+        assert {row.basis for row in bench.rows()} == {Basis.COUNTER if believed else Basis.POWER}
+        amounts = [row.amount for row in bench.rows()]
+        assert amounts == pytest.approx([0.0 if believed else watts * 900] * 4)
+        assert (await bench.account()).written == 0
+
+
+async def test_a_pass_does_not_list_all_subjects_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many hosts, each query asks for the keys it needs: never those of the whole site."""
+    async with Bench(tmp_path) as bench:
+        asked: list[int] = []
+
+        def counted(connection: Connection, site: str, names: Iterable[str]) -> dict[str, int]:
+            found = subject_ids(connection, site, names)
+            asked.append(len(found))
+            return found
+
+        for host in ("a", "b", "c", "d", "e"):
+            await bench.receive(steady(0, HOUR, MINUTE), agent=host, resource="host")
+        await bench.account()
+        monkeypatch.setattr(book, "subject_ids", counted)
+        assert len(bench.ledger.current("lab", "a/host", START, START + HOUR)) == 1
+        assert bench.ledger.extent("lab", "b/host", START, START + HOUR) is not None
+        bench.ledger.rows("lab", ["c/host", "d/host"], START, START + HOUR)
+        assert asked == [1, 1, 2]

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,51 @@ WRONG = [
         "no amount numbered 77",
     ),
     (
+        ("attest", "--meter", "mains", "--amount", "-5", "--unit", "kWh", "--from", "2026-01-01",
+         "--to", "2026-01-02", "--signatory", "x"),
+        "-1.8e+07 is no amount",
+    ),
+    (
+        ("attest", "--meter", "mains", "--reading", "-5", "--unit", "kWh", "--at", "2026-01-01",
+         "--signatory", "x"),
+        "--reading",
+    ),
+    (
+        ("attest", "--meter", "mains", "--amount", "1", "--unit", "kWh", "--from", "2026-01-01",
+         "--to", "2026-01-02", "--signatory", "x", "--corrects", "99999999999999999999"),
+        "no amount numbered 99999999999999999999",
+    ),
+    (
+        ("event", "add", "--kind", "bypass", "--subject", "mains", "--from", "2026-01-01",
+         "--to", "2026-01-02", "--corrects", "99999999999999999999"),
+        "no event numbered",
+    ),
+    (
+        ("meter", "read", "--meter", "mains", "--reading", "1", "--at", "2026-01-01",
+         "--corrects", "99999999999999999999"),
+        "no reading numbered",
+    ),
+    *(
+        (("meter", "factor", "--meter", "mains", f"--value={value}", "--from", "2026-01-01",
+          "--reason", "x"), "--value")
+        for value in ("-1", "inf", "-inf", "nan", "1e300")
+    ),
+    *(
+        (("meter", "replace", "--meter", "mains", option, value, other, "1", "--at",
+          "2026-01-01"), f"{option}: ")
+        for option, other in (("--final", "--first"), ("--first", "--final"))
+        for value in ("-1", "inf", "nan", "1e305")
+    ),
+    *(
+        (("meter", "commission", "--meter", "mains", "--multiplier", value), "--multiplier")
+        for value in ("-1", "0", "inf", "nan", "1e300")
+    ),
+    *(
+        (("meter", "commission", "--meter", "mains", "--reading", "1", "--at", "2026-01-01",
+          "--reading", value, "--at", "2026-01-02"), "--reading")
+        for value in ("-1", "inf", "nan", "1e305")
+    ),
+    (
         ("event", "add", "--kind", "bypass", "--subject", "ups-z", "--from", "2026-01-01",
          "--to", "2026-01-02"),
         "ups-z",
@@ -335,3 +381,71 @@ def test_an_unknown_site_is_named_with_those_known(
     words = ["meter", "list", "--site", "bal", "--config", str(desk.config)]
     assert cli.main(words) == 2
     assert "known are lab" in capsys.readouterr().err
+
+
+def test_an_amount_that_does_not_count_says_so(desk: Desk) -> None:
+    """One measured quarter of an hour in an attested month sets it aside, and that is named."""
+    desk.use(_two_days)
+    desk.run("meter", "commission", "--meter", "mains", *AGREEING, "2026-01-02T08:00")
+    words = ("attest", "--meter", "mains", "--unit", "MWh", "--signatory", "energy manager")
+    told = desk.json(*words, "--amount", "8", "--from", "2026-01-02", "--to", "2026-02-01")
+    assert told["counts"] is False
+    assert "between 2026-01-02T00:00:00+00:00 and 2026-01-03T00:00:00+00:00" in told["rows"]
+    assert desk.json(*words, "--amount", "7", "--from", "2026-02-01", "--to", "2026-03-01")[
+        "counts"
+    ]
+    early = desk.run(*words, "--amount", "1", "--from", "2025-12-31", "--to", "2026-01-01T08:00")
+    assert "stands where nothing was measured" in early, "rows before the commissioning count not"
+
+    async def check(bench: Bench) -> None:
+        year = ("lab", ["water", "mains"], START - DAY, START + 60 * DAY)
+        since = bench.ledger.commissioned("lab")
+        (aside,) = bench.ledger.set_aside(*year, counts_from=since)
+        assert (aside.entry.id, aside.entry.subject) == (told["id"], "mains")
+        assert (aside.first_ms, aside.last_ms) == (START + DAY, START + 2 * DAY)
+        assert len(bench.ledger.set_aside(*year)) == 2, "as in rows: without it every row counts"
+        assert bench.ledger.set_aside("lab", ["mains"], START + 31 * DAY, START + 59 * DAY) == []
+        amounts = [r.amount for r in bench.ledger.rows(*year, counts_from=since)["mains"]]
+        assert 8e3 * KWH not in amounts
+
+    desk.use(check)
+
+
+def test_an_entry_of_another_meter_is_not_corrected(desk: Desk) -> None:
+    """A wrong --meter beside --corrects is refused; an event may be moved to another subject."""
+    desk.use(_two_days)
+    key = desk.json(
+        "meter", "factor", "--meter", "mains", "--value", "2", "--from", "2026-01-01",
+        "--reason", "transformers",
+    )["id"]  # fmt: skip
+    line = desk.run(
+        "meter", "factor", "--meter", "water", "--value", "1", "--from", "2026-01-01",
+        "--reason", "slip", "--corrects", str(key), code=2,
+    )  # fmt: skip
+    assert f"factor {key} is one of 'mains', not of 'water'" in line
+    event = ("event", "add", "--kind", "bypass", "--from", "2026-01-01", "--to", "2026-01-02")
+    wrong = desk.json(*event, "--subject", "water")["id"]
+    desk.run(*event, "--subject", "mains", "--corrects", str(wrong))
+
+    async def check(bench: Bench) -> None:
+        assert bench.row(DAY).amount == pytest.approx(6 * KWH)
+
+    desk.use(check)
+
+
+def test_json_never_holds_infinity(desk: Desk) -> None:
+    """An entry of an earlier version that holds one is shown, as null."""
+
+    async def old(bench: Bench) -> None:
+        bench.ledger.append(
+            "lab", "factor", "mains", start_ms=START, content={"value": 2.0}, now_ms=bench.now_ms
+        )
+
+    desk.use(old)
+    connection = sqlite3.connect(desk.folder / "ledger.db")
+    connection.execute("""UPDATE entries SET content = '{"value": Infinity}'""")
+    connection.commit()
+    connection.close()
+    told = desk.run("meter", "list", "--meter", "mains", "--json")
+    assert "Infinity" not in told
+    assert json.loads(told)[0]["entries"][0]["value"] is None

@@ -1,0 +1,186 @@
+"""What a person declares about one site, as it stands in a site file (TOML)."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from jauge_models.boundaries import Place, Symbol
+from jauge_models.intervals import Grade
+from jauge_models.topology import Commodity, EventKind
+
+from jauge_collector.config import NotNegative, Positive, Seconds, Share
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every section."""
+
+
+class Dated(_Section, frozen=True, kw_only=True):
+    """Something that holds from a date to a date (excluded); open where absent."""
+
+    valid_from: str | None = None
+    """First day or moment at which it holds; open where absent."""
+    valid_to: str | None = None
+    """End, excluded; open where absent."""
+
+
+class SiteSection(_Section, frozen=True, kw_only=True):
+    """The site itself."""
+
+    name: str
+    """Name on the wire."""
+    title: str = ""
+    """Name for people."""
+    time_zone: str = "Europe/Paris"
+    """Zone of its months, quarters and years: ``Europe/Paris``, or fixed, ``UTC+01:00``."""
+    simulated: bool = False
+    """Whether its readings come from a model: every output then says so."""
+    note: str = ""
+    """Shown with every figure, e.g. where simulated values come from."""
+
+
+class DialSection(_Section, frozen=True, kw_only=True):
+    """What is known of a running total, in the meter's unit (kWh for electricity and heat)."""
+
+    modulus: Positive | None = None
+    """Value at which the total starts again at zero."""
+    resolution: NotNegative = 0.0
+    """Smallest step."""
+
+
+class FactorSection(Dated, frozen=True, kw_only=True):
+    """A dated multiplier of raw values: CT ratio, pulse weight."""
+
+    value: Positive
+    """What raw values are multiplied by."""
+    reason: str = ""
+    """Why."""
+
+
+class MeterSection(Dated, frozen=True, kw_only=True):
+    """A meter that counts for the site."""
+
+    id: str
+    """Identity, as it stands in equations; letters, digits, ``.``, ``_``, ``-``."""
+    commodity: Commodity
+    """``electricity``, ``water``, ``heat`` or ``fuel``."""
+    feeds: list[str] = []
+    """Where its readings come from, best first: ``agent/resource``. None: attested values only."""
+    name: str = ""
+    """Name for people; the id where empty."""
+    location: str = ""
+    """Where it hangs."""
+    accuracy_class: str = ""
+    """As printed on the meter, e.g. ``0.5S``, ``MID B``."""
+    uncertainty: Share | None = None
+    """Relative standard error of meter and transformer together, e.g. 0.005."""
+    interval_s: int = 900
+    """Length of its ledger rows in seconds: 300, 600, 900, 1800, 3600 or 86400."""
+    period_s: Annotated[int, msgspec.Meta(ge=1, le=366 * 86400)] = 3600
+    """For period totals: how long each period is, in seconds."""
+    max_gap_s: Seconds = 180.0
+    """How far apart power samples may lie and still be joined, in seconds."""
+    rated_power_w: Positive | None = None
+    """Most that can flow, for electricity and heat; lets wraps and false jumps be told."""
+    rated_flow_m3_h: Positive | None = None
+    """Most that can flow, for water and fuel."""
+    dial: DialSection = DialSection()
+    factors: list[FactorSection] = []
+    grade: Grade | None = None
+    """Lowers the grade that follows from how values are obtained."""
+    counts: Literal["after_commissioning", "from_start"] = "after_commissioning"
+    """A meter counts once two dial readings agree with the record, unless told otherwise."""
+    reason: str = ""
+    """Why it counts from the start."""
+
+
+class TermSection(Dated, frozen=True, kw_only=True):
+    """One meter in an equation."""
+
+    meter: str
+    """Its id."""
+    sign: Literal[1, -1] = 1
+    """Whether it adds to the total or is deducted."""
+    factor: Positive = 1.0
+    """The share of the meter that belongs to the total."""
+    joules_per_m3: Annotated[float, msgspec.Meta(ge=1e6, le=1e11)] | None = None
+    """Needed for a fuel meter: the fuel's energy content, e.g. 3.564e10 for diesel (9.9 kWh/L)."""
+    reason: str = ""
+    """Why the term is there, for a verifier."""
+    evidence: str = ""
+    """Where that can be seen: a drawing, a contract."""
+
+
+class EquationSection(_Section, frozen=True, kw_only=True):
+    """One total of the site."""
+
+    symbol: Symbol
+    """Which total."""
+    terms: list[TermSection]
+    place: Place | None = None
+    """For E_IT: where it is metered. Decides the PUE category."""
+    zone: str = ""
+    """The part of the site that the total is of, for a partial PUE; empty for the whole site."""
+    undeducted: list[str] = []
+    """Loads the E_IT meters also see and no term deducts."""
+
+
+class ConnectionSection(Dated, frozen=True, kw_only=True):
+    """What feeds what."""
+
+    upstream: str
+    """What feeds: the id of a meter or resource."""
+    downstream: str
+    """What is fed."""
+    feed: str = ""
+    """Name of the feed, e.g. ``A``."""
+
+
+class EventSection(_Section, frozen=True, kw_only=True):
+    """A planned event."""
+
+    kind: EventKind
+    """What happens."""
+    begin: str
+    """First moment, on the site's clock."""
+    end: str
+    """End, excluded."""
+    subject: str = ""
+    """Id of the meter or resource concerned; the whole site where empty."""
+    reason: str = ""
+    """Why."""
+
+
+class AttributeSection(Dated, frozen=True, kw_only=True):
+    """A dated fact, e.g. the operator of the site or the tenant of a rack."""
+
+    subject: str
+    """What it is about: an id, or the site's name."""
+    name: str
+    """Which fact."""
+    value: str
+    """What holds."""
+
+
+class EmissionSection(Dated, frozen=True, kw_only=True):
+    """A dated emission factor of purchased electricity."""
+
+    kg_co2e_per_kwh: Annotated[float, msgspec.Meta(ge=0, le=10)]
+    """Emissions of a purchased kWh, in kgCO2e."""
+    source: str
+    """Who publishes it, and what it covers."""
+    scope: Literal["direct", "life_cycle"]
+    """Whether it covers the plants' own emissions or their whole life."""
+    vintage: str = ""
+    """The year that the figure is about."""
+
+
+class SiteFile(_Section, frozen=True, kw_only=True):
+    """Everything declared about one site."""
+
+    site: SiteSection
+    meters: list[MeterSection] = []
+    equations: list[EquationSection] = []
+    connections: list[ConnectionSection] = []
+    events: list[EventSection] = []
+    attributes: list[AttributeSection] = []
+    emission_factors: list[EmissionSection] = []
