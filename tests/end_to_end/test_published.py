@@ -1,67 +1,47 @@
-"""The year of building data published by an agent over MQTT instead of imported from its file."""
+"""The year of building data published over MQTT, hour by hour, instead of imported."""
 
 import asyncio
 import json
-import random
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import asynccontextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jauge_agent.config import BrokerConfig
-from jauge_agent.publisher import Publisher
-from jauge_agent.spool import Outcome, Spool
 from jauge_collector import civil
 from jauge_collector.cli import main
 from jauge_collector.importer.mapping import load as load_mapping
 from jauge_collector.importer.table import rows
 from jauge_collector.ledger.book import Ledger
-from jauge_models.wire import Address, Sample, encode_samples
+from jauge_models.wire import Address, Sample, encode_samples, seal
 
 from tests import parts
-from tests.collector.running import collecting
+from tests.collector.running import WireAgent, collecting
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "energyplus"
-AT_HAND = 12
-"""Batches under way at a time, fewer than the publisher keeps for its first lane."""
+HOURS = 8760
+AT_HAND = 400
+"""Batches sent before their answers are awaited."""
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _hours(table: Path) -> Iterator[tuple[int, list[Sample]]]:
-    """The file's rows as the readings of one tick each."""
+def _packs(table: Path, agent: WireAgent) -> Iterator[tuple[int, bytes]]:
+    """Each row of the file as the batch that an agent would have taken at its hour."""
     mapping = load_mapping(EXAMPLE / "mapping.toml")
-    for row in rows(table, mapping, lambda *_: None):
+    for seq, row in enumerate(rows(table, mapping, lambda *_: None), start=1):
         assert row.problem is None
         (time_ms,) = {reading.time_ms for reading in row.readings}
-        yield time_ms, [Sample(r.series.resource, r.series.quantity, r.value) for r in row.readings]
-
-
-@asynccontextmanager
-async def _publishing(spool: Spool, port: int) -> Any:
-    publisher = Publisher(
-        BrokerConfig(port=port),
-        address=Address("energyplus", "import"),
-        boot="year",
-        spool=spool,
-        resend_after_s=5,
-        now_ms=_now_ms,
-        open_tick_ms=lambda: None,
-        describe=lambda: ([], []),
-        chance=random.Random(1),
-    )
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(publisher.run())
-        await parts.eventually(
-            lambda: publisher.stats.connected, within=10, what="the agent is connected"
+        samples = [Sample(r.series.resource, r.series.quantity, r.value) for r in row.readings]
+        yield (
+            seq,
+            seal(
+                encode_samples(samples),
+                address=agent.address,
+                boot=agent.boot,
+                seq=seq,
+                oldest_ms=time_ms,
+                time_ms=time_ms,
+            ),
         )
-        yield publisher
-        running.cancel()
 
 
 async def test_a_year_published_hour_by_hour_gives_the_same_pue_and_wue(
@@ -78,37 +58,23 @@ async def test_a_year_published_hour_by_hour_gives_the_same_pue_and_wue(
     config.write_text(
         config.read_text() + more + f'[console]\nlisten = "127.0.0.1:{parts.free_port()}"\n'
     )
-    (tmp_path / "spool").mkdir()
-    spool = Spool(
-        tmp_path / "spool",
-        machine="a test",
-        max_bytes=10**9,
-        max_age_ms=10**13,
-        now_ms=_now_ms(),
-    )
     table = shared_data / "energyplus_dc" / "two_zone_dc_stockholm_hourly.csv"
-    async with collecting(config), _publishing(spool, mosquitto.port) as publisher:
-        for time_ms, samples in _hours(table):
-            await parts.eventually(
-                lambda: spool.spooled.batches < AT_HAND, within=30, what="answers come"
-            )
-            batch = spool.add(time_ms, encode_samples(samples), len(samples), _now_ms())
-            assert batch is not None
-            publisher.offer(batch)
-        await parts.eventually(
-            lambda: spool.spooled.batches == 0, within=30, what="every batch is answered"
-        )
-        assert spool.total(Outcome.STORED) == spool.total(Outcome.TAKEN)
-        assert spool.total(Outcome.STORED).batches == 8760
+    agent = WireAgent(mosquitto.port, Address("energyplus", "import"))
+    async with collecting(config), agent:
+        packs = _packs(table, agent)
+        while some := list(islice(packs, AT_HAND)):
+            await agent.send(payload for _, payload in some)
+            await agent.answered((seq for seq, _ in some), within=30)
+        assert agent.stored == set(range(1, HOURS + 1))
+        assert agent.refused == {}
         end_ms = civil.moment_ms("2024-01-01", civil.zone("UTC+1"))
 
         def accounted() -> bool:
             with Ledger(folder / "state" / "ledger.db") as ledger:
                 rows_of = ledger.rows("energyplus", ["facility", "water"], 0, end_ms)
-            return all(len(some) == 8760 for some in rows_of.values())
+            return all(len(some) == HOURS for some in rows_of.values())
 
         await parts.eventually(accounted, within=60, what="the ledger holds the year")
-    spool.close()
     arguments = ["--site", "energyplus", "--from", "2023-01-01", "--to", "2024-01-01", "--json"]
     code = await asyncio.to_thread(main, ["kpi", *arguments, "--config", str(config)])
     assert code == 0
