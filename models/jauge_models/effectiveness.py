@@ -174,9 +174,17 @@ def assess(
         ),
         grade=sums.grade,
         boundary=f"{numerator.equation.text()}; {denominator.equation.text()}",
-        formula=rule.formula,
+        formula=_formula(rule, place, estimated=estimated),
         rule_status=rule.status,
     )
+
+
+def _formula(rule: Rule, place: Equation | None, *, estimated: bool) -> str:
+    """The rule's formula; named a ratio where the figure is not the indicator."""
+    outside = place is not None and place.category is None and rule.denominator is Symbol.E_IT
+    if outside or estimated:
+        return f"ratio = {rule.formula.partition(' = ')[2]}"
+    return rule.formula
 
 
 def _impossible(rule: Rule, top: float, bottom: float) -> str | None:

@@ -9,14 +9,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from jauge_collector.importer.progress import Bar
-
-from jauge_demo import scenario
-from jauge_demo.broker import broker
 from jauge_demo.processes import Child, ChildEndedError, start
 
 FIRST_PORT: Final = 8090
@@ -38,6 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(folder: Path, port: int | None) -> int:
+    # Heavy, and here so that an early Ctrl-C meets no half-made import.
+    from jauge_collector.importer.progress import Bar  # noqa: PLC0415
+
+    from jauge_demo import scenario  # noqa: PLC0415
+    from jauge_demo.broker import broker  # noqa: PLC0415
+
     begun = time.monotonic()
     console_port = _free_port(FIRST_PORT) if port is None else _wanted_port(port)
     mqtt_port = _free_port(0)
@@ -50,14 +52,30 @@ async def _run(folder: Path, port: int | None) -> int:
     with _stop_signals() as stop:
         async with broker(mqtt_port):
             children: list[Child] = []
+            collector = ("collector", "jauge_collector.cli", ("run", "--config", plan.collector))
+            agents = (
+                ("gateway", "jauge_demo.gateway", (plan.gateway,)),
+                ("agent", "jauge_agent.cli", ("run", "--config", plan.agent)),
+            )
+
+            async def begin(name: str, module: str, words: tuple[object, ...]) -> None:
+                children.append(await start(name, module, [str(w) for w in words], folder))
+
+            async def come_up() -> None:
+                await begin(*collector)
+                # Agents say how their clocks stand when they connect: somebody must listen.
+                await _ready(console_port)
+                for one in agents:
+                    await begin(*one)
+                took = time.monotonic() - begun
+                print(
+                    f"Jauge is at http://127.0.0.1:{console_port}/  "
+                    f"(up in {took:.0f} s; Ctrl-C stops it)",
+                    flush=True,
+                )
+
             try:
-                for name, module, words in (
-                    ("collector", "jauge_collector.cli", ("run", "--config", plan.collector)),
-                    ("gateway", "jauge_demo.gateway", (plan.gateway,)),
-                    ("agent", "jauge_agent.cli", ("run", "--config", plan.agent)),
-                ):
-                    children.append(await start(name, module, [str(w) for w in words], folder))
-                await _until_stopped(children, console_port, stop, begun)
+                await _until_stopped(children, come_up(), stop)
             finally:
                 for child in reversed(children):
                     await child.stop()
@@ -66,41 +84,42 @@ async def _run(folder: Path, port: int | None) -> int:
 
 
 async def _until_stopped(
-    children: Sequence[Child], port: int, stop: asyncio.Event, begun: float
+    children: Sequence[Child], come_up: Coroutine[Any, Any, None], stop: asyncio.Event
 ) -> None:
-    watching = [asyncio.ensure_future(child.watch()) for child in children]
-    stopping = asyncio.ensure_future(stop.wait())
-    showing = asyncio.ensure_future(_announce(port, begun))
+    """Bring everything up and wait for the end of a child, which is an error, or of all."""
+    stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+    rising: asyncio.Future[Any] = asyncio.ensure_future(come_up)
+    watched: dict[str, asyncio.Future[Any]] = {}
     try:
-        done, _ = await asyncio.wait(
-            [*watching, stopping, showing], return_when=asyncio.FIRST_COMPLETED
-        )
-        if showing in done:
-            showing.result()
-            done, _ = await asyncio.wait([*watching, stopping], return_when=asyncio.FIRST_COMPLETED)
-        for one in done:
-            one.result()
+        while not stopping.done():
+            for child in children:
+                if child.name not in watched:
+                    watched[child.name] = asyncio.ensure_future(child.watch())
+            pending = [stopping, *watched.values(), *([] if rising.done() else [rising])]
+            await asyncio.wait(pending, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
+            for one in (rising, *watched.values()):
+                if one.done():
+                    one.result()
     finally:
-        for one in (*watching, stopping, showing):
+        tasks = (*watched.values(), stopping, rising)
+        for one in tasks:
             one.cancel()
-        await asyncio.gather(*watching, stopping, showing, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _announce(port: int, begun: float) -> None:
-    """Print the address once the console answers. Raises ChildEndedError when it never does."""
+async def _ready(port: int) -> None:
+    """Wait until the collector is ready. Raises ChildEndedError when it never is."""
     deadline = time.monotonic() + _ANSWERS_WITHIN_S
     while not await asyncio.to_thread(_answers, port):
         if time.monotonic() > deadline:
             raise ChildEndedError(f"the console does not answer on 127.0.0.1:{port}")
         await asyncio.sleep(0.1)
-    took = time.monotonic() - begun
-    print(f"Jauge is at http://127.0.0.1:{port}/  ({took:.0f} s; Ctrl-C stops it)", flush=True)
 
 
 def _answers(port: int) -> bool:
     asking = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        asking.request("GET", "/healthz")
+        asking.request("GET", "/readyz")
         return asking.getresponse().status == http.client.OK
     except OSError:
         return False
@@ -111,7 +130,10 @@ def _answers(port: int) -> bool:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder, so that two demonstrations do not share it. Raises OSError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"--folder {folder}: {error.strerror}; choose one you may write") from None
     with (folder / "lock").open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,6 +176,12 @@ def _wanted_port(port: int) -> int:
     return port
 
 
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; choose one from 1 to 65535")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jauge-demo",
@@ -168,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
         help="where everything is kept (.demo)",
     )
     parser.add_argument(
-        "--port", type=int, help=f"port of the console ({FIRST_PORT}, or a free one)"
+        "--port", type=_port, help=f"port of the console ({FIRST_PORT}, or a free one)"
     )
     return parser
 

@@ -38,6 +38,9 @@ class Child:
     async def watch(self) -> None:
         """Return never: raises ChildEndedError when the process ends."""
         status = await self.process.wait()
+        if status < 0:
+            name = signal.Signals(-status).name
+            raise ChildEndedError(f"{self.name} was killed by {name} (log: {self.log})")
         raise ChildEndedError(
             f"{self.name} ended with status {status}: {self.last_words()} (log: {self.log})"
         )
