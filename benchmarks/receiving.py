@@ -68,7 +68,7 @@ async def _receive(port: int) -> None:
     class Counted(asyncio.Queue[aiomqtt.Message]):
         """As in the collector: no task for each message."""
 
-        def put_nowait(self, item: aiomqtt.Message) -> None:  # noqa: ARG002
+        def put_nowait(self, item: aiomqtt.Message) -> None:  # noqa: ARG002 - the base class names it
             nonlocal received
             received += 1
 
