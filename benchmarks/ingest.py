@@ -65,6 +65,7 @@ _CONFIG: Final = """
 sites = ["site.toml"]
 state_dir = "state"
 [mqtt]
+tls = false
 port = {mqtt}
 [store]
 kind = "victoriametrics"

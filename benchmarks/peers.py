@@ -68,7 +68,7 @@ def jauge(directory: Path, broker_port: int, sysfs_root: Path) -> Contestant:
     root = json.dumps(str(sysfs_root))
     config = directory / "agent.toml"
     config.write_text(
-        f'site = "bench"\nagent = "here"\n[broker]\nport = {broker_port}\n'
+        f'site = "bench"\nagent = "here"\n[broker]\ntls = false\nport = {broker_port}\n'
         f"[spool]\ndirectory = {json.dumps(str(spool))}\n"
         "[sources.host]\nperiod_s = 1\n"
         f"[sources.rapl]\nperiod_s = 1\nsysfs_root = {root}\n"

@@ -30,10 +30,10 @@ class BrokerConfig(_Section, frozen=True):
 
     host: str = "127.0.0.1"
     """Name or address of the broker."""
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1883
-    """TCP port; 8883 is usual with TLS."""
-    tls: bool = False
-    """Whether to speak TLS and check the broker's certificate."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8883
+    """TCP port; 1883 is usual without TLS."""
+    tls: bool = True
+    """Whether to speak TLS and check the broker's certificate; false on one machine only."""
     ca_file: str | None = None
     """Certificates of the authorities to trust (PEM); the system's when left out."""
     cert_file: str | None = None

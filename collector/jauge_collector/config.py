@@ -34,14 +34,14 @@ class MqttConfig(_Section, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     """Host name or address."""
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1883
-    """TCP port; 8883 is usual with TLS."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8883
+    """TCP port; 1883 is usual without TLS."""
     username: str | None = None
     """User name, where the broker asks for one."""
     password_file: Path | None = None
     """File that holds the password, nothing else."""
-    tls: bool = False
-    """Whether to speak TLS."""
+    tls: bool = True
+    """Whether to speak TLS and check the broker's certificate; false on one machine only."""
     ca_file: Path | None = None
     """Certificates of the authorities to trust; the system's where absent."""
     cert_file: Path | None = None

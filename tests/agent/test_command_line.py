@@ -129,7 +129,8 @@ async def test_run_publishes_and_ends_in_order(
 ) -> None:
     """Readings of this machine are stored; a signal ends with offline said and exit 0."""
     path = configuration(
-        tmp_path, f"[broker]\nport = {mosquitto.port}\n[sources.host]\nperiod_s = 0.2\n"
+        tmp_path,
+        f"[broker]\ntls = false\nport = {mosquitto.port}\n[sources.host]\nperiod_s = 0.2\n",
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
@@ -166,7 +167,8 @@ async def test_run_publishes_and_ends_in_order(
 async def test_kill_the_agent_and_nothing_is_lost(mosquitto: Mosquitto, tmp_path: Path) -> None:
     """Batches that a killed agent left unanswered come under the next one's boot, in full."""
     path = configuration(
-        tmp_path, f"[broker]\nport = {mosquitto.port}\n[sources.host]\nperiod_s = 0.2\n"
+        tmp_path,
+        f"[broker]\ntls = false\nport = {mosquitto.port}\n[sources.host]\nperiod_s = 0.2\n",
     )
     async with answering(mosquitto.port, verdict=lambda _: "") as collector:
         agent = await started("run", "--config", str(path))

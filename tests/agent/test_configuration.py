@@ -51,13 +51,16 @@ def test_a_site_is_all_that_must_be_said(tmp_path: Path) -> None:
         ('site = "lab"\n[broker]\nprot = 1', "broker.prot: unknown key; did you mean 'port'?"),
         ('site = "lab"\n[broker]\nport = 0', "broker.port: expected `int` >= 1"),
         ('site = "lab"\n[broker]\nport = "1883"', "broker.port: expected `int"),
-        ('site = "lab"\n[broker]\nca_file = "x"', "broker.ca_file: is given but TLS is off"),
+        (
+            'site = "lab"\n[broker]\ntls = false\nca_file = "x"',
+            "broker.ca_file: is given but TLS is off",
+        ),
         ('site = "lab"\n[broker]\npassword_file = "x"', "broker.username: missing"),
         (
             'site = "lab"\n[broker]\nusername = "u"\npassword_file = "/nowhere/p"',
             "broker.password_file: /nowhere/p cannot be read",
         ),
-        ('site = "lab"\n[broker]\ntls = true\ncert_file = "c"', "broker.key_file: missing"),
+        ('site = "lab"\n[broker]\ncert_file = "c"', "broker.key_file: missing"),
         ('site = "lab"\n[sources.hots]', "sources.hots: unknown source; known sources are host"),
         ('site = "lab"\n[sources.host]\nperiod = 1', "sources.host.period: unknown key; did you"),
         ('site = "lab"\n[sources.host]\nperiod_s = 0', "sources.host.period_s: expected `float`"),

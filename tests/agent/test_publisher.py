@@ -47,7 +47,7 @@ class Bench:
         self.resources = list(RESOURCES)
         self.open_tick_ms: int | None = None
         self.publisher = Publisher(
-            BrokerConfig(host="127.0.0.1", port=port),
+            BrokerConfig(host="127.0.0.1", port=port, tls=False),
             address=ADDRESS,
             boot=BOOT,
             spool=self.spool,

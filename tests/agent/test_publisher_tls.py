@@ -156,7 +156,9 @@ async def test_a_wrong_password_is_refused_and_never_said(
     )
     with caplog.at_level(logging.DEBUG):
         async with broker:
-            config = BrokerConfig(port=broker.port, username="a1", password_file=str(ours))
+            config = BrokerConfig(
+                port=broker.port, tls=False, username="a1", password_file=str(ours)
+            )
             async with bench_at(config, tmp_path) as bench:
                 await failed(bench, "refused")
                 ours.write_text(f"{SECRET}\n", encoding="utf-8")

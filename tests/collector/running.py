@@ -39,7 +39,7 @@ def configured(
     settle_s: float = 12.0,
     port: int | None = None,
     more: str = "",
-    mqtt: str = "",
+    mqtt: str = "tls = false",
 ) -> Path:
     """A configuration file in a folder of its own."""
     (folder / "site.toml").write_text(SITE, encoding="utf-8")

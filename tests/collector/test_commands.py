@@ -55,7 +55,7 @@ LISTEN = 'listen = "127.0.0.1:'
         ("collector.toml", "site.toml", "absent.toml", "absent.toml: cannot be read: no such file"),
         ("collector.toml", MQTT, MQTT + 'password_file = "absent"\n', "mqtt.password_file:"),
         ("collector.toml", MQTT, MQTT + 'ca_file = "x"\n', "mqtt.ca_file: is set without TLS; set"),
-        ("collector.toml", MQTT, MQTT + 'tls = true\nca_file = "site.toml"\n', "mqtt.ca_file:"),
+        ("collector.toml", "tls = false", 'ca_file = "site.toml"', "mqtt.ca_file:"),
         (
             "collector.toml",
             MQTT,

@@ -44,7 +44,7 @@ class Listening:
 
 
 @contextlib.asynccontextmanager
-async def listening(folder: Path, port: int, mqtt: str = "") -> AsyncIterator[Listening]:
+async def listening(folder: Path, port: int, mqtt: str = "tls = false") -> AsyncIterator[Listening]:
     """A subscriber at work meanwhile, which must end when asked to."""
     one = Listening(folder, port, mqtt)
     task = asyncio.create_task(one.subscriber.run())
@@ -157,7 +157,7 @@ async def test_a_wrong_password_is_refused_and_never_said(
     make_password_file(passwords, "collector", SECRET)
     ours.write_text(f"wrong-{SECRET}\n", encoding="utf-8")
     settings = {"allow_anonymous": "false", "password_file": str(passwords)}
-    mqtt = f'username = "collector"\npassword_file = "{ours}"'
+    mqtt = f'tls = false\nusername = "collector"\npassword_file = "{ours}"'
     with caplog.at_level(logging.DEBUG):
         async with (
             Mosquitto(tmp_path / "mosquitto", settings=settings) as broker,
@@ -186,7 +186,7 @@ async def test_a_broker_that_says_nothing_is_given_up(tmp_path: Path, *, tls: bo
         gone += 1
 
     async with await asyncio.start_server(keep, "127.0.0.1", port):
-        async with listening(tmp_path, port, "tls = true" if tls else "") as one:
+        async with listening(tmp_path, port, f"tls = {str(tls).lower()}") as one:
             await eventually(lambda: one.failures("network") >= 1, within=15, what="given up")
             await eventually(lambda: gone >= 1, within=10, what="its socket closed")
             await eventually(lambda: len(taken) >= 2, within=10, what="tried again")

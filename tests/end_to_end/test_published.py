@@ -54,7 +54,7 @@ async def test_a_year_published_hour_by_hour_gives_the_same_pue_and_wue(
     folder = tmp_path / "energyplus"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("state"))
     config = folder / "collector.toml"
-    more = f"\n[mqtt]\nport = {mosquitto.port}\n[ledger]\npass_every_s = 0.5\n"
+    more = f"\n[mqtt]\ntls = false\nport = {mosquitto.port}\n[ledger]\npass_every_s = 0.5\n"
     config.write_text(
         config.read_text() + more + f'[console]\nlisten = "127.0.0.1:{parts.free_port()}"\n'
     )

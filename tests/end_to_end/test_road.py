@@ -139,6 +139,7 @@ def road(folder: Path, broker: parts.Mosquitto, store: str) -> Road:
 sites = ["site.toml"]
 state_dir = "state"
 [mqtt]
+tls = false
 port = {broker.port}
 [store]
 {store}
@@ -153,6 +154,7 @@ listen = "127.0.0.1:{collector_port}"
 site = "road"
 agent = "counter"
 [broker]
+tls = false
 port = {broker.port}
 [spool]
 directory = "{folder / "spool"}"

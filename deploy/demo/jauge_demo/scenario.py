@@ -53,6 +53,7 @@ sites = ["site.toml"]
 state_dir = "collector"
 
 [mqtt]
+tls = false
 port = {mqtt_port}
 
 [ledger]
@@ -66,6 +67,7 @@ site = "{SITE}"
 agent = "{GATEWAY}"
 
 [broker]
+tls = false
 port = {mqtt_port}
 
 [spool]
@@ -85,6 +87,7 @@ start_ms = {start_ms}
 site = "{SITE}"
 
 [broker]
+tls = false
 port = {mqtt_port}
 
 [spool]
