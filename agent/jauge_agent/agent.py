@@ -85,6 +85,7 @@ async def run(config: AgentConfig, sources: Sequence[ConfiguredSource]) -> None:
         max_bytes=config.spool.max_mb * 1_000_000,
         max_age_ms=round(config.spool.max_age_days * _DAY_MS),
         now_ms=now_ms(),
+        sync_s=config.spool.sync_s,
     )
     asyncio.get_running_loop().set_exception_handler(_say_loop_trouble)
     try:

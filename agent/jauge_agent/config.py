@@ -57,6 +57,8 @@ class SpoolConfig(_Section, frozen=True):
     """Size in megabytes above which the oldest readings are dropped, and counted."""
     max_age_days: Annotated[float, msgspec.Meta(gt=0, le=3650)] = 30.0
     """Age in days above which readings are dropped, and counted."""
+    sync_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10.0
+    """Seconds within which readings are safe from a power cut of this machine; 0: each at once."""
 
 
 class DeliveryConfig(_Section, frozen=True):

@@ -4,16 +4,18 @@ One SQLite file in WAL mode, one row per batch. Every insert and delete moves th
 same transaction, so that at any moment, also after a power cut,
 ``taken = stored + refused + dropped + spooled``, in batches and in readings.
 
-A batch taken is durable (``synchronous = FULL``). What the collector answered is committed with
-the next batch taken, to save half of the commits: after a kill in between those batches go again,
-which is harmless. Calls block for one small transaction (0.3 ms on an SSD) and belong to the event
-loop's thread.
+A batch taken is committed at once: no kill of the process takes it. It is safe from a power cut of
+the machine within ``sync_s``, which batches further apart than that are at once. What the
+collector answered is committed with the next batch taken, to save half of the commits: after a
+kill in between those batches go again, which is harmless. Calls block for one small transaction
+(0.3 ms on an SSD) and belong to the event loop's thread.
 """
 
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +23,7 @@ from typing import Final, NamedTuple
 
 from jauge_models.wire import Reason
 
+from jauge_agent.dropped import Dropped, DroppedRanges
 from jauge_agent.logs import Trouble, say
 from jauge_agent.spool_file import SpoolError, SpoolFile, is_damage
 
@@ -80,17 +83,31 @@ class Spool:
     """Bounded in bytes and in age; what is dropped is the oldest."""
 
     def __init__(
-        self, directory: Path, *, machine: str, max_bytes: int, max_age_ms: int, now_ms: int
+        self,
+        directory: Path,
+        *,
+        machine: str,
+        max_bytes: int,
+        max_age_ms: int,
+        now_ms: int,
+        sync_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the file, or begin one; raises SpoolError.
 
         A file that is damaged, or that belongs to another ``machine``, is moved aside.
+        ``sync_s``: how long a batch taken may be without safety from a power cut; ``clock`` gives
+        monotonic seconds.
         """
         self._file = SpoolFile(directory, machine)
         self._max_bytes = max_bytes
         self._max_age_ms = max_age_ms
         self._account: _Account = {}
         self._unwritten: _Account = {}
+        self._dropped = DroppedRanges()
+        self._sync_s = sync_s
+        self._clock = clock
+        self._synced_at = clock() - sync_s
         self._spooled = _NONE
         self._oldest_ms: int | None = None
         self._oldest_known = False
@@ -120,6 +137,15 @@ class Spool:
         for key, count in self._unwritten.items():
             merged[key] = merged.get(key, _NONE).plus(*count)
         return MappingProxyType(merged)
+
+    @property
+    def dropped_ranges(self) -> list[Dropped]:
+        """When the batches were taken that were dropped since the file was begun, by time."""
+        try:
+            return self._dropped.read(self._database)
+        except sqlite3.DatabaseError as error:
+            self._failed(error)
+            return []
 
     @property
     def spooled(self) -> Count:
@@ -163,11 +189,14 @@ class Spool:
             with self._transaction(commit=True) as moves:
                 _note(moves, Outcome.TAKEN, "", 1, readings)
                 _note(moves, Outcome.DROPPED, Drop.CLOCK, 1, readings)
+                dropped = Dropped(Drop.CLOCK, time_ms, time_ms, 1, readings)
+                self._dropped.write(self._database, dropped)
         except sqlite3.DatabaseError as error:
             self._failed(error)
             reason = Drop.CLOCK if misdated else Drop.DISK_FULL
             _note(self._unwritten, Outcome.TAKEN, "", 1, readings)
             _note(self._unwritten, Outcome.DROPPED, reason, 1, readings)
+            self._dropped.wait(Dropped(reason, time_ms, time_ms, 1, readings))
         return None
 
     def oldest(self, limit: int) -> list[tuple[int, int]]:
@@ -212,6 +241,7 @@ class Spool:
         Returns what was deleted. Numbers that are not in the spool are passed over.
         """
         before = self._spooled
+        self._dropped.answered()
         try:
             with self._transaction(commit=False) as moves:
                 for low, high in stored:
@@ -256,6 +286,7 @@ class Spool:
         except sqlite3.DatabaseError as error:
             self._failed(error)
         self._database.close()
+        self._file.release()
 
     def _add(self, time_ms: int, body: bytes, readings: int, now_ms: int) -> Batch:
         with self._transaction(commit=True) as moves:
@@ -272,8 +303,20 @@ class Spool:
             self._newest_seq = seq
             self._drop_aged(moves, now_ms)
             self._drop_beyond_cap(moves, len(body) + 2 * self._page_bytes)
+        self._sync_when_due()
         self._disk.recovered()
         return Batch(seq, time_ms, body)
+
+    def _sync_when_due(self) -> None:
+        now = self._clock()
+        if now - self._synced_at < self._sync_s:
+            return
+        try:
+            self._file.sync()
+        except OSError as error:
+            self._disk.lost(f"not safe from a power cut: {error}")
+        else:
+            self._synced_at = now
 
     def _drop_aged(self, moves: _Account, now_ms: int) -> None:
         limit = now_ms - self._max_age_ms
@@ -311,6 +354,8 @@ class Spool:
             written = self._unwritten if commit else {}
             for key, count in written.items():
                 _note(moves, *key, *count)
+            if commit:
+                self._dropped.write_waiting(self._database)
             for (outcome, reason), count in moves.items():
                 run(
                     "INSERT INTO account VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
@@ -324,6 +369,7 @@ class Spool:
                 run("COMMIT")
                 self._written_sent_ms = self._sent_ms
                 self._unwritten = {}
+                self._dropped.written()
         except BaseException:
             with contextlib.suppress(sqlite3.DatabaseError):
                 if self._database.in_transaction:
@@ -344,11 +390,16 @@ class Spool:
         values: Sequence[int],
     ) -> int:
         rows = self._database.execute(
-            f"DELETE FROM batch WHERE {condition} RETURNING readings", values
+            f"DELETE FROM batch WHERE {condition} RETURNING readings, time_ms", values
         ).fetchall()
         if rows:
             self._oldest_known = False
-            _note(moves, outcome, reason, len(rows), sum(row[0] for row in rows))
+            readings = sum(row[0] for row in rows)
+            _note(moves, outcome, reason, len(rows), readings)
+            if outcome is Outcome.DROPPED:
+                times = [row[1] for row in rows]
+                dropped = Dropped(reason, min(times), max(times), len(rows), readings)
+                self._dropped.write(self._database, dropped)
         return len(rows)
 
     def _mark(self, name: str, value: object) -> None:

@@ -3,7 +3,9 @@
 SQLite in WAL mode, opened for one process alone.
 """
 
+import contextlib
 import logging
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -11,14 +13,24 @@ from typing import Final
 from jauge_agent.logs import say
 
 FILE_NAME: Final = "spool.sqlite"
-FORMAT: Final = 1
+FORMAT: Final = 2
 APPLICATION_ID: Final = 0x4A415547
 """Marks the file as a spool of Jauge ("JAUG")."""
 
 _KEPT_ASIDE: Final = 3
 """Unfit files kept of each kind; the last one is replaced by the next."""
 
-_SCHEMA: Final = """
+_DROPPED: Final = """
+CREATE TABLE dropped (
+    reason TEXT NOT NULL,
+    first_ms INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    batches INTEGER NOT NULL,
+    readings INTEGER NOT NULL,
+    PRIMARY KEY (reason, first_ms)
+) STRICT, WITHOUT ROWID;
+"""
+_SCHEMA: Final = f"""
 CREATE TABLE batch (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     time_ms INTEGER NOT NULL,
@@ -34,7 +46,9 @@ CREATE TABLE account (
     PRIMARY KEY (outcome, reason)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE mark (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-"""
+{_DROPPED}"""
+_UPGRADES: Final = {1: _DROPPED}
+"""What leads from a format to the next one."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +69,7 @@ class SpoolFile:
         self.moved_aside = 0
         """Unfit files moved aside so far."""
         self._machine = machine
+        self._log_file: int | None = None
 
     def opened(self) -> sqlite3.Connection:
         """A connection to a sound file, begun anew where there was none; raises SpoolError."""
@@ -71,8 +86,23 @@ class SpoolFile:
         except sqlite3.DatabaseError as error:
             raise SpoolError(f"{self.path}: {_explained(error)}") from None
 
+    def sync(self) -> None:
+        """Make all that is committed safe from a power cut; raises OSError."""
+        if self._log_file is None:
+            log = self.path.with_name(f"{self.path.name}-wal")
+            self._log_file = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+        os.fdatasync(self._log_file)
+
+    def release(self) -> None:
+        """Let go of the file that `sync` holds: after the database was closed."""
+        if self._log_file is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._log_file)
+            self._log_file = None
+
     def move_aside(self, detail: str) -> None:
         """Rename the closed file and its companions; raises SpoolError when that fails."""
+        self.release()
         names = [f"{self.path.name}.unfit-{number}" for number in range(1, _KEPT_ASIDE + 1)]
         free = (name for name in names if not self.path.with_name(name).exists())
         aside = self.path.with_name(next(free, names[-1]))
@@ -92,10 +122,13 @@ class SpoolFile:
             # One agent per spool: a second one would send the first one's batches as its own.
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("PRAGMA journal_mode = WAL")
+            # The log is made durable by `sync`, not by each commit.
+            database.execute("PRAGMA synchronous = NORMAL")
             # The WAL is cut back after a large transaction; else it keeps its largest size.
             database.execute("PRAGMA journal_size_limit = 4194304")
             if database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
                 self._begin(database)
+            self._upgrade(database)
             self._check(database)
             self.path.chmod(0o600)
         except BaseException:
@@ -111,6 +144,21 @@ class SpoolFile:
         database.execute(f"PRAGMA user_version = {FORMAT}")
         database.execute("INSERT INTO mark VALUES ('machine', ?)", (self._machine,))
         database.execute("COMMIT")
+
+    def _upgrade(self, database: sqlite3.Connection) -> None:
+        """Bring a spool of an earlier format up to this one, whole or not at all."""
+        if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            return
+        found = database.execute("PRAGMA user_version").fetchone()[0]
+        if found not in _UPGRADES:
+            return
+        database.execute("BEGIN IMMEDIATE")
+        for older in range(found, FORMAT):
+            for statement in _UPGRADES[older].split(";"):
+                database.execute(statement)
+        database.execute(f"PRAGMA user_version = {FORMAT}")
+        database.execute("COMMIT")
+        say(_log, logging.INFO, "spool upgraded", before=found, now=FORMAT)
 
     def _check(self, database: sqlite3.Connection) -> None:
         if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:

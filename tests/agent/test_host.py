@@ -1,10 +1,11 @@
-"""The machine itself by psutil."""
+"""The machine itself, with psutil as the one who knows better."""
 
 import shutil
 from pathlib import Path
 
 import psutil
 import pytest
+from jauge_agent.procfs import Procfs
 from jauge_agent.source import Outcome
 from jauge_agent.sources.host import HostSettings, HostSource
 
@@ -124,7 +125,7 @@ async def test_thermal_zones_only_where_hwmon_has_no_temperature(machine: Path) 
 async def test_what_cannot_be_read_takes_nothing_else_with_it(machine: Path) -> None:
     """Without meminfo the memory is counted as failed and everything else comes."""
     source = await opened(machine)
-    (machine / "proc/meminfo").unlink()
+    (machine / "proc/meminfo").write_text("")
     outcome = await source.read()
     await source.close()
     assert outcome.failed == {"memory": 1}
@@ -140,15 +141,55 @@ async def test_another_procfs_is_not_left_behind_for_others(machine: Path) -> No
     assert psutil.PROCFS_PATH == "/proc"
 
 
+async def test_what_only_psutil_knows_is_read_by_psutil(machine: Path) -> None:
+    """Lines of diskstats as kernels before 2.6.25 wrote them for partitions: the rest still counts."""
+    source = await opened(machine)
+    before = values(await source.read())
+    file = machine / "proc/diskstats"
+    file.write_text(file.read_text() + "   8       9 sdz9 1 2 3 4\n")
+    after = values(await source.read())
+    await source.close()
+    assert after["host/disk_read"] == before["host/disk_read"]
+    assert after["host/disk_written"] == before["host/disk_written"]
+
+
 async def test_this_very_machine_agrees_with_psutil() -> None:
-    """On the machine of the test, memory, load and age are what psutil says."""
+    """On the machine of the test, each total lies between what psutil says before and after."""
+    procfs = Procfs(Path("/proc"))
+    cpu_before, disks_before, nics_before = _by_psutil()
+    cpu, disks, nics = procfs.processor(), dict(procfs.disks()), dict(procfs.interfaces())
+    total, available = procfs.memory()
+    cpu_after, disks_after, nics_after = _by_psutil()
+    procfs.close()
+    assert cpu_before <= cpu.total_s - cpu.idle_s + 0.5
+    assert cpu.total_s - cpu.idle_s <= cpu_after + 0.5
+    for now, before, after in ((disks, disks_before, disks_after), (nics, nics_before, nics_after)):
+        assert now.keys() == before.keys() == after.keys()
+        for name, (into, out) in now.items():
+            assert before[name][0] <= into <= after[name][0]
+            assert before[name][1] <= out <= after[name][1]
+    memory = psutil.virtual_memory()
+    assert total == memory.total
+    assert available == pytest.approx(memory.available, abs=0.2 * memory.total)
+
+
+async def test_load_and_age_of_this_very_machine() -> None:
+    """Load is what the system says; the age is positive."""
     source = HostSource(HostSettings())
     await source.open()
     found = values(await source.read())
     await source.close()
     assert found["host/uptime"] > 0
     assert found["host/load_average"] == pytest.approx(psutil.getloadavg()[0], abs=5)
-    memory = psutil.virtual_memory()
-    assert found["host/memory_used"] == pytest.approx(
-        memory.total - memory.available, abs=0.2 * memory.total
+
+
+def _by_psutil() -> tuple[float, dict[str, tuple[int, int]], dict[str, tuple[int, int]]]:
+    times = psutil.cpu_times()
+    busy = sum(times) - times.guest - times.guest_nice - times.idle - times.iowait
+    disks = psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
+    nics = psutil.net_io_counters(pernic=True, nowrap=False) or {}
+    return (
+        busy,
+        {name: (disk.read_bytes, disk.write_bytes) for name, disk in disks.items()},
+        {name: (nic.bytes_recv, nic.bytes_sent) for name, nic in nics.items()},
     )

@@ -328,3 +328,109 @@ def test_the_account_balances_whatever_happens(
         spooled = database.execute("SELECT ifnull(sum(readings), 0) FROM batch").fetchone()[0]
         assert (written or 0) == spooled
     database.close()
+
+
+def test_dropped_batches_are_named_by_their_times(tmp_path: Path) -> None:
+    """Ranges hold exactly what was dropped; an answer in between parts two of them."""
+    spool = opened(tmp_path, max_bytes=100_000)
+    for i in range(100):
+        taken(spool, NOW + i, readings=2, body=os.urandom(3000))
+    (first,) = spool.dropped_ranges
+    left = [time_ms for _, time_ms in spool.oldest(1000)]
+    assert first == (Drop.DISK_CAP, NOW, left[0] - 1, left[0] - NOW, 2 * (left[0] - NOW))
+    answered = spool.oldest(1)[0][0]
+    spool.settle([(answered, answered)], [])
+    for i in range(100, 140):
+        taken(spool, NOW + i, readings=2, body=os.urandom(3000))
+    assert spool.dropped_ranges[0] == first
+    left = [time_ms for _, time_ms in spool.oldest(1000)]
+    second = spool.dropped_ranges[1]
+    assert (second.first_ms, second.last_ms) == (first.last_ms + 2, left[0] - 1)
+    assert sum(one.batches for one in spool.dropped_ranges) == spool.total(Outcome.DROPPED).batches
+    killed(spool)
+    again = opened(tmp_path, max_bytes=100_000, now_ms=NOW + 200)
+    assert sum(one.batches for one in again.dropped_ranges) == again.total(Outcome.DROPPED).batches
+    again.close()
+
+
+def test_a_batch_that_the_clock_forbids_is_named(tmp_path: Path) -> None:
+    """A tick below the floor counts and leaves its time."""
+    spool = opened(tmp_path)
+    taken(spool, NOW)
+    spool.sent(NOW)
+    spool.clock_went_back(NOW - 5000)
+    assert spool.add(NOW - 4000, BODY, 3, NOW - 4000) is None
+    assert [(one.reason, one.first_ms, one.batches) for one in spool.dropped_ranges] == [
+        (Drop.CLOCK, NOW - 4000, 2)
+    ]
+    assert spool.dropped_ranges[0].last_ms == NOW
+    assert_balanced(spool)
+    spool.close()
+
+
+def test_ranges_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit the oldest join, and none is forgotten."""
+    monkeypatch.setattr("jauge_agent.dropped._MOST_RANGES", 5)
+    spool = opened(tmp_path)
+    for i in range(20):
+        seq = taken(spool, NOW - 20 * DAY + i * 1000)
+        spool.settle([(seq, seq)], [])
+        spool.add(NOW + 2 * DAY + i, BODY, 1, NOW)
+    assert len(spool.dropped_ranges) == 5
+    assert sum(one.batches for one in spool.dropped_ranges) == 20
+    assert spool.dropped_ranges[0].first_ms == NOW + 2 * DAY
+    spool.close()
+
+
+def test_a_spool_of_the_first_format_is_upgraded_whole(tmp_path: Path) -> None:
+    """Batches and account of the earlier agent stay; the first answer frees them as ever."""
+    spool = opened(tmp_path)
+    seqs = [taken(spool, NOW + i) for i in range(50)]
+    database = spool._database
+    database.execute("DROP TABLE dropped")
+    database.execute("PRAGMA user_version = 1")
+    spool.close()
+    again = opened(tmp_path, now_ms=NOW + 100)
+    assert again.moved_aside == 0
+    assert [seq for seq, _ in again.oldest(100)] == seqs
+    assert again.dropped_ranges == []
+    again.settle([(seqs[0], seqs[-1])], [])
+    assert again.total(Outcome.STORED).batches == 50
+    assert_balanced(again)
+    again.close()
+
+
+def test_a_spool_of_a_later_format_is_kept_aside(tmp_path: Path) -> None:
+    """An agent that was set back does not touch what it does not understand."""
+    spool = opened(tmp_path)
+    taken(spool)
+    spool._database.execute("PRAGMA user_version = 99")
+    spool.close()
+    again = opened(tmp_path)
+    assert again.moved_aside == 1
+    assert again.spooled == Count(0, 0)
+    again.close()
+
+
+def test_batches_are_safe_from_a_power_cut_within_the_time_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is flushed at the first batch, then once the time has passed: the clock is ours."""
+    now = 100.0
+    flushed: list[float] = []
+    real = os.fdatasync
+    monkeypatch.setattr("os.fdatasync", lambda fd: (flushed.append(now), real(fd)))
+    spool = Spool(
+        tmp_path,
+        machine="m1",
+        max_bytes=10**7,
+        max_age_ms=DAY,
+        now_ms=NOW,
+        sync_s=10.0,
+        clock=lambda: now,
+    )
+    for _ in range(25):
+        taken(spool, NOW + round(now * 1000))
+        now += 1
+    assert flushed == [100.0, 110.0, 120.0]
+    spool.close()

@@ -1,5 +1,9 @@
-"""The machine itself: processor, memory, disks, network, load, by psutil."""
+"""The machine itself: processor, memory, disks, network, load.
 
+Read from procfs, and by psutil what of it does not look as this kernel's documents say.
+"""
+
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +15,7 @@ import psutil
 from jauge_models.quantities import CATALOGUE, Kind
 from jauge_models.resources import identity
 
+from jauge_agent.procfs import ProcessorTimes, Procfs
 from jauge_agent.source import (
     AbsentError,
     Method,
@@ -25,9 +30,12 @@ from jauge_agent.threaded import OwnThread
 
 _HOST: Final = "host"
 _NOTHING: Final = Outcome(())
+_NETWORK: Final = ("network_received", "network_sent")
+
+_Read = Callable[[], Mapping[str, float]]
 
 _UNREADABLE: Final = (OSError, ValueError, TypeError, LookupError, NotImplementedError)
-"""What psutil raises for files of procfs that are missing, cut off or not as it knows them."""
+"""What files of procfs raise that are missing, cut off or of no known form."""
 
 
 class HostSettings(SourceSettings, frozen=True):
@@ -46,7 +54,10 @@ class HostSource:
 
     def __init__(self, settings: HostSettings) -> None:
         self._sysfs = Path(settings.sysfs_root)
-        self._procfs = settings.procfs_root
+        self._root = settings.procfs_root
+        self._procfs = Procfs(Path(settings.procfs_root))
+        self._by_psutil: set[str] = set()
+        """Parts that only psutil can read on this kernel."""
         self._processor = _Processor()
         self._disks = _Devices(self._is_whole_disk)
         self._interfaces = _Devices(self._is_interface)
@@ -58,7 +69,7 @@ class HostSource:
         outcome = self._read_host()
         self._processor = _Processor()
         if outcome.failed.get("processor"):
-            raise AbsentError(f"{self._procfs}/stat cannot be read: is procfs mounted there?")
+            raise AbsentError(f"{self._root}/stat cannot be read: is procfs mounted there?")
         names = {"cpu_utilisation": None} | {sample.quantity: None for sample in outcome.samples}
         host = ResourceDescription(id=_HOST, quantities={name: _method(name) for name in names})
         return [host, *self._zones.open()]
@@ -78,43 +89,56 @@ class HostSource:
         """Give files and thread back."""
         self._thread.close()
         self._zones.close()
+        self._procfs.close()
 
     def _read_host(self) -> Outcome:
         samples: list[Sample] = []
         failed: Counter[str] = Counter()
-        with _procfs_at(self._procfs):
-            for part, read in self._parts():
-                try:
-                    samples += [
-                        Sample(_HOST, quantity, value) for quantity, value in read().items()
-                    ]
-                except _UNREADABLE:
-                    failed[part] += 1
+        for part, read, read_by_psutil in self._parts():
+            try:
+                found = self._found(part, read, read_by_psutil)
+            except _UNREADABLE:
+                failed[part] += 1
+            else:
+                samples += [Sample(_HOST, quantity, value) for quantity, value in found.items()]
         return Outcome(samples, failed)
 
-    def _parts(self) -> Iterable[tuple[str, Callable[[], Mapping[str, float]]]]:
+    def _found(self, part: str, read: _Read, read_by_psutil: _Read) -> Mapping[str, float]:
+        if part not in self._by_psutil:
+            try:
+                return read()
+            except (ValueError, LookupError):
+                self._by_psutil.add(part)
+        with _procfs_at(self._root):
+            return read_by_psutil()
+
+    def _parts(self) -> Iterable[tuple[str, _Read, _Read]]:
         """What is read, one by one, so that what fails takes nothing else with it."""
+        procfs, processor = self._procfs, self._processor
+        disks, interfaces = self._disks, self._interfaces
         return (
-            ("processor", self._processor.read),
-            ("memory", _memory),
-            ("disks", self._read_disks),
-            ("network", self._read_network),
-            ("load", _load),
+            (
+                "processor",
+                lambda: processor.shares(procfs.processor()),
+                lambda: processor.shares(_processor_by_psutil()),
+            ),
+            (
+                "memory",
+                lambda: _memory(*procfs.memory()),
+                lambda: _memory(*psutil.virtual_memory()[:2]),
+            ),
+            (
+                "disks",
+                lambda: _named(disks.total(procfs.disks()), "disk_read", "disk_written"),
+                lambda: _named(disks.total(_disks_by_psutil()), "disk_read", "disk_written"),
+            ),
+            (
+                "network",
+                lambda: _named(interfaces.total(procfs.interfaces()), *_NETWORK),
+                lambda: _named(interfaces.total(_interfaces_by_psutil()), *_NETWORK),
+            ),
+            ("load", _load, _load),
         )
-
-    def _read_disks(self) -> Mapping[str, float]:
-        disks = psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
-        read_written = self._disks.total(
-            (name, (disk.read_bytes, disk.write_bytes)) for name, disk in disks.items()
-        )
-        return _named(read_written, "disk_read", "disk_written")
-
-    def _read_network(self) -> Mapping[str, float]:
-        nics = psutil.net_io_counters(pernic=True, nowrap=False) or {}
-        received_sent = self._interfaces.total(
-            (name, (nic.bytes_recv, nic.bytes_sent)) for name, nic in nics.items()
-        )
-        return _named(received_sent, "network_received", "network_sent")
 
     def _is_whole_disk(self, name: str) -> bool:
         """Not a partition, and not built upon another device as loop, dm and md are."""
@@ -196,12 +220,11 @@ class _Processor:
         self._busy_s = 0.0
         self._total_s: float | None = None
 
-    def read(self) -> Mapping[str, float]:
-        times = psutil.cpu_times()
-        # Time of guests is part of user time already.
-        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    def shares(self, now: ProcessorTimes) -> Mapping[str, float]:
+        """What the times are worth."""
+        total = now.total_s
         # The kernel's iowait may fall a little; the total here never does.
-        busy = max(total - times.idle - times.iowait, self._busy_s)
+        busy = max(total - now.idle_s, self._busy_s)
         found = {"cpu_time": busy}
         if self._total_s is not None and total > self._total_s:
             share = (busy - self._busy_s) / (total - self._total_s)
@@ -252,16 +275,31 @@ def _joined(outcome: Outcome, zones: Outcome) -> Outcome:
     return Outcome(samples, failed)
 
 
-def _memory() -> Mapping[str, float]:
-    memory = psutil.virtual_memory()
-    used = memory.total - memory.available
-    return {"memory_used": used, "memory_utilisation": used / memory.total}
+def _memory(total: int, available: int) -> Mapping[str, float]:
+    used = total - available
+    return {"memory_used": used, "memory_utilisation": used / total}
+
+
+def _processor_by_psutil() -> ProcessorTimes:
+    times = psutil.cpu_times()
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return ProcessorTimes(sum(times) - guests, times.idle + times.iowait)
+
+
+def _disks_by_psutil() -> Iterator[tuple[str, tuple[int, int]]]:
+    for name, disk in (psutil.disk_io_counters(perdisk=True, nowrap=False) or {}).items():
+        yield name, (disk.read_bytes, disk.write_bytes)
+
+
+def _interfaces_by_psutil() -> Iterator[tuple[str, tuple[int, int]]]:
+    for name, nic in (psutil.net_io_counters(pernic=True, nowrap=False) or {}).items():
+        yield name, (nic.bytes_recv, nic.bytes_sent)
 
 
 def _load() -> Mapping[str, float]:
     # Not psutil's boot time: that moves with every step of the wall clock.
     return {
-        "load_average": psutil.getloadavg()[0],
+        "load_average": os.getloadavg()[0],
         "uptime": time.clock_gettime(time.CLOCK_BOOTTIME),
     }
 
