@@ -419,7 +419,12 @@ def test_batches_are_safe_from_a_power_cut_within_the_time_set(
     now = 100.0
     flushed: list[float] = []
     real = os.fdatasync
-    monkeypatch.setattr("os.fdatasync", lambda fd: (flushed.append(now), real(fd)))
+
+    def flush(file: int) -> None:
+        flushed.append(now)
+        real(file)
+
+    monkeypatch.setattr("os.fdatasync", flush)
     spool = Spool(
         tmp_path,
         machine="m1",
