@@ -137,6 +137,10 @@ lock: ## requirements/*.txt anew from the pyproject.toml files; UPGRADE=--upgrad
 	@$(LOCK) -c requirements/dev.txt $(call projects,models agent) -o requirements/agent.txt
 	@$(LOCK) -c requirements/dev.txt --group test -o requirements/agent-tests.txt
 
+.PHONY: fuzz
+fuzz: install ## made-up input for every decoder, file and page, ten minutes each; ARGS='--minutes 1 --only pages'
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 .PHONY: clean
 clean: ## environments and caches away; the demo's data too
 	@rm -rf .venv .venv-agent .venv-bench .venv-lock .demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

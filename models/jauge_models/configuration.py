@@ -12,7 +12,7 @@ import msgspec
 
 _Config = TypeVar("_Config", bound=msgspec.Struct)
 
-_AT_PATH: Final = re.compile(r"^(?P<problem>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_AT_PATH: Final = " - at `$"
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<key>[^`]*)`$")
 _MISSING: Final = re.compile(r"^Object missing required field `(?P<key>[^`]*)`$")
 
@@ -73,8 +73,10 @@ def _plain(node: Any, path: str, file: str) -> Any:
 
 
 def _explained(message: str, into: type[msgspec.Struct], file: str) -> ConfigurationError:
-    match = _AT_PATH.match(message)
-    problem, path = (match["problem"], match["path"] or "") if match else (message, "")
+    problem, found, path = message.rpartition(_AT_PATH)
+    if not found:
+        problem, path = message, ""
+    path = path.removesuffix("`").removeprefix(".")
     if unknown := _UNKNOWN.match(problem):
         key = f"{path}.{unknown['key']}".lstrip(".")
         known = _keys_at(into, path)

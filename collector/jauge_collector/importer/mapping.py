@@ -15,6 +15,7 @@ from jauge_models.resources import KINDS, Series, is_name, is_resource, kind_of
 from jauge_collector import civil
 from jauge_collector.config import read_text
 from jauge_collector.importer.formats import check_format
+from jauge_collector.importer.patterns import linear
 from jauge_collector.importer.units import Conversion, conversion
 
 _T = TypeVar("_T")
@@ -121,7 +122,6 @@ class Sentinels:
     """Values that mean « not measured »: texts, numbers and ranges, in the unit of the file."""
 
     _COMPARED: Final = re.compile(r"(?P<sign><=|>=|<|>)\s*(?P<bound>\S+)")
-    _BETWEEN: Final = re.compile(r"(?P<low>\S+?)\s*\.\.\s*(?P<high>\S+)")
 
     def __init__(self, declared: list[str | float]) -> None:
         self.texts: set[str] = {""}
@@ -137,8 +137,8 @@ class Sentinels:
         text = entry.strip()
         if found := self._COMPARED.fullmatch(text):
             self._ranges.append(_comparison(found["sign"], float(found["bound"])))
-        elif found := self._BETWEEN.fullmatch(text):
-            low, high = float(found["low"]), float(found["high"])
+        elif all(bounds := [bound.strip() for bound in text.split("..", 1)]) and len(bounds) == 2:
+            low, high = map(float, bounds)
             self._ranges.append(lambda value: low <= value <= high)
         else:
             self.texts.add(text)
@@ -222,7 +222,7 @@ class _Checker:
         columns = tuple(self._column(f"columns[{i}]", c) for i, c in enumerate(declared.columns))
         self._refuse_twins(columns)
         skip = tuple(
-            self._try(f"file.skip[{i}]", lambda text=text: _pattern(text))  # type: ignore[misc]
+            self._try(f"file.skip[{i}]", lambda text=text: linear(text))  # type: ignore[misc]
             for i, text in enumerate(declared.file.skip)
         )
         return Mapping(self._path, declared, columns, skip)
@@ -366,10 +366,3 @@ class _Checker:
 
     def _wrong(self, key: str, problem: str, fix: str = "") -> ConfigurationError:
         return ConfigurationError(str(self._path), key, problem, fix)
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from None
