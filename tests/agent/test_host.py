@@ -142,7 +142,7 @@ async def test_another_procfs_is_not_left_behind_for_others(machine: Path) -> No
 
 
 async def test_what_only_psutil_knows_is_read_by_psutil(machine: Path) -> None:
-    """Lines of diskstats as kernels before 2.6.25 wrote them for partitions: the rest still counts."""
+    """A line of diskstats as kernels before 2.6.25 wrote them: the rest still counts."""
     source = await opened(machine)
     before = values(await source.read())
     file = machine / "proc/diskstats"

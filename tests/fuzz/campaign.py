@@ -112,7 +112,7 @@ def _fuzz(
 ) -> None:
     target = TARGETS[name]
     began = said = time.monotonic()
-    examples = 0
+    examples = number = 0
 
     def told(failed: str = "", *, done: bool = False) -> None:
         mouth.send(Told(examples, time.monotonic() - began, _memory_mib(), failed, done))
