@@ -8,16 +8,19 @@ import os
 import random
 import secrets
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from jauge_models.configuration import ConfigurationError
-from jauge_models.wire import Sample, encode_samples
+from jauge_models.wire import ResourceDescription, Sample, SourceDescription, encode_samples
 
+from jauge_agent.announcements import Announcements, Condition, Describe
 from jauge_agent.clock import now_ms
-from jauge_agent.config import AgentConfig, ConfiguredSource
+from jauge_agent.config import AgentConfig, ConfiguredSource, PrivacyConfig, secret
+from jauge_agent.exposure import exposures
 from jauge_agent.logs import say
+from jauge_agent.pseudonyms import Pseudonyms
 from jauge_agent.publisher import Publisher
 from jauge_agent.runner import Runner
 from jauge_agent.spool import Spool
@@ -72,11 +75,11 @@ def new_boot() -> str:
     return secrets.token_hex(8)
 
 
-async def run(config: AgentConfig, sources: Sequence[ConfiguredSource]) -> None:
-    """Measure and publish until SIGINT or SIGTERM, then end in order.
+async def run(config: AgentConfig, sources: Sequence[ConfiguredSource], *, file: str) -> None:
+    """Measure and publish until SIGINT or SIGTERM, then end in order; SIGHUP looks at certificates.
 
-    Raises SpoolError when the spool cannot be used, ConfigurationError when the metrics port is
-    taken.
+    ``file`` is only named in errors. Raises SpoolError when the spool cannot be used,
+    ConfigurationError when nothing can listen at the address for metrics.
     """
     directory = Path(config.spool.directory)
     spool = Spool(
@@ -89,12 +92,14 @@ async def run(config: AgentConfig, sources: Sequence[ConfiguredSource]) -> None:
     )
     asyncio.get_running_loop().set_exception_handler(_say_loop_trouble)
     try:
-        await _run(config, sources, spool)
+        await _run(config, sources, spool, file)
     finally:
         spool.close()
 
 
-async def _run(config: AgentConfig, sources: Sequence[ConfiguredSource], spool: Spool) -> None:
+async def _run(
+    config: AgentConfig, sources: Sequence[ConfiguredSource], spool: Spool, file: str
+) -> None:
     chance = random.Random()  # noqa: S311 - jitter
     address = config.address
 
@@ -121,23 +126,63 @@ async def _run(config: AgentConfig, sources: Sequence[ConfiguredSource], spool: 
         on_change=on_change,
         chance=chance,
     )
+    boot = new_boot()
     publisher = Publisher(
         config.broker,
         address=address,
-        boot=new_boot(),
+        boot=boot,
         spool=spool,
         resend_after_s=config.delivery.resend_after_s,
         now_ms=now_ms,
         open_tick_ms=runner.open_tick_ms,
-        describe=runner.describe,
+        announcements=Announcements(
+            boot=boot,
+            spool=spool,
+            now_ms=now_ms,
+            describe=_describe(config.privacy, runner),
+            condition=lambda: _condition(runner),
+        ),
         chance=chance,
     )
     notifier = Notifier()
-    with _metrics(config, runner, spool, publisher), _stop_signals() as stop:
+    with (
+        _metrics(config, runner, spool, publisher, file),
+        _signals(publisher.look_at_files) as stop,
+    ):
         say(_log, logging.INFO, "started", site=address.site, agent=address.agent)
+        for each in exposures(config):
+            detail = f"{each.key}: {each.detail}"
+            say(_log, logging.WARNING, each.event, where=each.where, detail=detail)
         notifier.notify("READY=1")
         await _until(stop, runner, publisher, notifier)
         say(_log, logging.INFO, "stopped", waiting_batches=spool.spooled.batches)
+
+
+def _describe(privacy: PrivacyConfig, runner: Runner) -> Describe:
+    """What the birth document may tell."""
+    if not privacy.pseudonymise or privacy.key_file is None:
+        return runner.describe
+    pseudonyms = Pseudonyms(privacy.pseudonymise, secret(privacy.key_file))
+
+    def describe() -> tuple[list[SourceDescription], list[ResourceDescription]]:
+        sources, resources = runner.describe()
+        return sources, pseudonyms.hide(resources)
+
+    return describe
+
+
+def _condition(runner: Runner) -> Condition:
+    """What the state tells of clock and sources."""
+    stats = runner.stats
+    return Condition(
+        clock_steps=stats.steps,
+        last_step_s=stats.last_step_ms / 1000 if stats.steps else None,
+        delivered={
+            name: source.last_success_ms / 1000
+            for name, source in runner.source_stats.items()
+            if source.last_success_ms is not None
+        },
+    )
 
 
 def _say_loop_trouble(_: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
@@ -174,35 +219,41 @@ async def _keep_watchdog(notifier: Notifier) -> None:
 
 
 @contextlib.contextmanager
-def _stop_signals() -> Iterator[asyncio.Event]:
+def _signals(on_hangup: Callable[[], None]) -> Iterator[asyncio.Event]:
+    """The event that SIGINT and SIGTERM set; SIGHUP calls ``on_hangup``."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for which in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(which, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     try:
         yield stop
     finally:
-        for which in (signal.SIGINT, signal.SIGTERM):
+        for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(which)
 
 
 @contextlib.contextmanager
 def _metrics(
-    config: AgentConfig, runner: Runner, spool: Spool, publisher: Publisher
+    config: AgentConfig, runner: Runner, spool: Spool, publisher: Publisher, file: str
 ) -> Iterator[None]:
     if config.metrics.port is None:
         yield
         return
     from jauge_agent.telemetry import AgentCollector, serving  # noqa: PLC0415 - 3 MB
 
-    collector = AgentCollector(runner, spool, publisher.stats)
+    collector = AgentCollector(runner, spool, publisher)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(serving(config.metrics.address, config.metrics.port, collector))
         except OSError as error:
             where = f"{config.metrics.address}:{config.metrics.port}"
             problem = f"cannot listen on {where}: {error.strerror}"
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise ConfigurationError(
+                    file, "metrics.port", problem, "choose a free port above 1023"
+                ) from None
             raise ConfigurationError(
-                "configuration", "metrics.port", problem, "choose a free port"
+                file, "metrics.address", problem, "choose an address of this machine"
             ) from None
         yield

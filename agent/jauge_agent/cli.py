@@ -112,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
     config.check_spool(agent, file=str(options.config))
     logs.configure(agent.log.level, "json" if options.json else agent.log.format)
     try:
-        asyncio.run(running.run(agent, sources))
+        asyncio.run(running.run(agent, sources, file=str(options.config)))
     except SpoolError as error:
         print(f"jauge-agent: {error}", file=sys.stderr)
         return FAILED
@@ -120,12 +120,26 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from jauge_agent.exposure import exposures  # noqa: PLC0415 - only this command and run
+
     agent, sources = _configuration(options)
     config.check_spool(agent, file=str(options.config))
+    config.check_validity(agent, file=str(options.config))
+    warnings = [
+        f"{options.config}: {each.key}: {each.where}: {each.detail}" for each in exposures(agent)
+    ]
+    for warning in warnings:
+        print(f"jauge-agent: warning: {warning}", file=sys.stderr)
     enabled = [source.name for source in sources if source.settings.enabled]
     if options.json:
         address = agent.address
-        about = {"ok": True, "site": address.site, "agent": address.agent, "sources": enabled}
+        about = {
+            "ok": True,
+            "site": address.site,
+            "agent": address.agent,
+            "sources": enabled,
+            "warnings": warnings,
+        }
         print(msgspec.json.encode(about).decode())
     else:
         print(f"{options.config}: fine ({agent.address.base_name[:-1]}; {', '.join(enabled)})")

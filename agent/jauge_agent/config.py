@@ -6,19 +6,24 @@ The docstring of a field is its documentation: the sample file is generated from
 
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from jauge_models.configuration import ConfigurationError, convert, parse
-from jauge_models.resources import identity, is_name
+from jauge_models.resources import KINDS, identity, is_name
 from jauge_models.wire import Address
+from msgspec.structs import replace
 
 from jauge_agent.source import Source, SourceSettings
 from jauge_agent.sources import BUILT_IN, load
 
 DEFAULT_PATH: Final = Path("/etc/jauge-agent/agent.toml")
+
+LEAST_KEY_BYTES: Final = 16
+"""A shorter key of pseudonyms can be found by trying."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,9 +42,9 @@ class BrokerConfig(_Section, frozen=True):
     ca_file: str | None = None
     """Certificates of the authorities to trust (PEM); the system's when left out."""
     cert_file: str | None = None
-    """This agent's certificate (PEM), when the broker asks for one."""
+    """This agent's certificate (PEM), issued for the name `<site>/<agent>`."""
     key_file: str | None = None
-    """Private key of that certificate (PEM)."""
+    """Private key of that certificate (PEM, without a passphrase)."""
     username: str | None = None
     """User name, when the broker asks for one."""
     password_file: str | None = None
@@ -68,6 +73,15 @@ class DeliveryConfig(_Section, frozen=True):
     """Seconds without an answer after which a batch goes again: the collector's settle + 30."""
 
 
+class PrivacyConfig(_Section, frozen=True):
+    """What leaves this host only under a pseudonym."""
+
+    pseudonymise: list[str] = []
+    """Kinds of resources, such as guest, whose names and labels are told as keyed hashes."""
+    key_file: str | None = None
+    """File that holds the key of the hashes, the same on all agents; 16 bytes of text or more."""
+
+
 class MetricsConfig(_Section, frozen=True):
     """The agent's own measurements for Prometheus."""
 
@@ -89,13 +103,14 @@ class LogConfig(_Section, frozen=True):
 class AgentConfig(_Section, frozen=True):
     """The whole file."""
 
-    site: str
-    """Name of the site this machine belongs to."""
+    site: str | None = None
+    """Name of the site this machine belongs to; the certificate's when left out."""
     agent: str | None = None
-    """Name of this agent on its site; the host name when left out."""
+    """Name of this agent on its site; the certificate's, or else the host name, when left out."""
     broker: BrokerConfig = BrokerConfig()
     spool: SpoolConfig = SpoolConfig()
     delivery: DeliveryConfig = DeliveryConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
     metrics: MetricsConfig = MetricsConfig()
     log: LogConfig = LogConfig()
     sources: dict[str, dict[str, Any]] = {}
@@ -103,7 +118,9 @@ class AgentConfig(_Section, frozen=True):
 
     @property
     def address(self) -> Address:
-        """Who this agent is on the wire."""
+        """Who this agent is on the wire. Raises ValueError where no name can be had."""
+        if self.site is None:
+            raise ValueError("no site is named")
         return Address(self.site, self.agent or identity(socket.gethostname()))
 
 
@@ -120,7 +137,11 @@ class ConfiguredSource(msgspec.Struct, frozen=True):
 
 
 def read(path: Path) -> AgentConfig:
-    """Read and check a configuration file; raises ConfigurationError."""
+    """Read and check a configuration file; raises ConfigurationError.
+
+    What it names is the agent's identity; its certificate must be for that, and names what it
+    leaves out. Whether the certificate is valid today is not asked: see `check_validity`.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -129,8 +150,11 @@ def read(path: Path) -> AgentConfig:
     except UnicodeDecodeError:
         raise ConfigurationError(str(path), "", "is not UTF-8 text", "save it as UTF-8") from None
     config = parse(text, AgentConfig, file=str(path))
-    _check_names(config, str(path))
     _check_broker(config.broker, str(path))
+    config = _identified(config, str(path))
+    _check_credentials(config.broker, str(path))
+    _check_names(config, str(path))
+    _check_privacy(config.privacy, str(path))
     return config
 
 
@@ -158,6 +182,17 @@ def check_spool(config: AgentConfig, *, file: str) -> None:
         raise ConfigurationError(
             file, "spool.directory", f"{directory} is not writable", "give this user write access"
         )
+
+
+def check_validity(config: AgentConfig, *, file: str) -> None:
+    """Whether the agent's certificate is valid now; raises ConfigurationError."""
+    if config.broker.cert_file is None:
+        return
+    from jauge_agent.credentials import read_certificate  # noqa: PLC0415 - loads ssl
+
+    path = resolved(config.broker.cert_file)
+    if problem := read_certificate(path).invalidity(time.time()):
+        raise ConfigurationError(file, "broker.cert_file", f"{path} {problem}", "have it renewed")
 
 
 def secret(name: str) -> str:
@@ -217,12 +252,80 @@ def _check_broker(broker: BrokerConfig, file: str) -> None:
     if broker.password_file and not broker.username:
         raise wrong("username", "missing", "a password needs a user name")
     for key in ("ca_file", "cert_file", "key_file", "password_file"):
-        name = getattr(broker, key)
-        if name is None:
-            continue
-        try:
-            resolved(name).open("rb").close()
-        except OSError as error:
-            raise wrong(
-                key, f"{name} cannot be read: {error.strerror}", "check path and rights"
-            ) from None
+        if (name := getattr(broker, key)) is not None:
+            _check_readable(name, f"broker.{key}", file)
+
+
+def _check_readable(name: str, key: str, file: str) -> None:
+    try:
+        resolved(name).open("rb").close()
+    except OSError as error:
+        # A relative name may be a secret that somebody wrote in the place of its file.
+        what = name if Path(name).is_absolute() else "this systemd credential"
+        problem = f"{what} cannot be read: {error.strerror}"
+        raise ConfigurationError(file, key, problem, "check path and rights") from None
+
+
+def _check_credentials(broker: BrokerConfig, file: str) -> None:
+    """Whether the files hold what they shall, and the key is the certificate's."""
+    if not (broker.ca_file or broker.cert_file):
+        return
+    from jauge_agent.credentials import CredentialError, tls_context  # noqa: PLC0415 - loads ssl
+
+    try:
+        tls_context(
+            resolved(broker.ca_file) if broker.ca_file else None,
+            resolved(broker.cert_file) if broker.cert_file else None,
+            resolved(broker.key_file) if broker.key_file else None,
+        )
+    except CredentialError as error:
+        raise ConfigurationError(file, f"broker.{error.key}", error.problem, error.fix) from None
+
+
+def _identified(config: AgentConfig, file: str) -> AgentConfig:
+    """With site and agent as the certificate names them, which must not contradict the file."""
+    if config.broker.cert_file is None:
+        if config.site is None:
+            raise ConfigurationError(file, "site", "missing", "add this key")
+        return config
+    from jauge_agent.credentials import CredentialError, read_certificate  # noqa: PLC0415
+
+    path = resolved(config.broker.cert_file)
+    try:
+        name = read_certificate(path).name
+    except CredentialError as error:
+        raise ConfigurationError(file, f"broker.{error.key}", error.problem, error.fix) from None
+    site, _, agent = name.partition("/")
+    is_agent = is_name(site) and is_name(agent)
+    wanted = f"{config.site or '<site>'}/{config.agent or '<agent>'}"
+    if not is_agent:
+        problem = f"{path} is for {name!r}, which names no agent"
+        fix = f"have one issued for {wanted}"
+        raise ConfigurationError(file, "broker.cert_file", problem, fix)
+    if (config.site or site, config.agent or agent) != (site, agent):
+        problem = f"{path} is for {name}, this agent is {wanted}"
+        fix = f"have one issued for {wanted}, or correct site and agent"
+        raise ConfigurationError(file, "broker.cert_file", problem, fix)
+    return replace(config, site=site, agent=agent)
+
+
+def _check_privacy(privacy: PrivacyConfig, file: str) -> None:
+    def wrong(key: str, problem: str, fix: str) -> ConfigurationError:
+        return ConfigurationError(file, f"privacy.{key}", problem, fix)
+
+    for kind in privacy.pseudonymise:
+        if kind not in KINDS:
+            known = ", ".join(sorted(KINDS))
+            raise wrong("pseudonymise", f"{kind!r} is no kind of resource", f"kinds are {known}")
+    if privacy.key_file is None:
+        if privacy.pseudonymise:
+            raise wrong("key_file", "missing", "pseudonyms need a key")
+        return
+    _check_readable(privacy.key_file, "privacy.key_file", file)
+    try:
+        key = secret(privacy.key_file)
+    except UnicodeDecodeError:
+        key = ""
+    if len(key.encode()) < LEAST_KEY_BYTES:
+        fix = f"write {LEAST_KEY_BYTES} or more, as `openssl rand -hex 32` does"
+        raise wrong("key_file", "holds too few bytes of text for a key", fix)

@@ -7,6 +7,7 @@ its PUBACK, and what the broker sends may be gathered, to be read in one go.
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -19,8 +20,16 @@ _DEAF_S: Final = 2.0
 """How long incoming messages may be gathered: they and a loss are noticed that much later."""
 
 
+_FAILURE: Final = 0x80
+"""Codes of MQTT from here on say that something was not done."""
+
+
 class ClosedError(aiomqtt.MqttError):
     """The broker ended the connection instead of accepting it."""
+
+
+class SubscriptionError(aiomqtt.MqttError):
+    """The broker does not allow the subscription."""
 
 
 class Connection(aiomqtt.Client):
@@ -30,10 +39,12 @@ class Connection(aiomqtt.Client):
         self,
         *arguments: Any,
         on_payload: Callable[[bytes], None],
-        on_acknowledged: Callable[[int], None],
+        on_acknowledged: Callable[[int, int], None],
         **more: Any,
     ) -> None:
         """``on_payload`` gets each message, ``on_acknowledged`` the number that `send` gave.
+
+        Beside the number comes the code of the PUBACK, which is 0 in MQTT 3.1.1.
 
         Neither may call `send`: the client is not reentrant.
         """
@@ -45,12 +56,28 @@ class Connection(aiomqtt.Client):
         self._corked = False
         self._taken = 0
         self._deaf: asyncio.TimerHandle | None = None
+        self._tls: object = None
         self._client.disable_logger()
 
     @property
     def lost(self) -> asyncio.Future[None]:
         """Done when the connection has ended, by its error where there was one."""
         return self._disconnected
+
+    @property
+    def alert(self) -> ssl.SSLError | None:
+        """What TLS said when it ended the connection."""
+        return getattr(self._tls, "alert", None)
+
+    def connect_within(self, seconds: float) -> None:
+        """Give up sooner on a broker that does not take the connection, or the handshake."""
+        self._client.connect_timeout = seconds
+
+    async def hear(self, topic: str) -> None:
+        """Subscribe at QoS 0; raises SubscriptionError when that is not allowed."""
+        granted = await self.subscribe(topic, qos=0)
+        if any(getattr(code, "value", code) >= _FAILURE for code in granted):
+            raise SubscriptionError(f"the broker does not let this agent read {topic}")
 
     def send(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Write a message at QoS 1, as far as the socket takes it; returns its number.
@@ -136,8 +163,9 @@ class Connection(aiomqtt.Client):
         if sock is not None and self._client.want_write():
             self._loop.add_writer(sock, self._write)
 
-    def _on_socket_open(self, *_: Any) -> None:
+    def _on_socket_open(self, _: paho.Client, __: Any, sock: Any) -> None:
         # Called on the thread that connects. No task for `keep_alive` begins here.
+        self._tls = sock
         self._loop.call_soon_threadsafe(self._opened)
 
     def _opened(self) -> None:
@@ -159,9 +187,9 @@ class Connection(aiomqtt.Client):
         self._taken += 1
         self._on_payload(bytes(message.payload))
 
-    def _on_publish(self, _: paho.Client, __: Any, mid: int, *___: Any) -> None:
+    def _on_publish(self, _: paho.Client, __: Any, mid: int, reason_code: Any, *___: Any) -> None:
         self._taken += 1
-        self._on_acknowledged(mid)
+        self._on_acknowledged(mid, reason_code.value)
 
     def _on_socket_register_write(self, _: paho.Client, __: Any, sock: Any) -> None:
         if self._corked:

@@ -43,27 +43,35 @@ class Trouble:
     """Says a loss once and its recovery once, however often it happens in between."""
 
     def __init__(
-        self, logger: logging.Logger, what: str, *, level: int = logging.WARNING, **fields: object
+        self,
+        logger: logging.Logger,
+        what: str,
+        *,
+        level: int = logging.WARNING,
+        words: tuple[str, str] = ("lost", "recovered"),
+        **fields: object,
     ) -> None:
         self._logger = logger
-        self._what = what
+        self._lost, self._recovered = (f"{what} {word}" for word in words)
         self._level = level
         self._fields = fields
         self._times = 0
+        self._causes: set[str] = set()
 
     @property
     def lasting(self) -> bool:
         """Whether it is lost now."""
         return self._times > 0
 
-    def lost(self, detail: str, **fields: object) -> None:
-        """It does not work; said only the first time."""
+    def lost(self, detail: str, *, cause: str = "", **fields: object) -> None:
+        """It does not work; said only the first time, and for each further ``cause`` once."""
         self._times += 1
-        if self._times == 1:
+        if cause not in self._causes:
+            self._causes.add(cause)
             say(
                 self._logger,
                 self._level,
-                f"{self._what} lost",
+                self._lost,
                 **self._fields,
                 **fields,
                 detail=detail,
@@ -75,12 +83,13 @@ class Trouble:
             say(
                 self._logger,
                 self._level,
-                f"{self._what} recovered",
+                self._recovered,
                 **self._fields,
                 **fields,
                 failures=self._times,
             )
             self._times = 0
+            self._causes.clear()
 
 
 class _Formatter(logging.Formatter):

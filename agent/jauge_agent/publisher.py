@@ -7,55 +7,51 @@ every connection starts from the spool.
 import asyncio
 import contextlib
 import logging
-import math
 import random
-import ssl
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import aiomqtt
-from aiomqtt.exceptions import MqttConnectError
 from jauge_models.wire import (
-    MAX_BIRTH_RESOURCES,
-    MAX_PAYLOAD_BYTES,
     Address,
     Answer,
-    Birth,
     Channel,
-    ResourceDescription,
-    SourceDescription,
-    State,
     WireError,
     decode_answer,
-    encode,
     seal,
 )
 
-from jauge_agent import __version__
+from jauge_agent.announcements import Announcements
+from jauge_agent.broker import Broker
 from jauge_agent.cancellation import raise_if_cancelled
-from jauge_agent.clock import synchronised
-from jauge_agent.config import BrokerConfig, resolved, secret
-from jauge_agent.connection import ClosedError, Connection
+from jauge_agent.config import BrokerConfig
+from jauge_agent.connection import Connection
+from jauge_agent.hearing import Heard, Hearing
 from jauge_agent.lanes import Lane, Lanes
 from jauge_agent.logs import Trouble, say
 from jauge_agent.numbers import Numbers
+from jauge_agent.refusal import Failure
 from jauge_agent.spool import Batch, Spool
 
 STATE_PERIOD_S: Final = 60.0
 LONGEST_RECONNECT_S: Final = 60.0
 
+FILES_PERIOD_S: Final = 60.0
+"""How often certificates are looked at for renewal and for their end."""
+
 _STEADY_S: Final = 30.0
 """A connection that lasted this long was good: the next attempt comes soon."""
 _CALL_TIMEOUT_S: Final = 10.0
 _FAREWELL_S: Final = 2.0
-_OUTGOING: Final = 64
+_MOMENT_S: Final = 0.05
 _IN_FLIGHT: Final = 16
 """Batches without a PUBACK: below the 20 that paho sends before it queues."""
 
-_SECURITY: Final = "cert_file and key_file, and what the broker asks for"
-_PORT: Final = "the port, and whether the broker wants TLS"
+_CUT_SHORT_S: Final = 10.0
+"""A connection without an answer that ends sooner may have been ended for what was published."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,11 +63,18 @@ class PublisherStats:
     connected: bool = False
     connections: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    """Lost or failed connections: refused, tls, network, file, bug."""
+    """Lost or failed connections by `Failure`."""
     published: Counter[Lane] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     """Answers received: taken, foreign (another boot), bad."""
     last_answer_ms: int | None = None
+
+
+class _Ending(NamedTuple):
+    """How a connection ended that ended by itself."""
+
+    reason: Failure
+    detail: str
 
 
 class Publisher:
@@ -87,19 +90,20 @@ class Publisher:
         resend_after_s: float,
         now_ms: Callable[[], int],
         open_tick_ms: Callable[[], int | None],
-        describe: Callable[[], tuple[list[SourceDescription], list[ResourceDescription]]],
+        announcements: Announcements,
         chance: random.Random,
     ) -> None:
         """``open_tick_ms``: time of the oldest tick whose batches are not all in the spool."""
         self.stats = PublisherStats()
-        self._broker = broker
+        self.hearing = Hearing(_log, address.base_name[:-1])
+        self.broker = Broker(broker, address)
         self._address = address
         self._boot = boot
         self._spool = spool
         self._lanes = Lanes(spool, resend_after_s, chance)
         self._now_ms = now_ms
         self._open_tick_ms = open_tick_ms
-        self._describe = describe
+        self._announcements = announcements
         self._chance = chance
         self._client: Connection | None = None
         self._outstanding: dict[int, tuple[float, Batch | None]] = {}
@@ -107,14 +111,14 @@ class Publisher:
         self._sent = Numbers()
         """Of every batch sent under this boot: only these can have an answer."""
         self._birth_due = False
+        self._question_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._pumping: asyncio.Handle | None = None
-        self._connection = Trouble(_log, "broker", host=broker.host, port=broker.port)
-        self._hearing = Trouble(_log, "collector")
-        self._cut_birth_said = False
-        # aiomqtt warns about every full queue and pending call: counted here, not said.
-        self._client_log = logging.getLogger(f"{__name__}.mqtt")
-        self._client_log.setLevel(logging.CRITICAL)
+        self._files_at = 0.0
+        where: dict[str, Any] = {"host": broker.host, "port": broker.port}
+        self._trouble = Trouble(_log, "broker", words=("not reached", "reached"), **where)
+        self._later_trouble = Trouble(_log, "broker", **where)
+        """What takes the place of the other once the broker has been reached."""
 
     def offer(self, batch: Batch) -> None:
         """A new batch lies in the spool: send it at once, if somebody listens."""
@@ -132,78 +136,94 @@ class Publisher:
         self._birth_due = True
         self._pump_soon()
 
+    def look_at_files(self) -> None:
+        """Renewed certificates may be there: look soon, not only when it is time."""
+        self._files_at = 0.0
+
     async def run(self) -> None:
         """Connect, and connect again, until cancelled; then say goodbye."""
         attempt = 0
-        time = asyncio.get_running_loop().time
         while True:
-            begun = time()
-            reason, detail = await self._connect_once()
+            begun = time.monotonic()
+            before = self.stats.connections, self.stats.answers["taken"]
+            ending = await self._connect_once()
             raise_if_cancelled()
-            self.stats.failures[reason] += 1
-            self._connection.lost(detail, reason=reason)
-            attempt = 0 if time() - begun > _STEADY_S else attempt + 1
+            if ending is None:
+                await self._ask_when_due()
+                continue  # with renewed certificates, or after the question
+            lasted = time.monotonic() - begun
+            connections, answers = self.stats.connections, self.stats.answers["taken"]
+            if lasted < _CUT_SHORT_S and (connections, answers) == (before[0] + 1, before[1]):
+                ending = await self._explained(ending)
+            self.stats.failures[ending.reason] += 1
+            self._trouble.lost(ending.detail, cause=ending.reason, reason=ending.reason)
+            attempt = 0 if lasted > _STEADY_S else attempt + 1
             longest = min(2.0**attempt, LONGEST_RECONNECT_S)
             await asyncio.sleep(longest * self._chance.uniform(0.5, 1.0))
 
-    async def _connect_once(self) -> tuple[str, str]:
-        """One connection from its start to its end, which is always a failure: says which."""
+    async def _connect_once(self) -> _Ending | None:
+        """One connection from its start to its end: how it ended, if not by our will."""
+        client = None
         try:
-            client = self._new_client()
-            try:
-                async with client:
-                    # On Python 3.11 aiomqtt's wait_for may have lost a cancellation.
-                    raise_if_cancelled()
-                    try:
-                        await self._session(client)
-                    finally:
-                        self._end_session()
-                        # aiomqtt waits this long for the end of a connection that is dead already.
-                        client.timeout = _FAREWELL_S
-            finally:
-                client.abandon()
-        except MqttConnectError as error:
-            return "refused", str(error) or "the broker refused: check user, password, certificate"
-        except ClosedError as error:
-            return "refused", f"{error} at once: check {_SECURITY if self._broker.tls else _PORT}"
-        except aiomqtt.MqttError as error:
-            # aiomqtt hides what it translates, but does not lose it.
-            reason = "tls" if isinstance(error.__context__, ssl.SSLError) else "network"
-            return reason, str(error) or "connection lost"
-        except (OSError, ssl.SSLError, UnicodeDecodeError) as error:
-            return "file", str(error)
+            client = self.broker.connection(
+                will=self._announcements.state(online=False),
+                timeout_s=_CALL_TIMEOUT_S,
+                on_payload=self._take_answer,
+                on_acknowledged=self._acknowledged,
+            )
+            async with client:
+                # On Python 3.11 aiomqtt's wait_for may have lost a cancellation.
+                raise_if_cancelled()
+                try:
+                    await self._session(client)
+                finally:
+                    self._end_session()
+                    # aiomqtt waits this long for the end of a connection that is dead already.
+                    client.timeout = _FAREWELL_S
         except Exception as error:  # noqa: BLE001 - a bug here must not end the measuring
-            _log.debug("publisher failed", exc_info=error)
-            return "bug", f"{type(error).__name__}: {error}"
-        return "network", "connection closed"
+            ending = _Ending(*self.broker.explain(error, client))
+            if ending.reason is Failure.BUG:
+                _log.debug("publisher failed", exc_info=error)
+            return ending
+        finally:
+            if client is not None:
+                client.abandon()
+        return None
 
-    def _new_client(self) -> Connection:
-        broker = self._broker
-        return Connection(
-            broker.host,
-            broker.port,
-            username=broker.username,
-            password=secret(broker.password_file) if broker.password_file else None,
-            # One name, so that a broker ends a half-open connection and sends its will before
-            # this one says that it is online.
-            identifier=f"jauge-agent:{self._address.site}:{self._address.agent}",
-            protocol=aiomqtt.ProtocolVersion.V311,
-            clean_session=True,
-            keepalive=broker.keepalive_s,
-            tls_context=_tls_context(broker) if broker.tls else None,
-            will=aiomqtt.Will(
-                self._topic(Channel.STATE), self._state(online=False), 1, retain=True
-            ),
-            timeout=_CALL_TIMEOUT_S,
-            on_payload=self._take_answer,
-            on_acknowledged=self._acknowledged,
-            max_queued_outgoing_messages=_OUTGOING,
-            logger=self._client_log,
-        )
+    async def _explained(self, ending: _Ending) -> _Ending:
+        """Whether a connection was cut short by the broker for what was published over it."""
+        if self.hearing.standing is not Heard.REFUSED:
+            standing = await self._ask()
+            if standing is not Heard.REFUSED:
+                return ending
+            self.hearing.found(standing, time.monotonic())
+        return _Ending(Failure.NOT_PERMITTED, self.hearing.line(Heard.REFUSED))
+
+    async def _ask_when_due(self) -> None:
+        """Find out why nobody answers, if that was why the connection ended."""
+        if not self._question_due:
+            return
+        self._question_due = False
+        standing = await self._ask()
+        if self.hearing.waiting_since is not None:  # and no answer came meanwhile
+            self.hearing.found(standing, asyncio.get_running_loop().time())
+
+    async def _ask(self) -> Heard:
+        """Ask the broker what becomes of the newest batch; of the birth where there is none."""
+        newest = self._spool.newest()
+        batch = None if newest is None else self._spool.get(newest)
+        if batch is None:
+            return await self.broker.ask(Channel.BIRTH, self._announcements.birth())
+        self._sent.add(batch.seq)
+        return await self.broker.ask(Channel.READINGS, self._sealed(batch))
 
     async def _session(self, client: Connection) -> None:
-        """Work until the connection is lost (MqttError) or the agent stops (CancelledError)."""
-        await client.subscribe(self._topic(Channel.ACK), qos=0)
+        """Work until the connection is lost (an error) or the agent stops (CancelledError).
+
+        Returns when the connection shall be made anew: with renewed certificates, or after a
+        question to the broker, which may allow one connection to a certificate.
+        """
+        await client.hear(self._topic(Channel.ACK))
         raise_if_cancelled()
         self._birth_due = True
         self._lanes.connected(asyncio.get_running_loop().time())
@@ -211,8 +231,10 @@ class Publisher:
         self.stats.connected = True
         self.stats.connections += 1
         if self.stats.connections == 1:
-            say(_log, logging.INFO, "connected", host=self._broker.host, port=self._broker.port)
-        self._connection.recovered()
+            broker = self.broker.config
+            say(_log, logging.INFO, "connected", host=broker.host, port=broker.port)
+        if self.hearing.standing is not Heard.REFUSED:
+            self._recovered()
         try:
             await self._keep(client)
         except asyncio.CancelledError:
@@ -220,14 +242,20 @@ class Publisher:
                 self._send_state(client, online=False)
             raise
 
+    def _recovered(self) -> None:
+        """The connection holds."""
+        self._trouble.recovered()
+        self._trouble = self._later_trouble
+
     async def _keep(self, client: Connection) -> None:
-        """Send what is due until the connection is lost; raises why, an MqttError."""
-        time = asyncio.get_running_loop().time
-        look_every_s = min(_CALL_TIMEOUT_S, self._broker.keepalive_s) / 2
-        state_at = time()
+        """Send what is due until the connection is lost, and raise why; or see `_session`."""
+        loop = asyncio.get_running_loop()
+        look_every_s = min(_CALL_TIMEOUT_S, self.broker.config.keepalive_s) / 2
+        begun = state_at = loop.time()
+        self._files_at = begun + FILES_PERIOD_S
         self._pump()
         while not client.lost.done():
-            now = time()
+            now = loop.time()
             if now >= state_at:
                 state_at = now + STATE_PERIOD_S
                 self._send_state(client, online=True)
@@ -235,12 +263,32 @@ class Publisher:
             if any(at + _CALL_TIMEOUT_S < now for at, _ in self._outstanding.values()):
                 client.break_off(aiomqtt.MqttError("the broker acknowledges nothing"))
             client.keep_alive()
+            if self._trouble.lasting and now >= begun + _CUT_SHORT_S:
+                self._recovered()
+            if now >= self._files_at:
+                self._files_at = now + FILES_PERIOD_S
+                self.broker.keyring.say_validity()
+                if self.broker.keyring.is_renewed():
+                    await self._finish(client)
+                    say(_log, logging.INFO, "credentials renewed", host=self.broker.config.host)
+                    return
+            if self._lanes.probing and self.hearing.should_ask(now):
+                self._question_due = True
+                await self._finish(client)
+                return
             await asyncio.wait((client.lost,), timeout=look_every_s)
         error = client.lost.exception()
-        if isinstance(error, OSError):
-            raise aiomqtt.MqttError(str(error)) from error
-        if error is not None:
-            raise error
+        if error is None or isinstance(error, OSError):
+            raise aiomqtt.MqttError(str(error or "connection closed")) from error
+        raise error
+
+    async def _finish(self, client: Connection) -> None:
+        """Send nothing more, and let the broker acknowledge what was sent."""
+        self._client = None
+        client.listen()
+        deadline = time.monotonic() + _FAREWELL_S
+        while self._outstanding and not client.lost.done() and time.monotonic() < deadline:
+            await asyncio.wait((client.lost,), timeout=_MOMENT_S)
 
     def _end_session(self) -> None:
         self.stats.connected = False
@@ -283,14 +331,13 @@ class Publisher:
         while len(self._outstanding) < _IN_FLIGHT:
             now = loop.time()
             choice = self._lanes.choose(now)
-            if self._lanes.probing:
-                self._hearing.lost("nobody answers; sending one batch at a time")
             if (batch := choice.batch) is None:
                 self._pump_at(choice.ask_again_at)
                 client.gather()
                 return
             self._lanes.sending(batch, choice.lane, now)
             self._sent.add(batch.seq)
+            self.hearing.sent(now)
             try:
                 number = client.send(self._topic(Channel.READINGS), self._sealed(batch))
             except aiomqtt.MqttError:
@@ -312,7 +359,7 @@ class Publisher:
         self._timer = None
         self._pump()
 
-    def _acknowledged(self, number: int) -> None:
+    def _acknowledged(self, number: int, _: int) -> None:
         """A PUBACK: it says only that the broker keeps up."""
         if len(self._outstanding) >= _IN_FLIGHT:
             self._pump_soon()
@@ -335,9 +382,11 @@ class Publisher:
         self.stats.answers["taken"] += 1
         self.stats.last_answer_ms = self._now_ms()
         self._spool.settle(answer.stored, answer.refused)
-        self._lanes.answered(answer.stored, answer.refused, asyncio.get_running_loop().time())
-        self._hearing.recovered()
-        if self._spool.spooled.batches:
+        now = asyncio.get_running_loop().time()
+        self._lanes.answered(answer.stored, answer.refused, now)
+        more = self._spool.spooled.batches > 0
+        self.hearing.answered(now, more=more)
+        if more:
             self._pump_soon()
 
     def _is_possible(self, answer: Answer) -> bool:
@@ -347,11 +396,11 @@ class Publisher:
         )
 
     def _send_state(self, client: Connection, *, online: bool) -> None:
-        self._send(client, Channel.STATE, self._state(online=online))
+        self._send(client, Channel.STATE, self._announcements.state(online=online))
 
     def _send_birth(self, client: Connection) -> None:
         self._birth_due = False
-        self._send(client, Channel.BIRTH, self._birth())
+        self._send(client, Channel.BIRTH, self._announcements.birth())
 
     def _send(self, client: Connection, channel: Channel, payload: bytes) -> None:
         number = client.send(self._topic(channel), payload, retain=True)
@@ -370,57 +419,3 @@ class Publisher:
             oldest_ms=min(moment for moment in unanswered if moment is not None),
             time_ms=batch.time_ms,
         )
-
-    def _state(self, *, online: bool) -> bytes:
-        return encode(
-            State(
-                boot=self._boot,
-                online=online,
-                sent_at=self._now_ms() / 1000,
-                synchronised=synchronised(),
-                spooled=self._spool.spooled.batches,
-            )
-        )
-
-    def _birth(self) -> bytes:
-        """The birth document, cut to what the protocol allows."""
-        sources, resources = self._describe()
-        kept = resources[:MAX_BIRTH_RESOURCES]
-        while True:
-            document = encode(
-                Birth(
-                    boot=self._boot,
-                    version=__version__,
-                    sent_at=self._now_ms() / 1000,
-                    sources=sources,
-                    resources=kept,
-                )
-            )
-            if len(document) <= MAX_PAYLOAD_BYTES or not kept:
-                break
-            kept = kept[: math.floor(len(kept) * 0.9)]
-        if len(kept) < len(resources) and not self._cut_birth_said:
-            self._cut_birth_said = True
-            say(_log, logging.WARNING, "birth cut", described=len(kept), resources=len(resources))
-        return document
-
-
-class _ClosingSocket(ssl.SSLSocket):
-    """Closed when its handshake fails, which paho leaves to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except BaseException:
-            self.close()
-            raise
-
-
-def _tls_context(broker: BrokerConfig) -> ssl.SSLContext:
-    """Made anew for each connection, so that renewed certificates are taken up."""
-    authorities = str(resolved(broker.ca_file)) if broker.ca_file else None
-    context = ssl.create_default_context(cafile=authorities)
-    context.sslsocket_class = _ClosingSocket
-    if broker.cert_file and broker.key_file:
-        context.load_cert_chain(resolved(broker.cert_file), resolved(broker.key_file))
-    return context

@@ -1,5 +1,6 @@
 """The agent's own measurements, for Prometheus, on loopback and only when configured."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,7 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from jauge_agent import __version__
-from jauge_agent.publisher import PublisherStats
+from jauge_agent.hearing import Heard
+from jauge_agent.publisher import Publisher
 from jauge_agent.runner import Runner
 from jauge_agent.spool import Spool
 from jauge_agent.worker import Standing
@@ -20,7 +22,7 @@ class AgentCollector(Collector):
     Scrapes come on another thread: containers are copied before they are walked through.
     """
 
-    def __init__(self, runner: Runner, spool: Spool, publisher: PublisherStats) -> None:
+    def __init__(self, runner: Runner, spool: Spool, publisher: Publisher) -> None:
         self._runner = runner
         self._spool = spool
         self._publisher = publisher
@@ -101,7 +103,7 @@ class AgentCollector(Collector):
         yield _count("spool_moved_aside", "Unfit files moved aside", self._spool.moved_aside)
 
     def _published(self) -> Iterator[Metric]:
-        stats = self._publisher
+        stats = self._publisher.stats
         yield _gauge("connected", "1 while connected to the broker", float(stats.connected))
         yield _count("connections", "Connections made", stats.connections)
         for name, help_text, label, counts in (
@@ -118,6 +120,29 @@ class AgentCollector(Collector):
                 "last_answer_timestamp_seconds",
                 "Unix time of the last answer",
                 stats.last_answer_ms / 1000,
+            )
+        yield from self._heard()
+
+    def _heard(self) -> Iterator[Metric]:
+        hearing = self._publisher.hearing
+        since = hearing.waiting_since
+        yield _gauge(
+            "unanswered_seconds",
+            "Since batches have gone out without any answer; 0 while none waits",
+            0.0 if since is None else time.monotonic() - since,
+        )
+        standing = GaugeMetricFamily(
+            f"{_PREFIX}_heard", "1 for what becomes of the batches", labels=["standing"]
+        )
+        for each in Heard:
+            standing.add_metric([each], float(hearing.standing is each))
+        yield standing
+        certificate = self._publisher.broker.keyring.certificate
+        if certificate is not None:
+            yield _gauge(
+                "certificate_expiry_timestamp_seconds",
+                "Unix time until which the agent's certificate is valid",
+                certificate.not_after_s,
             )
 
 

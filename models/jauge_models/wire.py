@@ -27,6 +27,8 @@ MAX_LABELS: Final = 32
 """Labels of one resource; the rest is cut."""
 MAX_LABEL_LENGTH: Final = 64
 """Characters of a label's name; a longer one is cut."""
+STATE_EVERY_S: Final = 60.0
+"""Seconds between two states of an agent."""
 _MAX_HEAD_BYTES: Final = 4096
 
 _OLDEST_ABSOLUTE_TIME_S: Final = 2**28
@@ -61,6 +63,8 @@ class Reason(StrEnum):
     """Stamped ahead of the collector's clock: no answer, it comes again."""
     ADDRESS = "address"
     """Topic and payload name different senders: refused. An unknown site gets no answer."""
+    UNKNOWN_AGENT = "unknown_agent"
+    """The site is known and lists its agents, but not this one: no answer."""
     LIMITS = "limits"
     """Larger than the protocol allows: refused."""
     TOO_OLD = "too_old"
@@ -282,13 +286,22 @@ class Birth(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """Retained life sign, every 60 s and as the last will. ``sent_at``: Unix seconds."""
+    """Retained life sign, every `STATE_EVERY_S` and as the last will. ``sent_at``: Unix seconds.
+
+    What an older agent does not say is None or empty.
+    """
 
     boot: str
     online: bool
     sent_at: float
     synchronised: bool | None = None
     spooled: int = 0
+    clock_steps: int | None = None
+    """How often the wall clock was set by more than slewing since the process began."""
+    last_step_s: float | None = None
+    """Size of the last of them, in seconds, positive when it was set forward."""
+    delivered: dict[str, float] = {}
+    """By source of the birth document: when it last delivered a reading, in Unix seconds."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -345,6 +358,15 @@ def decode_state(payload: bytes) -> State:
     _check_sender(state.boot, state.sent_at)
     if not 0 <= state.spooled <= _MAX_SEQ:
         raise WireError(Reason.UNDECODABLE, "spooled is not a number of batches")
+    if state.clock_steps is not None and not 0 <= state.clock_steps <= _MAX_SEQ:
+        raise WireError(Reason.UNDECODABLE, "clock_steps is not a number of steps")
+    if state.last_step_s is not None and not abs(state.last_step_s) <= _NEWEST_TIME_S:
+        raise WireError(Reason.UNDECODABLE, "last_step_s is not a duration")
+    if len(state.delivered) > MAX_BIRTH_RESOURCES:
+        raise WireError(Reason.LIMITS, f"{len(state.delivered)} sources")
+    for source, time_s in state.delivered.items():
+        if not (0 < len(source) <= MAX_NAME_LENGTH and 0 <= time_s <= _NEWEST_TIME_S):
+            raise WireError(Reason.UNDECODABLE, "delivered is not sources with their times")
     return state
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
@@ -28,7 +29,13 @@ Verdict = Callable[[Pack], str | None]
 class Answering:
     """Subscribes to every agent; connects again when the broker was away."""
 
-    def __init__(self, port: int, *, verdict: Verdict = lambda _: None) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        verdict: Verdict = lambda _: None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.verdict = verdict
         self.packs: list[Pack] = []
         self.stored: dict[tuple[str, int], float | None] = {}
@@ -41,6 +48,7 @@ class Answering:
         self.states: list[State] = []
         self.connected = asyncio.Event()
         self._port = port
+        self._tls = tls
 
     @property
     def readings(self) -> int:
@@ -57,7 +65,7 @@ class Answering:
             await asyncio.sleep(0.05)
 
     async def _connection(self) -> None:
-        async with aiomqtt.Client("127.0.0.1", self._port) as client:
+        async with aiomqtt.Client("127.0.0.1", self._port, tls_context=self._tls) as client:
             raise_if_cancelled()
             await client.subscribe("jauge/v1/+/+/+", qos=1)
             raise_if_cancelled()
@@ -93,9 +101,11 @@ class Answering:
 
 
 @contextlib.asynccontextmanager
-async def answering(port: int, *, verdict: Verdict = lambda _: None) -> AsyncIterator[Answering]:
+async def answering(
+    port: int, *, verdict: Verdict = lambda _: None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Answering]:
     """A collector that runs meanwhile, connected already."""
-    collector = Answering(port, verdict=verdict)
+    collector = Answering(port, verdict=verdict, tls=tls)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(collector.run())
         async with asyncio.timeout(10):

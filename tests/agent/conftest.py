@@ -1,10 +1,15 @@
 """Fixtures of the agent's tests."""
 
 import logging
-from collections.abc import Iterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from jauge_agent.logs import ROOT
+
+from tests.agent.certificates import Authority
+from tests.agent.ground import Ground, ground_in
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +21,21 @@ def agent_logger_restored() -> Iterator[None]:
     logger.handlers[:] = handlers
     logger.setLevel(level)
     logger.propagate = propagate
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """An authority of this test alone."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed (Debian package openssl)")
+    folder = tmp_path / "pki"
+    folder.mkdir()
+    return Authority(folder)
+
+
+@pytest.fixture
+async def ground(tmp_path: Path, authority: Authority) -> AsyncIterator[Ground]:
+    """Mosquitto with an authority of its own; only the name in the certificate may publish."""
+    made = ground_in(tmp_path / "pki", authority, authority.issue("server"))
+    async with made.broker:
+        yield made

@@ -118,8 +118,18 @@ def test_a_metrics_port_that_is_taken_is_one_line(
         path = configuration(tmp_path, f"[metrics]\nport = {port}\n")
         assert main(["run", "--config", str(path)]) == 2
     err = capfd.readouterr().err
-    assert "metrics.port" in err
-    assert str(port) in err
+    assert f"{path}: metrics.port: cannot listen on 127.0.0.1:{port}: Address already in use" in err
+    assert "Traceback" not in err
+
+
+def test_a_metrics_address_of_another_machine_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], free_port: int
+) -> None:
+    """Address not ours: exit 2, the other key named."""
+    path = configuration(tmp_path, f'[metrics]\nport = {free_port}\naddress = "192.0.2.1"\n')
+    assert main(["run", "--config", str(path)]) == 2
+    err = capfd.readouterr().err
+    assert f"{path}: metrics.address: cannot listen on 192.0.2.1:{free_port}: Cannot assign" in err
     assert "Traceback" not in err
 
 
@@ -153,12 +163,15 @@ async def test_run_publishes_and_ends_in_order(
             while True:
                 told.append(manager.recv(100).decode())
     assert agent.returncode == 0, err
-    assert told[0] == "READY=1"
     assert "WATCHDOG=1" in told
-    assert told[-1] == "STOPPING=1"
+    assert [each for each in told if each != "WATCHDOG=1"] == ["READY=1", "STOPPING=1"]
     events = [json.loads(line)["event"] for line in err.splitlines()]
     assert events[0] == "started"
     assert events[-1] == "stopped"
+    last = collector.states[-1]
+    assert (last.clock_steps, last.last_step_s) == (0, None)
+    assert set(last.delivered) == {"host"}
+    assert abs(last.delivered["host"] - last.sent_at) < 30
     resources = {resource.id for resource in collector.births[-1].resources}
     assert "host" in resources
     assert {series for series, _ in collector.stored} >= {"lab/a1/host/cpu_time"}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
+from jauge_agent.announcements import Announcements
 from jauge_agent.clock import now_ms
 from jauge_agent.config import BrokerConfig
 from jauge_agent.publisher import Publisher
@@ -54,7 +55,12 @@ class Bench:
             resend_after_s=resend_after_s,
             now_ms=now_ms,
             open_tick_ms=lambda: self.open_tick_ms,
-            describe=lambda: ([SourceDescription("s", 1.0)], self.resources),
+            announcements=Announcements(
+                boot=BOOT,
+                spool=self.spool,
+                now_ms=now_ms,
+                describe=lambda: ([SourceDescription("s", 1.0)], self.resources),
+            ),
             chance=random.Random(1),
         )
         self.given: dict[tuple[str, int], float] = {}
@@ -313,7 +319,9 @@ async def test_a_password_that_is_not_taken_is_a_named_failure(tmp_path: Path) -
         bench = Bench(tmp_path / "spool", broker.port)
         async with running(bench):
             await eventually(
-                lambda: bench.publisher.stats.failures["refused"] > 0, within=10, what="refused"
+                lambda: bench.publisher.stats.failures["not_authorised"] > 0,
+                within=10,
+                what="refused",
             )
             assert not bench.publisher.stats.connected
 
@@ -342,7 +350,9 @@ def test_documents_are_what_the_wire_says(tmp_path: Path) -> None:
     async def documents() -> tuple[bytes, bytes]:
         bench = Bench(tmp_path / "spool", 1)
         try:
-            return bench.publisher._birth(), bench.publisher._state(online=True)
+            return bench.publisher._announcements.birth(), bench.publisher._announcements.state(
+                online=True
+            )
         finally:
             bench.spool.close()
 

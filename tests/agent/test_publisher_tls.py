@@ -1,90 +1,22 @@
 """The publisher and brokers that ask for proof, or say nothing at all."""
 
 import asyncio
-import contextlib
 import logging
-import shutil
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jauge_agent.broker import Broker
 from jauge_agent.config import BrokerConfig
+from jauge_agent.refusal import Failure
 
 from tests.agent.certificates import Authority, Issued, make_password_file
-from tests.agent.test_publisher import Bench, running
+from tests.agent.ground import Ground, bench_at, failed, fields_of, ground_in, pair
+from tests.agent.test_publisher import ADDRESS
 from tests.parts import Mosquitto, eventually, free_port
 
 SECRET = "a-secret-nobody-may-see"
-
-
-@dataclass
-class Ground:
-    """A broker that wants TLS and client certificates, and what a client needs for it."""
-
-    broker: Mosquitto
-    authority: Authority
-    client: Issued
-    folder: Path
-
-    def config(self, **changes: object) -> BrokerConfig:
-        """The right configuration, but for ``changes``."""
-        right: dict[str, object] = {
-            "host": "127.0.0.1",
-            "port": self.broker.port,
-            "tls": True,
-            "ca_file": str(self.authority.certificate),
-            "cert_file": str(self.client.certificate),
-            "key_file": str(self.client.key),
-        }
-        return BrokerConfig(**{**right, **changes})  # type: ignore[arg-type]
-
-
-@pytest.fixture
-async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
-    """Mosquitto with an authority of its own; only the name in the certificate may publish."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed (Debian package openssl)")
-    folder = tmp_path / "pki"
-    folder.mkdir()
-    authority = Authority(folder)
-    server = authority.issue("server")
-    acl = folder / "acl"
-    acl.write_text("user a1\ntopic readwrite jauge/v1/lab/a1/#\n", encoding="utf-8")
-    for path in (server.key, server.certificate, authority.certificate, acl):
-        path.chmod(0o644)
-    broker = Mosquitto(
-        tmp_path / "mosquitto",
-        settings={
-            "allow_anonymous": "false",
-            "cafile": str(authority.certificate),
-            "certfile": str(server.certificate),
-            "keyfile": str(server.key),
-            "require_certificate": "true",
-            "use_identity_as_username": "true",
-            "acl_file": str(acl),
-        },
-    )
-    async with broker:
-        yield Ground(broker, authority, authority.issue("a1"), folder)
-
-
-@contextlib.asynccontextmanager
-async def bench_at(config: BrokerConfig, tmp_path: Path) -> AsyncIterator[Bench]:
-    """A publisher at work with that configuration."""
-    bench = Bench(tmp_path / "spool", config.port)
-    bench.publisher._broker = config
-    async with running(bench):
-        yield bench
-
-
-async def failed(bench: Bench, reason: str, times: int = 2) -> None:
-    """Wait for that many failures, all for that reason, and none with a connection."""
-    await eventually(
-        lambda: bench.publisher.stats.failures.total() >= times, within=20, what="failures"
-    )
-    assert set(bench.publisher.stats.failures) == {reason}
-    assert bench.publisher.stats.connections == 0
 
 
 async def test_a_client_certificate_opens_the_broker(ground: Ground, tmp_path: Path) -> None:
@@ -98,49 +30,134 @@ async def test_a_client_certificate_opens_the_broker(ground: Ground, tmp_path: P
         )
         assert bench.publisher.stats.published.total() == 5
         assert not bench.publisher.stats.failures
-    assert "as jauge-agent:lab:a1 (p2, c1, k60, u'a1')" in ground.broker.log.read_text()
+    assert "as jauge-agent:lab:a1 (p2, c1, k60, u'lab/a1')" in ground.broker.log.read_text()
 
 
-def foreign_authority(ground: Ground) -> dict[str, str]:
+def foreign_authority(ground: Ground) -> dict[str, object]:
     """Trust in somebody else."""
     return {"ca_file": str(Authority(ground.folder, "another").certificate)}
 
 
-def expired(ground: Ground) -> dict[str, str]:
+def expired(ground: Ground) -> dict[str, object]:
     """A certificate that was good in 2020."""
-    old = ground.authority.issue("a1", file="old", expired=True)
-    return {"cert_file": str(old.certificate), "key_file": str(old.key)}
+    return pair(ground.authority.issue("lab/a1", file="old", expired=True))
 
 
-def no_certificate(_: Ground) -> dict[str, None]:
+def not_yet_valid(ground: Ground) -> dict[str, object]:
+    """A certificate for the next century."""
+    return pair(ground.authority.issue("lab/a1", file="new", not_yet_valid=True))
+
+
+def revoked(ground: Ground) -> dict[str, object]:
+    """A certificate that the authority has taken back."""
+    return pair(ground.authority.issue("lab/a1", file="revoked"))
+
+
+def of_another_authority(ground: Ground) -> dict[str, object]:
+    """A certificate that the broker's authority did not issue."""
+    return pair(Authority(ground.folder, "another").issue("lab/a1", file="foreign"))
+
+
+def no_certificate(_: Ground) -> dict[str, object]:
     """None at all."""
     return {"cert_file": None, "key_file": None}
 
 
+def no_tls(_: Ground) -> dict[str, object]:
+    """Plain MQTT to a port that speaks TLS."""
+    return {"tls": False, "ca_file": None, "cert_file": None, "key_file": None}
+
+
 @pytest.mark.parametrize(
-    ("change", "reason"),
-    [(foreign_authority, "tls"), (expired, "refused"), (no_certificate, "refused")],
+    ("change", "reason", "line"),
+    [
+        (foreign_authority, Failure.BROKER_UNTRUSTED, "another.pem do not vouch for the broker"),
+        (expired, Failure.CERTIFICATE_EXPIRED, "old.pem: it has expired: renew it"),
+        (not_yet_valid, Failure.CERTIFICATE_NOT_YET_VALID, "new.pem: it is not yet valid"),
+        (revoked, Failure.CERTIFICATE_REVOKED, "revoked.pem: it is revoked"),
+        (of_another_authority, Failure.CERTIFICATE_UNTRUSTED, "foreign.pem: the broker trusts"),
+        (no_certificate, Failure.CERTIFICATE_MISSING, "asks for a certificate"),
+        (no_tls, Failure.CLOSED, "check whether this port speaks TLS"),
+    ],
 )
 async def test_a_wrong_certificate_is_said_once_and_healed_by_the_right_one(
     ground: Ground,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-    change: Callable[[Ground], dict[str, str]],
-    reason: str,
+    *,
+    change: Callable[[Ground], dict[str, object]],
+    reason: Failure,
+    line: str,
 ) -> None:
-    """It is counted under its reason, tried again, and forgotten when put right."""
+    """It is counted under a reason of its own, tried again, and forgotten when put right."""
+    wrong = ground.config(**change(ground))
+    if change is revoked:
+        await ground.broker.stop()
+        ground.authority.revoke(Issued(ground.folder, "revoked"))
+        await ground.broker.start()
     with caplog.at_level(logging.INFO):
-        async with bench_at(ground.config(**change(ground)), tmp_path) as bench:
+        async with bench_at(wrong, tmp_path) as bench:
             await failed(bench, reason)
-            bench.publisher._broker = ground.config()
+            bench.publisher.broker = Broker(ground.config(), ADDRESS)
             bench.take()
             await bench.connected()
             await eventually(
                 lambda: bench.publisher.stats.published.total() == 1, within=10, what="sent"
             )
-    said = [r.getMessage() for r in caplog.records if r.getMessage().startswith("broker ")]
-    assert said == ["broker lost", "broker recovered"]
-    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+    said = [r for r in caplog.records if r.getMessage().startswith("broker ")]
+    assert [r.getMessage() for r in said] == ["broker not reached", "broker reached"]
+    assert fields_of(said[0])["reason"] == reason
+    assert line in fields_of(said[0])["detail"]
+
+
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [
+        ({"expired": True}, Failure.BROKER_EXPIRED),
+        ({"hosts": "DNS:broker.example"}, Failure.BROKER_NAME),
+    ],
+)
+async def test_a_broker_that_does_not_prove_itself_gets_nothing(
+    authority: Authority, tmp_path: Path, server: dict[str, object], reason: Failure
+) -> None:
+    """A broker whose certificate is old, or another host's, is refused for that."""
+    issued = authority.issue("server", **server)  # type: ignore[arg-type]
+    made = ground_in(tmp_path / "pki", authority, issued)
+    async with made.broker, bench_at(made.config(), tmp_path) as bench:
+        await failed(bench, reason)
+
+
+async def test_tls_to_a_plain_port_is_a_reason_of_its_own(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """Whoever is there, it speaks no TLS."""
+    async with bench_at(BrokerConfig(port=mosquitto.port), tmp_path) as bench:
+        await failed(bench, Failure.NO_TLS)
+
+
+async def test_a_host_that_nobody_knows_is_a_reason_of_its_own(tmp_path: Path) -> None:
+    """The name leads nowhere, which is no failure of the network."""
+    async with bench_at(BrokerConfig(host="broker.invalid", tls=False), tmp_path) as bench:
+        await failed(bench, Failure.NAME)
+
+
+async def test_a_certificate_for_another_agent_is_never_shown(
+    ground: Ground, tmp_path: Path
+) -> None:
+    """Nothing connects under a name that is not this agent's."""
+    other = pair(ground.authority.issue("lab/a2"))
+    async with bench_at(ground.config(**other), tmp_path) as bench:
+        await failed(bench, Failure.FILE)
+    assert "jauge-agent:" not in ground.broker.log.read_text()
+
+
+def test_nothing_before_tls_1_2_is_spoken_and_the_broker_is_checked() -> None:
+    """The defaults of the system may be weaker; ours are said."""
+    context = Broker(BrokerConfig(), ADDRESS).keyring.show().context
+    assert context is not None
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
 
 
 async def test_a_wrong_password_is_refused_and_never_said(
@@ -160,7 +177,7 @@ async def test_a_wrong_password_is_refused_and_never_said(
                 port=broker.port, tls=False, username="a1", password_file=str(ours)
             )
             async with bench_at(config, tmp_path) as bench:
-                await failed(bench, "refused")
+                await failed(bench, Failure.NOT_AUTHORISED)
                 ours.write_text(f"{SECRET}\n", encoding="utf-8")
                 await bench.connected()
     assert SECRET not in caplog.text
@@ -174,7 +191,7 @@ async def test_a_missing_certificate_file_is_a_failure_of_its_own(
     hidden = ground.folder / "hidden.pem"
     ground.client.certificate.rename(hidden)
     async with bench_at(ground.config(), tmp_path) as bench:
-        await failed(bench, "file")
+        await failed(bench, Failure.FILE)
         hidden.rename(ground.client.certificate)
         await bench.connected()
 

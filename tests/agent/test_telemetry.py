@@ -2,22 +2,27 @@
 
 import asyncio
 import random
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import prometheus_client
 import pytest
+from jauge_agent.announcements import Announcements
 from jauge_agent.clock import now_ms
-from jauge_agent.publisher import PublisherStats
+from jauge_agent.config import BrokerConfig
+from jauge_agent.hearing import Heard
+from jauge_agent.publisher import Publisher
 from jauge_agent.runner import Runner
 from jauge_agent.source import AbsentError, Outcome, RetryError, SourceSettings
 from jauge_agent.spool import Spool
 from jauge_agent.telemetry import AgentCollector, serving
 from jauge_agent.testing import ScriptedSource, configured
-from jauge_models.wire import Sample
+from jauge_models.wire import Address, Sample
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.agent.certificates import Authority
 from tests.parts import eventually
 
 Values = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -50,13 +55,16 @@ async def test_a_scrape_shows_sources_spool_and_publisher(tmp_path: Path, free_p
         now_ms=now_ms,
         chance=random.Random(1),
     )
-    stats = PublisherStats(connected=True)
-    stats.failures["network"] += 2
+    publisher = _publisher(spool)
+    publisher.stats.connected = True
+    publisher.stats.failures["network"] += 2
+    publisher.hearing.sent(time.monotonic() - 100)
+    publisher.hearing.found(Heard.REFUSED, time.monotonic())
     task = asyncio.create_task(runner.run())
     await eventually(lambda: spool.spooled.batches >= 3, within=10, what="three batches")
     task.cancel()
     await asyncio.wait([task])
-    with serving("127.0.0.1", free_port, AgentCollector(runner, spool, stats)):
+    with serving("127.0.0.1", free_port, AgentCollector(runner, spool, publisher)):
         values = await asyncio.to_thread(scraped, free_port)
     spooled = spool.spooled
     spool.close()
@@ -74,15 +82,38 @@ async def test_a_scrape_shows_sources_spool_and_publisher(tmp_path: Path, free_p
     assert values["jauge_agent_spool_waiting_batches", ()] == spooled.batches
     assert values["jauge_agent_connected", ()] == 1
     assert values["jauge_agent_connection_failures_total", (("reason", "network"),)] == 2
+    assert 100 <= values["jauge_agent_unanswered_seconds", ()] < 200
+    standings = {
+        labels[0][1]: value for (name, labels), value in values.items() if name.endswith("_heard")
+    }
+    assert standings == {each: float(each == "refused") for each in Heard}
+    assert ("jauge_agent_certificate_expiry_timestamp_seconds", ()) not in values
+
+
+def test_the_end_of_the_certificate_is_shown(
+    authority: Authority, tmp_path: Path, free_port: int
+) -> None:
+    """As Unix time, of the certificate in use."""
+    issued = authority.issue("lab/a1", days=20)
+    broker = BrokerConfig(cert_file=str(issued.certificate), key_file=str(issued.key))
+    spool = Spool(tmp_path, machine="m", max_bytes=10**7, max_age_ms=10**9, now_ms=now_ms())
+    publisher = _publisher(spool, broker)
+    publisher.broker.keyring.show()
+    with serving("127.0.0.1", free_port, AgentCollector(_idle(), spool, publisher)):
+        values = scraped(free_port)
+    spool.close()
+    end = values["jauge_agent_certificate_expiry_timestamp_seconds", ()]
+    assert abs(end - time.time() - 20 * 86_400) < 600
+    assert values["jauge_agent_unanswered_seconds", ()] == 0
 
 
 def test_nothing_enters_the_global_registry(tmp_path: Path, free_port: int) -> None:
     """Two agents in one process do not meet in prometheus_client's own registry."""
     spool = Spool(tmp_path, machine="m", max_bytes=10**7, max_age_ms=10**9, now_ms=now_ms())
-    with serving("127.0.0.1", free_port, AgentCollector(_idle(), spool, PublisherStats())):
+    with serving("127.0.0.1", free_port, AgentCollector(_idle(), spool, _publisher(spool))):
         with (
             pytest.raises(OSError, match="in use"),
-            serving("127.0.0.1", free_port, AgentCollector(_idle(), spool, PublisherStats())),
+            serving("127.0.0.1", free_port, AgentCollector(_idle(), spool, _publisher(spool))),
         ):
             pass
         text = prometheus_client.generate_latest().decode()
@@ -90,6 +121,22 @@ def test_nothing_enters_the_global_registry(tmp_path: Path, free_port: int) -> N
     assert "jauge_agent" not in text
     with pytest.raises(urllib.error.URLError):
         scraped(free_port)
+
+
+def _publisher(spool: Spool, broker: BrokerConfig | None = None) -> Publisher:
+    return Publisher(
+        broker or BrokerConfig(tls=False),
+        address=Address("lab", "a1"),
+        boot="boot1",
+        spool=spool,
+        resend_after_s=60,
+        now_ms=now_ms,
+        open_tick_ms=lambda: None,
+        announcements=Announcements(
+            boot="boot1", spool=spool, now_ms=now_ms, describe=lambda: ([], [])
+        ),
+        chance=random.Random(1),
+    )
 
 
 def _idle() -> Runner:

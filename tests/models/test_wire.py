@@ -342,6 +342,38 @@ def test_a_document_of_nobody_or_of_no_time_is_undecodable(
     assert refused.value.reason is Reason.UNDECODABLE
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"clock_steps": -1},
+        {"clock_steps": 2**53},
+        {"last_step_s": 2**34},
+        {"last_step_s": -(2**34)},
+        {"delivered": {"": 1.0}},
+        {"delivered": {"x" * 200: 1.0}},
+        {"delivered": {"host": -1.0}},
+        {"delivered": {"host": 2**34}},
+    ],
+)
+def test_what_a_state_says_of_clock_and_sources_is_bounded(wrong: dict[str, object]) -> None:
+    """An agent that says nothing of it is understood; one that says nonsense is not."""
+    document = {"boot": "a", "online": True, "sent_at": 1.0}
+    state = wire.decode_state(json.dumps(document).encode())
+    assert (state.clock_steps, state.last_step_s, state.delivered) == (None, None, {})
+    with pytest.raises(WireError) as refused:
+        wire.decode_state(json.dumps(document | wrong).encode())
+    assert refused.value.reason is Reason.UNDECODABLE
+
+
+def test_a_state_has_no_more_sources_than_a_birth() -> None:
+    """Beyond it is beyond the protocol's limits."""
+    delivered = {f"s{n}": 1.0 for n in range(wire.MAX_BIRTH_RESOURCES + 1)}
+    document = {"boot": "a", "online": True, "sent_at": 1.0, "delivered": delivered}
+    with pytest.raises(WireError) as refused:
+        wire.decode_state(json.dumps(document).encode())
+    assert refused.value.reason is Reason.LIMITS
+
+
 @pytest.mark.parametrize("spooled", [-1, 2**53, 10**30])
 def test_a_state_counts_whole_batches(spooled: int) -> None:
     """Fewer than none, or more than can be numbered, is no count of batches."""
@@ -448,6 +480,9 @@ def test_an_answer_comes_back_as_it_was(answer: wire.Answer) -> None:
         sent_at=st.floats(0, 2**33),
         synchronised=st.none() | st.booleans(),
         spooled=st.integers(0, 2**53 - 1),
+        clock_steps=st.none() | st.integers(0, 2**53 - 1),
+        last_step_s=st.none() | st.floats(-(2**33), 2**33),
+        delivered=st.dictionaries(names, st.floats(0, 2**33), max_size=3),
     )
 )
 def test_a_state_comes_back_as_it_was(state: wire.State) -> None:

@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
         settings.sources, file=str(path), table={"plant": "jauge_demo.gateway:PlantSource"}
     )
     logs.configure(settings.log.level, settings.log.format)
-    asyncio.run(agent.run(settings, sources))
+    asyncio.run(agent.run(settings, sources, file=str(path)))
     return 0
 
 
