@@ -13,7 +13,7 @@ import signal
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -55,8 +55,20 @@ class RealPart(ABC):
     program: ClassVar[str]
     package: ClassVar[str]
 
-    def __init__(self, directory: Path, *, port: int | None = None) -> None:
-        """Keep data and log in ``directory``, made if absent; may raise PartMissingError."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        host: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep data and log in ``directory``, made if absent; may raise PartMissingError.
+
+        It listens on ``host``, behind ``prefix`` (a command that runs it in its place, such as
+        ``ip netns exec NAME``) and with ``environment`` beside that of this process.
+        """
         path = shutil.which(self.program, path=os.environ.get("PATH", "") + ":/usr/sbin")
         if path is None:
             raise PartMissingError(
@@ -66,6 +78,9 @@ class RealPart(ABC):
         self.executable = path
         self.directory = directory
         self.port = port or free_port()
+        self.host = host
+        self.prefix = tuple(prefix)
+        self.environment = dict(environment or {})
         self.log = directory / f"{self.program}.log"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -83,6 +98,11 @@ class RealPart(ABC):
         assert self._process is not None, f"{self.program} is not running"
         return self._process.pid
 
+    @property
+    def status(self) -> int | None:
+        """Exit status of one that ended by itself; None while it runs or was never started."""
+        return None if self._process is None else self._process.returncode
+
     async def start(self) -> None:
         """Start and wait until it serves; RuntimeError with the end of its log if it does not."""
         assert self._process is None, f"{self.program} is running"
@@ -90,7 +110,12 @@ class RealPart(ABC):
             raise RuntimeError(f"port {self.port} is taken by another process")
         with self.log.open("ab") as log:
             process = self._process = await asyncio.create_subprocess_exec(
-                self.executable, *self.arguments(), stdout=log, stderr=log
+                *self.prefix,
+                self.executable,
+                *self.arguments(),
+                stdout=log,
+                stderr=log,
+                env=os.environ | self.environment,
             )
 
         async def up_or_gone() -> bool:
@@ -155,12 +180,15 @@ class Mosquitto(RealPart):
         directory: Path,
         *,
         port: int | None = None,
+        host: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """``settings`` are lines of mosquitto.conf that replace or add to those of the tests."""
-        super().__init__(directory, port=port)
+        super().__init__(directory, port=port, host=host, prefix=prefix, environment=environment)
         self.settings = {
-            "listener": f"{self.port} 127.0.0.1",
+            "listener": f"{self.port} {self.host}",
             "allow_anonymous": "true",
             "set_tcp_nodelay": "true",
             "max_inflight_messages": "100",
@@ -181,7 +209,7 @@ class Mosquitto(RealPart):
     async def ready(self) -> bool:
         """Whether the port accepts connections."""
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            _, writer = await asyncio.open_connection(self.host, self.port)
         except OSError:
             return False
         writer.close()
@@ -196,12 +224,19 @@ class VictoriaMetrics(RealPart):
     package = "victoria-metrics"
 
     def __init__(
-        self, directory: Path, *, port: int | None = None, flags: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        host: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        flags: Mapping[str, str] | None = None,
     ) -> None:
         """``flags`` replace or add to those of the tests, without the leading dash."""
-        super().__init__(directory, port=port)
+        super().__init__(directory, port=port, host=host, prefix=prefix, environment=environment)
         self.flags = {
-            "httpListenAddr": f"127.0.0.1:{self.port}",
+            "httpListenAddr": f"{self.host}:{self.port}",
             "storageDataPath": str(directory / "data"),
             "retentionPeriod": "10y",
             "dedup.minScrapeInterval": "1ms",
@@ -214,7 +249,7 @@ class VictoriaMetrics(RealPart):
     @property
     def url(self) -> str:
         """Base address, without a trailing slash."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def arguments(self) -> list[str]:
         """The flags."""
@@ -231,7 +266,7 @@ class VictoriaMetrics(RealPart):
         """Status and body of one request; OSError when it does not answer."""
 
         def ask() -> tuple[int, bytes]:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
             try:
                 connection.request(method, path, body)
                 answer = connection.getresponse()
