@@ -1,0 +1,1 @@
+"""Nobody gets in: the shipped broker configuration, real programs, and who attacks them."""
