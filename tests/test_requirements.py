@@ -52,7 +52,7 @@ def test_smaller_locks_have_the_versions_of_the_full_one(file: str) -> None:
     }
 
 
-@pytest.mark.parametrize("file", [*LOCKS, "agent-tests.txt"])
+@pytest.mark.parametrize("file", [*LOCKS, "agent-tests.txt", "sbom.txt"])
 def test_locks_have_hashes_and_no_address(file: str) -> None:
     """Every pin carries hashes, and no line says where to fetch it."""
     text = (ROOT / "requirements" / file).read_text(encoding="utf-8")

@@ -1,0 +1,342 @@
+"""What the policy takes from ledger and documents, and what it leaves."""
+
+import math
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jauge_collector import civil, retention, sites
+from jauge_collector.access.audit import FILE, AuditLog, Change
+from jauge_collector.config import CollectorConfig, RetentionConfig, load
+from jauge_collector.faults import Faults
+from jauge_collector.ledger import retention as kept
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.rows import Row, Stretch
+from jauge_collector.sites import Site
+from jauge_models.intervals import Basis, Flag, Grade, Interval
+from jauge_models.topology import Commodity
+from jauge_models.wire import Method
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
+NOW_MS = round(NOW.timestamp() * 1000)
+PARIS = ZoneInfo("Europe/Paris")
+SITE = """
+[site]
+name = "s"
+time_zone = "{zone}"
+[[meters]]
+id = "it"
+commodity = "electricity"
+feeds = ["gw/meter:it"]
+counts = "from_start"
+reason = "a test"
+[[equations]]
+symbol = "E_IT"
+place = "ups_output"
+terms = [{{ meter = "it" }}]
+"""
+
+
+def ms(year: int, month: int, day: int, hour: int = 0, where: tzinfo = UTC) -> int:
+    """A moment."""
+    return round(datetime(year, month, day, hour, tzinfo=where).timestamp() * 1000)
+
+
+class Kept:
+    """A ledger with its site and configuration."""
+
+    def __init__(self, folder: Path, zone: str = "Europe/Paris") -> None:
+        (folder / "s.toml").write_text(SITE.format(zone=zone))
+        (folder / "collector.toml").write_text('sites = ["s.toml"]\nstate_dir = "state"\n')
+        self.config: CollectorConfig = load(folder / "collector.toml")
+        self.sites: dict[str, Site] = {"s": sites.load(folder / "s.toml")}
+        self.ledger = Ledger(self.config.state(self.config.ledger.path))
+
+    def rows(self, subject: str, start_ms: int, end_ms: int) -> list[Interval]:
+        """Current rows."""
+        return self.ledger.rows("s", [subject], start_ms, end_ms)[subject]
+
+    def fill(
+        self, subject: str, start_ms: int, end_ms: int, length_ms: int = HOUR, amount: float = 0.1
+    ) -> None:
+        """Rows of one length, each with an amount of its own."""
+        rows = [
+            Row(
+                Interval(
+                    at,
+                    at + length_ms,
+                    amount + at % 977,
+                    length_ms,
+                    length_ms,
+                    Basis.POWER,
+                    Grade.MEDIUM,
+                ),
+                f"{subject}/power",
+                final=True,
+            )
+            for at in range(start_ms, end_ms, length_ms)
+        ]
+        self.ledger.save(
+            "s", [Stretch(subject, Commodity.ELECTRICITY, start_ms, end_ms, rows)], NOW_MS
+        )
+
+    def expire(
+        self, *, dry_run: bool = False, oldest_kept_ms: int = NOW_MS - 800 * DAY
+    ) -> dict[str, retention.Gone]:
+        """The policy."""
+        gone = retention.expire(
+            self.ledger,
+            self.config,
+            self.sites,
+            now_ms=NOW_MS,
+            oldest_kept_ms=oldest_kept_ms,
+            dry_run=dry_run,
+        )
+        return {part.what: part for part in gone}
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Kept]:
+    """An empty one."""
+    made = Kept(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    """Ten years of rows, documents and records; 13 months of guests' hours."""
+    assert msgspec.to_builtins(RetentionConfig()) == {
+        "ledger_years": 10,
+        "guest_hours_months": 13,
+        "documents_years": 10,
+        "audit_years": 10,
+        "console_audit_months": 12,
+        "fault_examples_days": 30.0,
+    }
+
+
+def test_rows_older_than_ten_years_go_and_younger_stay(book: Kept) -> None:
+    """Of meters and of hosts, to the civil day, in more rows than one step takes."""
+    edge = ms(2016, 7, 15, where=PARIS)
+    book.fill("it", edge - 6000 * HOUR, edge + 3 * HOUR)
+    book.fill("h/host", edge - 2 * HOUR, edge + 3 * HOUR)
+    planned = book.expire(dry_run=True)
+    assert len(book.rows("it", 0, NOW_MS)) == 6003
+    gone = book.expire()
+    assert gone == planned
+    assert gone["rows"] == retention.Gone("rows", 6002, edge - 6000 * HOUR, edge - HOUR)
+    for subject in ("it", "h/host"):
+        assert [row.start_ms for row in book.rows(subject, 0, NOW_MS)] == [
+            edge,
+            edge + HOUR,
+            edge + 2 * HOUR,
+        ]
+    assert {part.rows for part in book.expire().values()} == {0}
+
+
+def test_guests_hours_become_days_after_thirteen_months(book: Kept) -> None:
+    """Civil days of 23, 24 and 25 hours; hosts and meters keep their hours, young guests too."""
+    edge = ms(2025, 6, 15, where=PARIS)
+    spans = {
+        ms(2025, 3, 30, where=PARIS): 23,
+        ms(2025, 6, 14, where=PARIS): 24,
+        ms(2024, 10, 27, where=PARIS): 25,
+    }
+    for start, hours in spans.items():
+        book.fill("h/guest:a", start, start + hours * HOUR)
+        book.fill("h/host", start, start + hours * HOUR)
+    book.fill("h/guest:a", edge, edge + 5 * HOUR)
+    before = {start: book.rows("h/guest:a", start, start + n * HOUR) for start, n in spans.items()}
+    planned = book.expire(dry_run=True)
+    gone = book.expire()
+    assert gone == planned
+    assert (gone["guest_hours"].rows, gone["guest_hours"].into) == (72, 3)
+    assert gone["rows"].rows == 0
+    for start, hours in spans.items():
+        (day,) = book.rows("h/guest:a", start, start + hours * HOUR)
+        assert (day.start_ms, day.end_ms) == (start, start + hours * HOUR)
+        assert day.amount == math.fsum(row.amount or 0.0 for row in before[start])
+        assert day.coverage == 1
+        assert Flag.COMPACTED in day.flags
+        assert len(book.rows("h/host", start, start + hours * HOUR)) == hours
+    assert len(book.rows("h/guest:a", edge, edge + DAY)) == 5
+    assert book.expire()["guest_hours"].rows == 0
+
+
+@given(
+    zone=st.sampled_from(["Europe/Paris", "UTC", "Asia/Kolkata", "America/St_Johns"]),
+    other=st.sampled_from(["Europe/Paris", "UTC", "UTC-05:00"]),
+    hours=st.sets(st.integers(0, 24 * 12), max_size=120),
+    first=st.integers(0, 365 * 24),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_compaction_conserves_energy_and_cover(
+    tmp_path_factory: pytest.TempPathFactory, zone: str, other: str, hours: set[int], first: int
+) -> None:
+    """Any rows, across changes of the clock and of the site's zone: sums stay, none overlap."""
+    book = Kept(tmp_path_factory.mktemp("kept"), zone)
+    begin = ms(2024, 3, 20) + first * HOUR
+    for hour in sorted(hours):
+        book.fill("h/guest:a", begin + hour * HOUR, begin + (hour + 1) * HOUR)
+    before = book.rows("h/guest:a", 0, NOW_MS)
+    for name, subject in ((name, s) for name in (zone, other) for s in kept.subjects(book.ledger)):
+        until_ms = retention.before(NOW_MS, 13, civil.zone(name))
+        kept.compact(book.ledger, subject, until_ms, civil.zone(name), NOW_MS, dry_run=False)
+        after = book.rows("h/guest:a", 0, NOW_MS)
+        amounts = [math.fsum(row.amount or 0.0 for row in rows) for rows in (before, after)]
+        assert amounts[0] == pytest.approx(amounts[1], rel=1e-15)
+        assert sum(row.covered_ms for row in before) == sum(row.covered_ms for row in after)
+        assert all(a.end_ms <= b.start_ms for a, b in pairwise(after))
+        old = [row for row in after if row.end_ms <= until_ms - 2 * DAY]
+        if name == zone:
+            assert all(Flag.COMPACTED in row.flags for row in old)
+    book.ledger.close()
+
+
+def test_a_compacted_day_is_never_computed_again(book: Kept) -> None:
+    """A pass that saves hours of such a day changes nothing; what lies beside it is saved."""
+    start = ms(2025, 6, 14, where=PARIS)
+    book.fill("h/guest:a", start, start + DAY)
+    book.expire()
+    (day,) = book.rows("h/guest:a", start, start + DAY)
+    book.fill("h/guest:a", start - HOUR, start + 2 * HOUR, amount=7.0)
+    assert [row.start_ms for row in book.rows("h/guest:a", 0, NOW_MS)] == [start - HOUR, start]
+    assert book.rows("h/guest:a", start, start + DAY) == [day]
+
+
+def test_revisions_of_compacted_hours_go_too(book: Kept) -> None:
+    """An earlier version of an hour would tell what the day hides."""
+    start = ms(2025, 6, 14, where=PARIS)
+    book.fill("h/guest:a", start, start + DAY, amount=1.0)
+    book.fill("h/guest:a", start, start + DAY, amount=2.0)
+    assert len(book.ledger.history("s", "h/guest:a", start)) == 2
+    book.expire()
+    assert len(book.ledger.history("s", "h/guest:a", start)) == 1
+    assert len(book.ledger.history("s", "h/guest:a", start + HOUR)) == 0
+
+
+def test_old_attestations_go_with_their_documents(book: Kept) -> None:
+    """Unless a younger entry corrects or names them; the life of meters stays."""
+    old, young = ms(2016, 1, 1), ms(2026, 1, 1)
+    folder = book.config.state(retention.DOCUMENTS)
+    folder.mkdir(parents=True)
+    for name in ("old", "shared", "orphan", "fresh"):
+        (folder / name).write_bytes(b"x")
+        age = NOW_MS if name == "fresh" else old
+        os.utime(folder / name, (age / 1000, age / 1000))
+
+    def enter(kind: str, at: int, document: str | None = None, corrects: int | None = None) -> int:
+        return book.ledger.append(
+            "s",
+            kind,
+            "it",
+            start_ms=at,
+            end_ms=at + DAY,
+            content={"base": 1.0, "event": "bypass"},
+            now_ms=at + DAY,
+            document=document,
+            corrects=corrects,
+        )
+
+    first = enter("amount", old, "old")
+    enter("amount", old, "old", corrects=first)
+    corrected = enter("amount", old, "shared")
+    enter("amount", young, "shared", corrects=corrected)
+    enter("event", old)
+    enter("factor", old)
+    planned = book.expire(dry_run=True)
+    gone = book.expire()
+    assert gone["entries"] == planned["entries"]
+    assert gone["entries"].rows == 3
+    assert sorted(file.name for file in folder.iterdir()) == ["fresh", "shared"]
+    left = [e.id for e in book.ledger.entries("s", "amount", corrected=True)]
+    assert left == [corrected, corrected + 1]
+    assert len(book.ledger.entries("s", "factor")) == 1
+    assert {part.rows for part in book.expire().values()} == {0}
+
+
+def test_names_go_with_the_last_that_they_name(book: Kept) -> None:
+    """Of an agent long silent; not of one that has rows, feeds a meter or was heard of late."""
+    long_ago = NOW_MS - 900 * DAY
+    for agent in ("gone", "gw", "with-rows", "heard"):
+        book.ledger.set_oldest("s", agent, NOW_MS if agent == "heard" else long_ago)
+        book.ledger.set_methods("s", agent, {("host", "power"): Method.GAUGE})
+        book.ledger.mark("s", agent, [long_ago], NOW_MS)
+    book.fill("with-rows/host", long_ago, long_ago + HOUR)
+    book.fill("past/host", ms(2010, 1, 1), ms(2010, 1, 2))
+    planned = book.expire(dry_run=True)
+    gone = book.expire()
+    assert gone["names"] == planned["names"]
+    assert gone["names"].rows == 3  # bfrom and method of one agent, the host without rows
+    assert {agent for agent, _, _ in book.ledger.methods("s")} == {"gw", "with-rows", "heard"}
+    assert book.ledger.oldest("s").keys() == {"gw", "with-rows", "heard"}
+    assert [s.name for s in kept.subjects(book.ledger)] == ["with-rows/host"]
+
+
+def test_a_purge_is_entered_and_its_entry_goes_in_turn(book: Kept) -> None:
+    """What, by which policy, how much; nothing where nothing went."""
+    gone = [retention.Gone("rows", 5), retention.Gone("names", 0)]
+    policy = book.config.retention
+    old = ms(2010, 1, 1)
+    for at in (old, NOW_MS):
+        key = retention.record(book.ledger, gone, policy=policy, retention_days=800, now_ms=at)
+        assert key is not None
+    nothing = retention.record(book.ledger, gone[1:], policy=policy, retention_days=8, now_ms=1)
+    assert nothing is None
+    entry = book.ledger.entries("", kept.PURGE)[-1]
+    assert entry.content["rows"] == {"rows": 5}
+    assert entry.content["policy"]["ledger_years"] == 10
+    assert entry.content["policy"]["readings_days"] == 800
+    assert book.expire()["audit"].rows == 1
+    assert [e.start_ms for e in book.ledger.entries("", kept.PURGE)] == [NOW_MS]
+
+
+def test_the_consoles_record_goes_line_by_line(book: Kept) -> None:
+    """Changes older than a year, from every file of it; the others and their order stay."""
+    log = AuditLog(book.config.state(FILE), largest=400)
+    times = [ms(2025, month, 1) for month in range(1, 13)]
+    for at in times:
+        log.add(Change(time_ms=at, who="ada", how="session", source="10.0.0.1", what="sign_in"))
+    assert log.path.with_name(f"{FILE}.1").exists()
+    planned = book.expire(dry_run=True)["console_audit"]
+    assert (
+        planned
+        == book.expire()["console_audit"]
+        == retention.Gone("console_audit", 7, times[0], times[6])
+    )
+    assert [change.time_ms for change in log.newest(99)] == times[:6:-1]
+    assert log.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_examples_of_refused_messages_are_forgotten() -> None:
+    """Their text goes after its time; how often the reason occurred stays."""
+    faults = Faults()
+    faults.note("unit", time_ms=1000, topic="jauge/v1/s/a/readings", detail="W?", payload=b"x")
+    faults.note("range", time_ms=3000, topic="jauge/v1/s/b/readings")
+    assert faults.forget(2000) == 1
+    assert faults.forget(2000) == 0
+    assert faults.by_reason["unit"].count == 1
+    assert faults.by_reason["unit"].example.topic == ""
+    assert faults.by_reason["range"].example.topic == "jauge/v1/s/b/readings"
+
+
+def test_months_back_end_on_a_day_that_exists() -> None:
+    """13 months before the end of March is the end of February."""
+    march = ms(2026, 3, 31, 12)
+    assert retention.before(march, 13, UTC) == ms(2025, 2, 28)
+    assert retention.before(march, 0, UTC) == ms(2026, 3, 31)
+    leap = ms(2024, 2, 29)
+    assert retention.before(leap, 120, UTC) == ms(2014, 2, 28)
+    assert retention.before(leap, 12, PARIS) == ms(2023, 2, 28, where=PARIS)
+    assert NOW - timedelta(days=396) < datetime.fromtimestamp(
+        retention.before(NOW_MS, 13, UTC) / 1000, UTC
+    )
