@@ -6,6 +6,7 @@ PYTHON ?= python3
 V := .venv
 BIN := $(V)/bin
 LIGHT := .venv-agent
+SBOM := .venv-sbom
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 
 PACKAGES := models agent collector dashboards deploy/demo
@@ -22,7 +23,8 @@ GENERATED := docs/quantities.md=jauge_models.document \
 
 # program=Debian package: what the tests start for real.
 REAL_PARTS := mosquitto=mosquitto victoria-metrics=victoria-metrics promtool=prometheus \
-  prometheus-node-exporter=prometheus-node-exporter chromium=chromium
+  prometheus-node-exporter=prometheus-node-exporter chromium=chromium \
+  strace=strace cryptsetup=cryptsetup-bin
 
 .PHONY: help
 help: ## this list
@@ -60,7 +62,7 @@ $(V)/installed: requirements/dev.txt $(call projects,$(PACKAGES)) | $(BIN)/pytho
 # --- what developers run
 
 .PHONY: test
-test: install real-parts test-light-agent ## all tests; installs or names the real parts they start
+test: install real-parts test-light-agent $(SBOM)/installed ## all tests; installs or names the real parts they start
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-light-agent
@@ -117,6 +119,10 @@ check-generated: install
 	  $(BIN)/python -m "$$module" $$argument | cmp --quiet - "$${pair%%=*}" || stale+=" $${pair%%=*}"; done; \
 	[ -z "$$stale" ] || { echo "not as generated:$$stale; run: make generate" >&2; exit 1; }
 
+.PHONY: faults
+faults: install real-parts ## every fault against real processes, each reading accounted for
+	@$(BIN)/python -m tests.faults $(ARGS)
+
 # collectd's MQTT plugin needs the client library, which mosquitto-clients brings.
 .PHONY: bench
 bench: REAL_PARTS += collectd=collectd-core mosquitto_pub=mosquitto-clients
@@ -136,6 +142,21 @@ lock: ## requirements/*.txt anew from the pyproject.toml files; UPGRADE=--upgrad
 	@$(LOCK) -c requirements/dev.txt $(call projects,models collector) -o requirements/collector.txt
 	@$(LOCK) -c requirements/dev.txt $(call projects,models agent) -o requirements/agent.txt
 	@$(LOCK) -c requirements/dev.txt --group test -o requirements/agent-tests.txt
+	@$(LOCK) -c requirements/dev.txt --group sbom -o requirements/sbom.txt
+
+$(SBOM)/installed: requirements/sbom.txt | $(BIN)/python
+	@rm -rf $(SBOM)
+	@$(BIN)/python -m venv $(SBOM)
+	@$(SBOM)/bin/python $(PIP_INSTALL) --require-hashes -r $<
+	@touch $@
+
+.PHONY: sbom
+sbom: install $(SBOM)/installed ## CycloneDX bills of materials of agent, collector and demo in build/
+	@set -e; bill() { $(SBOM)/bin/python requirements/sbom.py "$${@:2}" --lock requirements/$$1.txt \
+	    --installed $(V) --output build/sbom-$$1.cdx.json; }; \
+	bill agent agent models; \
+	bill collector collector models; \
+	bill demo deploy/demo models agent collector
 
 .PHONY: fuzz
 fuzz: install ## made-up input for every decoder, file and page, ten minutes each; ARGS='--minutes 1 --only pages'
@@ -143,5 +164,5 @@ fuzz: install ## made-up input for every decoder, file and page, ten minutes eac
 
 .PHONY: clean
 clean: ## environments and caches away; the demo's data too
-	@rm -rf .venv .venv-agent .venv-bench .venv-lock .demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-agent .venv-bench .venv-lock .venv-sbom build .demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,14 +5,12 @@ does included: checks, store, marks, ledger passes, answers. Its console is not 
 """
 
 import asyncio
-import http.client
 import math
 import re
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -33,47 +31,18 @@ from jauge_models.wire import (
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import processes
+from benchmarks.collecting import SETTLE_S, Running, collecting
 from benchmarks.receiving import messages_per_cpu_second
 from benchmarks.rows import Better, Row, Table, say
-from tests.parts import Mosquitto, VictoriaMetrics, free_port
 
 _READINGS_PER_PACK: Final = 60
 _PACKS: Final = 20_000
-_SETTLE_S: Final = 12.0
-"""The least that the collector accepts with the store's flush interval of these runs."""
 _AHEAD: Final = 4000
 """Packs that may be on their way: less than the collector's inbox holds."""
-_DEADLINE_S: Final = 240.0
 
 _TARGET: Final = {100: 600_000.0, 10_000: 450_000.0}
 _ACCEPTED_LIMIT_S: Final = 1.0
-_ANSWERED_LIMIT_S: Final = _SETTLE_S + 5.0
-
-_SITE: Final = """
-[site]
-name = "bench"
-[[meters]]
-id = "it"
-commodity = "electricity"
-feeds = ["agent0/meter:it"]
-[[equations]]
-symbol = "E_IT"
-place = "ups_output"
-terms = [{ meter = "it" }]
-"""
-_CONFIG: Final = """
-sites = ["site.toml"]
-state_dir = "state"
-[mqtt]
-tls = false
-port = {mqtt}
-[store]
-kind = "victoriametrics"
-url = "{store}"
-settle_s = {settle}
-[console]
-listen = "127.0.0.1:{console}"
-"""
+_ANSWERED_LIMIT_S: Final = SETTLE_S + 5.0
 
 
 class _Load:
@@ -181,7 +150,7 @@ async def measure(*, seconds: float, full: bool) -> Table:
                 f"{what}, half load: answered, 99 of 100 within",
                 delays.answered_s,
                 "s",
-                f"limit (settle {_SETTLE_S:g} s + 5 s)",
+                f"limit (settle {SETTLE_S:g} s + 5 s)",
                 _ANSWERED_LIMIT_S,
                 Better.LOWER,
                 is_limit=True,
@@ -200,42 +169,25 @@ async def measure(*, seconds: float, full: bool) -> Table:
 
 async def _measure(agents: int, seconds: float) -> tuple[_Rate, _Delays]:
     with tempfile.TemporaryDirectory(prefix="jauge-bench-") as name:
-        folder = Path(name)
-        console = free_port()
-        async with (
-            Mosquitto(folder / "mosquitto") as broker,
-            VictoriaMetrics(folder / "store") as store,
-        ):
-            (folder / "site.toml").write_text(_SITE, encoding="utf-8")
-            (folder / "collector.toml").write_text(
-                _CONFIG.format(
-                    mqtt=broker.port, store=store.url, settle=_SETTLE_S, console=console
-                ),
-                encoding="utf-8",
-            )
-            log = folder / "collector.log"
-            argv = [sys.executable, "-m", "jauge_collector.cli", "run", "--config"]
-            async with processes.running([*argv, str(folder / "collector.toml")], log) as process:
-                await _until(lambda: _ready(console), process, log, "the collector is ready")
-                load = _Load(agents)
-                async with load.connected(broker.port):
-                    # Every series once: what follows is measured with all of them known.
-                    await _send(load, store, agents, process, log)
-                    rate = await _throughput(load, store, process, log)
-                    before = await _page(console)
-                    load.delays_s.clear()
-                    await _paced(load, rate.per_second / 2 / _READINGS_PER_PACK, seconds)
-                    await _all_answered(load, process, log)
-                    accepted_s = _percentile("store_delay_seconds", before, await _page(console))
-                    delays = _Delays(accepted_s, statistics.quantiles(load.delays_s, n=100)[-1])
+        async with collecting(Path(name)) as running:
+            load = _Load(agents)
+            async with load.connected(running.broker.port):
+                # Every series once: what follows is measured with all of them known.
+                await _send(load, running, agents)
+                rate = await _throughput(load, running)
+                before = await running.page()
+                load.delays_s.clear()
+                await _paced(load, rate.per_second / 2 / _READINGS_PER_PACK, seconds)
+                await _all_answered(load, running)
+                accepted_s = _percentile("store_delay_seconds", before, await running.page())
+                delays = _Delays(accepted_s, statistics.quantiles(load.delays_s, n=100)[-1])
     return rate, delays
 
 
-async def _throughput(
-    load: _Load, store: VictoriaMetrics, process: asyncio.subprocess.Process, log: Path
-) -> _Rate:
+async def _throughput(load: _Load, running: Running) -> _Rate:
+    process = running.process
     cpu_s, began = processes.cpu_s(process.pid), time.monotonic()
-    sent_s = await _send(load, store, _PACKS, process, log)
+    sent_s = await _send(load, running, _PACKS)
     used_s = processes.cpu_s(process.pid) - cpu_s
     memory = processes.memory(process.pid, [])
     readings = _PACKS * _READINGS_PER_PACK
@@ -246,30 +198,19 @@ async def _throughput(
     return _Rate(readings / used_s, readings / sent_s, memory.rss)
 
 
-async def _send(
-    load: _Load,
-    store: VictoriaMetrics,
-    packs: int,
-    process: asyncio.subprocess.Process,
-    log: Path,
-) -> float:
+async def _send(load: _Load, running: Running, packs: int) -> float:
     """Send as fast as the store takes it, wait for every answer; seconds until all was stored."""
     start_ms = time.time_ns() // 1_000_000 - 3_600_000
-    first_rows = await _rows(store)
+    first_rows = await running.rows()
     began = time.monotonic()
     for sent in range(packs):
         load.publish(start_ms + sent)
         if sent % 500 == 499:
             stored = sent + 1 - _AHEAD
-            await _until(
-                partial(_taken, store, first_rows, stored),
-                process,
-                log,
-                "the store keeps up",
-            )
-    await _until(lambda: _taken(store, first_rows, packs), process, log, "all is stored")
+            await running.until(partial(_taken, running, first_rows, stored), "the store keeps up")
+    await running.until(lambda: _taken(running, first_rows, packs), "all is stored")
     took_s = time.monotonic() - began
-    await _all_answered(load, process, log)
+    await _all_answered(load, running)
     return took_s
 
 
@@ -285,60 +226,17 @@ async def _paced(load: _Load, packs_per_s: float, seconds: float) -> None:
         await asyncio.sleep(0.005)
 
 
-async def _all_answered(load: _Load, process: asyncio.subprocess.Process, log: Path) -> None:
+async def _all_answered(load: _Load, running: Running) -> None:
     async def answered() -> bool:
         return load.answered >= load.sent
 
-    await _until(answered, process, log, "everything is answered")
+    await running.until(answered, "everything is answered")
 
 
-async def _rows(store: VictoriaMetrics) -> int:
-    _, page = await store.request("GET", "/metrics")
-    return sum(int(float(n)) for n in re.findall(rb"\nvm_rows_inserted_total\{.*?\} (\S+)", page))
-
-
-async def _taken(store: VictoriaMetrics, first_rows: int, packs: int) -> bool:
+async def _taken(running: Running, first_rows: int, packs: int) -> bool:
     if packs <= 0:
         return True
-    return await _rows(store) - first_rows >= packs * _READINGS_PER_PACK
-
-
-async def _until(
-    condition: Callable[[], Awaitable[bool]],
-    process: asyncio.subprocess.Process,
-    log: Path,
-    what: str,
-) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not await condition():
-        processes.still_running(process, log)
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {_DEADLINE_S:.0f} s: {what}")
-        await asyncio.sleep(0.05)
-
-
-async def _get(port: int, path: str) -> tuple[int, str]:
-    def ask() -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
-
-    return await asyncio.to_thread(ask)
-
-
-async def _ready(port: int) -> bool:
-    try:
-        return (await _get(port, "/readyz"))[0] == 200
-    except OSError:
-        return False
-
-
-async def _page(port: int) -> str:
-    return (await _get(port, "/metrics"))[1]
+    return await running.rows() - first_rows >= packs * _READINGS_PER_PACK
 
 
 def _percentile(name: str, before: str, after: str) -> float:

@@ -42,11 +42,13 @@ class Answers:
     ) -> None:
         self.limit = limit
         self.size = 0
+        self.refusals_limit = MAX_REFUSALS
+        self.refusals = 0
+        """Refusals that wait to be sent."""
         self._settle_s = settle_s
         self._clock = clock
         self._rounds: deque[_Round] = deque()
         self._refused: dict[tuple[Address, str], dict[int, str]] = {}
-        self._refusals = 0
 
     def stored(self, arrivals: list[Arrival], generation: str) -> int:
         """The store has accepted these just now; how many of them there was no room for.
@@ -62,11 +64,19 @@ class Answers:
 
     def refused(self, address: Address, boot: str, seq: int, reason: str) -> bool:
         """Answer a batch as refused at the next occasion; False where there is no room for it."""
-        if self._refusals >= MAX_REFUSALS:
+        if self.refusals >= self.refusals_limit:
             return False
         self._refused.setdefault((address, boot), {})[seq] = reason
-        self._refusals += 1
+        self.refusals += 1
         return True
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """When the batch was received that waits longest for its answer. Also for other threads."""
+        try:
+            return self._rounds[0].arrivals[0].received_ms
+        except IndexError:
+            return None
 
     @property
     def next_due_s(self) -> float | None:
@@ -96,7 +106,7 @@ class Answers:
                     continue
                 stored.setdefault((arrival.address, arrival.boot), []).append(arrival.seq)
                 answered.append(arrival)
-        refused, self._refused, self._refusals = self._refused, {}, 0
+        refused, self._refused, self.refusals = self._refused, {}, 0
         answers = [
             (
                 address,

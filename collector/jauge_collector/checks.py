@@ -4,7 +4,7 @@ A pack that fails as a whole raises PackError; records that fail are left out of
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter, ge, le
 from typing import Final, NamedTuple, cast
@@ -25,14 +25,19 @@ from jauge_models.wire import (
     parse_topic,
 )
 
+from jauge_collector.agent_list import AgentList
+
 FUTURE_MS: Final = 60_000
 """How far ahead of the collector's clock a reading may be stamped."""
 
 MAX_SERIES_OF_AGENT: Final = 5_000
 """Series that one agent may bring in a day, unless configured: no store's index is free."""
 
+MAX_SERIES: Final = 2_000_000
+"""Series that all agents may bring in a day, unless configured: each takes half a kilobyte here."""
+
 MAX_AGENTS: Final = 20_000
-MAX_FORMS: Final = 10_000
+MAX_FORM_RECORDS: Final = 2_000_000
 MAX_FORMS_OF_AGENT: Final = 8
 """Limits of what is remembered to make checks fast; beyond them it is learnt anew."""
 
@@ -42,9 +47,18 @@ TOO_OLD: Final = str(Reason.TOO_OLD)
 SERIES: Final = "series"
 """Why a record is left out: its agent has brought as many series as it may, and this is new."""
 
-REFUSED: Final = frozenset({Reason.ADDRESS, Reason.LIMITS, Reason.TOO_OLD})
-"""Reasons that are answered: the agent deletes the batch and counts it. Others get no answer."""
+SERIES_IN_ALL: Final = "series_in_all"
+"""The same of all agents together."""
 
+REFUSED: Final = frozenset({Reason.ADDRESS, Reason.LIMITS, Reason.TOO_OLD})
+"""Reasons that are answered: the agent deletes the batch and counts it. Others get no answer.
+
+An unlisted agent gets none either: the list may be completed an hour later, or be complete in
+another collector of the site, and until then its spool keeps what it has (docs/decisions/0009).
+"""
+
+MALFORMED: Final = frozenset({Reason.UNDECODABLE, Reason.VERSION, Reason.ADDRESS, Reason.LIMITS})
+"""What no agent sends in numbers: `limits.malformed_per_s` holds for it."""
 
 _new_reading = tuple.__new__
 _own_time = attrgetter("t")
@@ -54,7 +68,7 @@ class PackError(WireError):
     """A pack that is not stored. ``refusal`` says whom to tell and of which boot and batch.
 
     It is None where the agent gets no answer: because the pack may come again and be right, or
-    because it is for a site that this collector does not know, and perhaps another one does.
+    because site or agent are not known to this collector, and perhaps to another one.
     """
 
     def __init__(
@@ -129,30 +143,56 @@ class _Sender:
         self.forms: dict[int, tuple[_Form, tuple[Series, ...]]] = {}
         """By number of records: sources that tick at different periods make different packs."""
 
-    def begin_day(self, now_ms: int) -> None:
-        """Forget all series: those of guests that are gone must not count for ever."""
-        self.since_ms = now_ms
-        self.known.clear()
-        self.forms.clear()
+    @property
+    def form_records(self) -> int:
+        """Records of its forms, which is what they take up."""
+        return sum(self.forms)
 
 
 class Checks:
     """Judges packs of the sites it is given; remembers series so that judging again is cheap."""
 
     def __init__(
-        self, sites: Iterable[str], *, series_per_agent: int = MAX_SERIES_OF_AGENT
+        self,
+        sites: Iterable[str],
+        *,
+        agents: Mapping[str, AgentList | None] | None = None,
+        series_per_agent: int = MAX_SERIES_OF_AGENT,
+        series_in_all: int = MAX_SERIES,
+        most_agents: int = MAX_AGENTS,
     ) -> None:
+        """``agents`` may name, by site, who may report; any agent where it does not."""
         self.sites = frozenset(sites)
+        self.series = 0
+        """Series known of all agents together."""
+        self.series_limit = series_in_all
+        self._listed = dict(agents or {})
         self._series_per_agent = series_per_agent
+        self._most_agents = most_agents
         self._senders: dict[str, _Sender] = {}
         self._forms: dict[tuple[str, ...], _Form] = {}
+        self._form_records = 0
+        """Of all senders' forms."""
+        self._shared_records = 0
+        """Of ``_forms``, which senders share."""
 
     def address(self, topic: str) -> tuple[Address, Channel]:
-        """Sender and channel of a topic of a known site; raises WireError."""
+        """Sender and channel of a topic of a known agent of a known site; raises WireError."""
         address, channel = parse_topic(topic)
         if address.site not in self.sites:
             raise WireError(Reason.ADDRESS, f"no site {address.site!r}")
+        listed = self._listed.get(address.site)
+        if listed is not None and address.agent not in listed:
+            raise WireError(Reason.UNKNOWN_AGENT, f"{address.agent!r} is not among site.agents")
         return address, channel
+
+    def knows(self, topic: str) -> bool:
+        """Whether a topic is one of an agent that may report."""
+        try:
+            self.address(topic)
+        except WireError:
+            return False
+        return True
 
     def batch(self, topic: str, payload: bytes, now_ms: int, oldest_ms: int) -> Batch:
         """Judge a message of a readings topic; nothing older than ``oldest_ms`` is accepted.
@@ -174,7 +214,7 @@ class Checks:
         if pack.time_ms < oldest_ms:
             raise _too_old(pack, oldest_ms)
         if abs(now_ms - sender.since_ms) >= DAY_MS:
-            sender.begin_day(now_ms)
+            self._begin_day(sender, now_ms)
         form, series = sender.forms.get(len(pack.records), (None, ()))
         if form and (readings := form.readings(pack.records, series, pack.time_ms)):
             return _batch(pack, now_ms, readings, {pack.time_ms}, [])
@@ -190,7 +230,7 @@ class Checks:
             value = record.v
             entry = sender.known.get(record.n) or self._learn_series(sender, record)
             if entry is None:
-                left_out.append((_flaw_of(record) or SERIES, record))
+                left_out.append((_flaw_of(record) or self._full(sender), record))
                 continue
             if value is None or record.u != entry.unit or not entry.low <= value <= entry.high:
                 left_out.append((_flaw_of(record) or Flaw.VALUE, record))
@@ -214,25 +254,60 @@ class Checks:
         address, channel = self.address(topic)
         if channel is not Channel.READINGS:
             raise WireError(Reason.ADDRESS, "not a readings topic")
-        if len(self._senders) >= MAX_AGENTS:
-            del self._senders[next(iter(self._senders))]
+        if len(self._senders) >= self._most_agents:
+            self._forget(self._senders.pop(next(iter(self._senders))))
         sender = self._senders[topic] = _Sender(address, now_ms)
         return sender
+
+    def _begin_day(self, sender: _Sender, now_ms: int) -> None:
+        """Forget all series: those of guests that are gone must not count for ever."""
+        self._forget(sender)
+        sender.since_ms = now_ms
+
+    def _forget(self, sender: _Sender) -> None:
+        self.series -= len(sender.known)
+        sender.known.clear()
+        self._forget_forms(sender)
+
+    def _forget_forms(self, sender: _Sender) -> None:
+        self._form_records -= sender.form_records
+        sender.forms.clear()
+
+    def _full(self, sender: _Sender) -> str:
+        return SERIES if len(sender.known) >= self._series_per_agent else SERIES_IN_ALL
 
     def _learn_form(
         self, sender: _Sender, records: Sequence[Record], known: Sequence[_Known]
     ) -> None:
         if len(sender.forms) >= MAX_FORMS_OF_AGENT:
-            sender.forms.clear()
-        if len(self._forms) >= MAX_FORMS:
-            self._forms.clear()
+            self._forget_forms(sender)
+        if self._form_records + len(records) > MAX_FORM_RECORDS:
+            for each in self._senders.values():
+                each.forms.clear()
+            self._form_records = 0
         names = [sys.intern(record.n) for record in records]
-        form = self._forms.setdefault(tuple(names), _Form(names, known))
-        sender.forms[len(names)] = (form, tuple(entry.series for entry in known))
+        if len(names) not in sender.forms:
+            self._form_records += len(names)
+        sender.forms[len(names)] = (
+            self._shared_form(names, known),
+            tuple(entry.series for entry in known),
+        )
+
+    def _shared_form(self, names: list[str], known: Sequence[_Known]) -> _Form:
+        key = tuple(names)
+        if (form := self._forms.get(key)) is None:
+            if self._shared_records + len(names) > MAX_FORM_RECORDS:
+                self._forms.clear()
+                self._shared_records = 0
+            self._shared_records += len(names)
+            form = self._forms[key] = _Form(names, known)
+        return form
 
     def _learn_series(self, sender: _Sender, record: Record) -> _Known | None:
         """Remember the series of a record that is wholly right, while its agent may bring more."""
-        if len(sender.known) >= self._series_per_agent or _flaw_of(record) is not None:
+        if len(sender.known) >= self._series_per_agent or self.series >= self.series_limit:
+            return None
+        if _flaw_of(record) is not None:
             return None
         resource, _, name = record.n.rpartition("/")
         # Names repeat from agent to agent: interned, ten thousand agents share them.
@@ -240,6 +315,7 @@ class Checks:
         series = Series(*sender.address, sys.intern(resource), quantity.name)
         entry = _Known(series, quantity.unit, quantity.low, quantity.high)
         sender.known[sys.intern(record.n)] = entry
+        self.series += 1
         return entry
 
 

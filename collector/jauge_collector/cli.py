@@ -14,7 +14,7 @@ from jauge_models.configuration import ConfigurationError
 from jauge_collector import __version__
 from jauge_collector.stores import StoreError, UnfitStoreError
 
-COMMANDS: Final = ("run", "check", "import_", "kpi", "attest", "meter", "event")
+COMMANDS: Final = ("run", "check", "import_", "kpi", "attest", "meter", "event", "purge", "token")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,11 +2,13 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from jauge_models.configuration import ConfigurationError, parse
 from jauge_models.effectiveness import DAY_MS, CoveragePolicy
+
+from jauge_collector.access.roles import Role
 
 DEFAULT_PATH: Final = Path("/etc/jauge/collector.toml")
 
@@ -50,6 +52,8 @@ class MqttConfig(_Section, frozen=True, kw_only=True):
     """Key of the client certificate."""
     client_id: str = ""
     """Client identifier; the broker gives one where empty."""
+    broker_log: bool = True
+    """Whether to count and name what the broker says it refused: Mosquitto's ``log_dest topic``."""
 
 
 class StoreConfig(_Section, frozen=True, kw_only=True):
@@ -99,6 +103,71 @@ class LedgerConfig(_Section, frozen=True, kw_only=True):
     """Seconds between two passes over what changed."""
 
 
+class RetentionConfig(_Section, frozen=True, kw_only=True):
+    """How long is kept what is no raw reading; for those see ``store.retention_days``.
+
+    What is older goes by itself while the collector runs, or by ``jauge-collector purge``.
+    """
+
+    ledger_years: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+    """Years of the ledger's rows, of attested amounts and of events that have ended."""
+    guest_hours_months: Annotated[int, msgspec.Meta(ge=1, le=1200)] = 13
+    """Months after which a guest's (virtual machine's) hourly rows become one a day."""
+    documents_years: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+    """Years of documents of attested values; one that an entry still names stays longer."""
+    audit_years: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+    """Years of the record of what was purged and erased."""
+    console_audit_months: Annotated[int, msgspec.Meta(ge=1, le=1200)] = 12
+    """Months of the record of who changed what by the console, with names and addresses."""
+    fault_examples_days: Annotated[float, msgspec.Meta(gt=0, le=3660)] = 30.0
+    """Days of the last example of each kind of message that was refused; in memory only."""
+
+
+class GroupConfig(_Section, frozen=True, kw_only=True):
+    """What members of one group of the identity provider may do; several groups add up."""
+
+    group: str
+    """Name of the group, as the proxy forwards it."""
+    role: Role
+    """``reader``, ``operator``, ``officer``, ``approver`` or ``administrator``."""
+    sites: list[str]
+    """Names of sites; ``["*"]`` for every one."""
+    tenants: list[str]
+    """Names of tenants, as in ``tenant`` attributes of site files; ``["*"]`` for no limit."""
+    share_site_indicators: bool = False
+    """For a group limited to tenants: whether it also reads PUE and its like of the whole site,
+    without the totals they are made of."""
+
+
+class AccessConfig(_Section, frozen=True, kw_only=True):
+    """Who may see and do what in the console, its JSON interface, /metrics and /readyz."""
+
+    mode: Literal["open", "token", "proxy"] = "open"
+    """``open``: whoever reaches it, on loopback only. ``token``: tokens of ``tokens_file``.
+    ``proxy``: whom a reverse proxy in front has signed in, by headers."""
+    role: Role = Role.READER
+    """``open``: what everybody on this machine is."""
+    tokens_file: Path | None = None
+    """Tokens, made by ``jauge-collector token``; with ``proxy`` too, for programs."""
+    session_hours: Annotated[float, msgspec.Meta(gt=0, le=168)] = 8.0
+    """After how long a browser must sign in again."""
+    tls_in_front: bool = False
+    """Whether a proxy in front speaks TLS with browsers: cookies and HSTS then ask for it."""
+    trusted_proxies: list[str] = []
+    """Addresses or networks of proxies: their X-Forwarded-For is believed, and in mode ``proxy``
+    whom they name."""
+    proxy_secret_file: Path | None = None
+    """``proxy``: file with a secret of 32 characters or more that the proxy sends with each
+    request; together with ``trusted_proxies`` both are asked for."""
+    secret_header: str = "X-Jauge-Proxy-Secret"  # noqa: S105 - the name of a header
+    """Header that holds that secret."""
+    user_header: str = "X-Forwarded-User"
+    """Header that names the person."""
+    groups_header: str = "X-Forwarded-Groups"
+    """Header that lists their groups, parted by commas."""
+    groups: list[GroupConfig] = []
+
+
 class ConsoleConfig(_Section, frozen=True, kw_only=True):
     """The web console, the JSON interface, /metrics and the health pages."""
 
@@ -107,7 +176,42 @@ class ConsoleConfig(_Section, frozen=True, kw_only=True):
     language: str = "fr"
     """Language where the browser asks for none: ``fr`` or ``en``."""
     host_names: list[str] = []
-    """On loopback: names besides ``localhost`` that it answers to, e.g. a proxy's public one."""
+    """Names besides its address that it goes by, e.g. a proxy's public one: on loopback it answers
+    to no others, and forms come from no others."""
+    cert_file: Path | None = None
+    """Certificate, with its chain: the console then speaks TLS itself."""
+    key_file: Path | None = None
+    """Key of the certificate."""
+    access: AccessConfig = AccessConfig()
+
+
+class LimitsConfig(_Section, frozen=True, kw_only=True):
+    """How much may come, from all and from one sender; what exceeds is dropped and counted.
+
+    A sender is one agent of a configured site. All others count as one sender together. What a
+    real agent has dropped it sends again, at most five batches a second.
+    """
+
+    agents: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 20_000
+    """Agents that are known at a time; one that was silent for an hour makes room for a new one."""
+    resources: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] = 1_000_000
+    """Resources described by all births together."""
+    series: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] = 2_000_000
+    """Series that all agents together may bring in a day; ``store.series_per_agent`` for one."""
+    waiting: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 20_000
+    """Messages that wait to be stored."""
+    waiting_bytes: Annotated[int, msgspec.Meta(ge=4 * 1024**2, le=64 * 1024**3)] = 64 * 1024**2
+    """Bytes of the messages that wait to be stored."""
+    sender_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.1
+    """Part of both that one sender may take up."""
+    messages_per_s: Annotated[float, msgspec.Meta(ge=1, le=1e6)] = 100.0
+    """Messages a second of one sender."""
+    readings_per_s: Annotated[float, msgspec.Meta(ge=1, le=1e9)] = 20_000.0
+    """Readings a second of one sender; the largest agent brings fewer, also when it catches up."""
+    malformed_per_s: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 1.0
+    """Messages a second that cannot be used; beyond it none of their sender are looked at."""
+    burst_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
+    """Seconds' worth of these rates that a sender may bring at once."""
 
 
 class PolicyConfig(_Section, frozen=True, kw_only=True):
@@ -136,10 +240,16 @@ class CollectorFile(_Section, frozen=True, kw_only=True):
     """Site files, relative to this file."""
     state_dir: Path = Path("/var/lib/jauge")
     """Where databases and documents are kept; relative to this file."""
+    state_encryption: Literal["expected", "required", "elsewhere"] = "expected"
+    """Whether ``state_dir`` must lie on an encrypted device: ``expected`` warns where it does not
+    or cannot be told, ``required`` refuses to start, ``elsewhere`` says that it is done below what
+    this machine can see (by the hypervisor, the array)."""
     mqtt: MqttConfig = MqttConfig()
     store: StoreConfig = StoreConfig()
     influxdb: InfluxConfig | None = None
     ledger: LedgerConfig = LedgerConfig()
+    retention: RetentionConfig = RetentionConfig()
+    limits: LimitsConfig = LimitsConfig()
     console: ConsoleConfig = ConsoleConfig()
     policy: PolicyConfig = PolicyConfig()
 
@@ -194,10 +304,71 @@ def load(path: Path) -> CollectorConfig:
         raise ConfigurationError(
             str(path), "console.language", f"{config.console.language!r}", "use 'fr' or 'en'"
         )
+    _check_access(str(path), config.console, _bound(config.console))
     if not config.sites:
         raise ConfigurationError(str(path), "sites", "names no site file", "add one")
     declared = {name: getattr(config, name) for name in CollectorFile.__struct_fields__}
     return CollectorConfig(**declared, source=path.absolute())
+
+
+def _bound(console: ConsoleConfig) -> str:
+    return console.listen.rpartition(":")[0].strip("[]")
+
+
+def _check_access(file: str, console: ConsoleConfig, host: str) -> None:
+    """What would leave the console open, or nobody in. Raises ConfigurationError."""
+    access = console.access
+    encrypted = console.cert_file is not None or access.tls_in_front
+    if (console.cert_file is None) != (console.key_file is None):
+        raise ConfigurationError(
+            file, "console.key_file", "one of cert_file and key_file is missing", "name both"
+        )
+    # An address that is none is named where it is asked for, see `CollectorConfig.listen`.
+    exposed = _is_host(host) and not is_loopback(host)
+    if access.mode == "open" and exposed:
+        raise ConfigurationError(
+            file,
+            "console.access.mode",
+            f"{console.listen} is not loopback: whoever reaches it would read everything",
+            "set mode = 'token' and tokens_file, or listen on 127.0.0.1",
+        )
+    if access.mode == "token" and access.tokens_file is None:
+        raise ConfigurationError(
+            file,
+            "console.access.tokens_file",
+            "missing",
+            "name the file that holds what jauge-collector token prints",
+        )
+    if access.mode == "proxy":
+        if not access.trusted_proxies and access.proxy_secret_file is None:
+            raise ConfigurationError(
+                file,
+                "console.access.trusted_proxies",
+                "anybody could send the proxy's headers",
+                "name the proxy's address, or proxy_secret_file, or both",
+            )
+        if not access.groups:
+            raise ConfigurationError(
+                file, "console.access.groups", "nobody would be let in", "give a group a role"
+            )
+    if exposed and not encrypted:
+        raise ConfigurationError(
+            file,
+            "console.cert_file",
+            f"secrets would cross the network to {console.listen} in clear",
+            "name cert_file and key_file, or set console.access.tls_in_front = true where a proxy "
+            "speaks TLS",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_host(text: str) -> bool:

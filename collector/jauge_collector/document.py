@@ -32,6 +32,10 @@ def collector() -> str:
             "influxdb.url": "http://127.0.0.1:8086",
             "influxdb.org": "example",
             "influxdb.bucket": "jauge",
+            "console.access.groups.group": "dc-operators",
+            "console.access.groups.role": "operator",
+            "console.access.groups.sites": ["*"],
+            "console.access.groups.tenants": ["*"],
         },
         omit=("source",),
     )

@@ -13,6 +13,7 @@ from jauge_models.wire import (
     Address,
     Channel,
     Method,
+    Reason,
     WireError,
     decode_birth,
     decode_state,
@@ -20,14 +21,18 @@ from jauge_models.wire import (
 )
 
 from jauge_collector.answers import Answers, Arrival
-from jauge_collector.checks import Batch, Checks, PackError
-from jauge_collector.faults import Faults
+from jauge_collector.checks import MALFORMED, Batch, Checks, PackError
+from jauge_collector.faults import Faults, Named, printable
+from jauge_collector.fed import Fed
+from jauge_collector.inbox import Inbox, Received
 from jauge_collector.inventory import Agent, Inventory
 from jauge_collector.ledger.book import Ledger, LedgerError
 from jauge_collector.marks import Marks
+from jauge_collector.progress import Progress
+from jauge_collector.skew import Skews
 from jauge_collector.stores import Store, StoreError
 from jauge_collector.stores.influxdb import InfluxSink
-from jauge_collector.subscriber import Inbox, Received, Subscriber
+from jauge_collector.subscriber import Subscriber
 from jauge_collector.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
@@ -39,6 +44,8 @@ _GATHER_S: Final = 0.05
 _READINGS_TOPIC: Final = f"/{Channel.READINGS}"
 _LONGEST_BACK_OFF_S: Final = 5.0
 _ANSWER_EVERY_S: Final = 0.5
+HANGS_AFTER_S: Final = 20.0
+"""Far longer than a round of the store or a round of answers takes."""
 _ANSWER_EVERY_UNSETTLED_S: Final = 0.05
 """Where the store settles at once, nothing is gained by waiting to merge answers."""
 
@@ -49,11 +56,16 @@ RESTARTED: Final = "restarted"
 PENDING: Final = "pending"
 RETAINED: Final = "retained"
 """Somebody has let the broker keep a pack: it comes at every connection and is no sign of life."""
+AGENTS: Final = "agents"
+"""As many agents are known as may be, and this one is new."""
 BUG: Final = "bug"
 """Reasons why a pack gets no answer, beside those of `wire.Reason`."""
 
 MAX_UNDELIVERED: Final = 20_000
-"""Births whose methods wait for the ledger; beyond it they wait for the agent's next birth."""
+MAX_UNDELIVERED_METHODS: Final = 1_000_000
+"""Births whose methods wait for the ledger, and these methods in all; beyond it they wait for the
+agent's next birth."""
+MAX_FINGERPRINTS: Final = 100_000
 
 
 class _Accepted(NamedTuple):
@@ -85,6 +97,8 @@ class Ingest:
         faults: Faults,
         telemetry: Telemetry,
         sink: InfluxSink | None = None,
+        fed: Fed | None = None,
+        progress: Progress | None = None,
         now_ms: Callable[[], int] = _wall_ms,
     ) -> None:
         self._inbox = inbox
@@ -97,17 +111,24 @@ class Ingest:
         self._telemetry = telemetry
         self._sink = sink
         self._now_ms = now_ms
-        self._marks = Marks()
+        progress = progress or Progress()
+        self._storing = progress.stage("store", HANGS_AFTER_S)
+        self._answering = progress.stage("answer", HANGS_AFTER_S)
+        self.marks = Marks()
+        self._skews = Skews()
         self._marking = asyncio.Lock()
         self._fingerprints: dict[Address, int] = {}
         """Of the methods that the ledger knows of each agent."""
         self._undelivered: dict[Address, dict[tuple[str, str], Method]] = {}
         """Methods that the ledger could not take yet."""
+        self._undelivered_methods = 0
         self._bug_told = False
+        self._named = Named()
         self._generation: str | None = None
         self._oldest_kept_ms = 0
         self._stirred = asyncio.Event()
         self.answers = Answers(store.settle_s, time.monotonic)
+        self.fed = fed or Fed(())
         self.store_problem = ""
         """Why the store took nothing last time; empty while it works."""
         self.ledger_problem = ""
@@ -115,13 +136,15 @@ class Ingest:
     async def store(self) -> None:
         """Take messages from the inbox, round by round."""
         try:
-            await asyncio.to_thread(self._learn_methods)
+            await asyncio.to_thread(self._learn)
         except LedgerError as error:
             self.ledger_failed(error)
         back_off_s = 0.0
         while True:
             messages = await self._inbox.take(_MESSAGES_PER_ROUND, gather_s=_GATHER_S)
-            if await self._round(messages):
+            with self._storing.step():
+                taken = await self._round(messages)
+            if taken:
                 back_off_s = 0.0
             else:
                 back_off_s = min(max(0.5, back_off_s * 2), _LONGEST_BACK_OFF_S)
@@ -134,23 +157,29 @@ class Ingest:
             await self._something_due()
             await self._subscriber.connected.wait()
             try:
-                await self._answer_due()
+                with self._answering.step():
+                    await self._answer_due()
             except StoreError as error:
                 self.store_failed(error)
             await asyncio.sleep(every_s)
 
+    @property
+    def undelivered(self) -> int:
+        """Births whose methods wait for the ledger."""
+        return len(self._undelivered)
+
     async def write_marks(self) -> None:
         """Make what was noted for the ledger durable. Raises LedgerError."""
         async with self._marking:
-            due = self._marks.take(self._now_ms())
-            if not due.arrived and not due.oldest_ms:
+            due = self.marks.take(self._now_ms())
+            if due.is_empty:
                 return
             try:
                 await asyncio.to_thread(self._ledger.record, *due)
             except BaseException:
-                self._marks.failed(due)
+                self.marks.failed(due)
                 raise
-            self._marks.written(due)
+            self.marks.written(due)
 
     async def write_methods(self) -> None:
         """Tell the ledger how quantities are obtained, as births say. Raises LedgerError."""
@@ -158,8 +187,11 @@ class Ingest:
             while self._undelivered:
                 address, methods = next(iter(self._undelivered.items()))
                 await asyncio.to_thread(self._ledger.set_methods, *address, methods)
+                if len(self._fingerprints) >= MAX_FINGERPRINTS:
+                    self._fingerprints.clear()  # what is not news is told once more
                 self._fingerprints[address] = _fingerprint(methods)
                 if self._undelivered.get(address) is methods:
+                    self._undelivered_methods -= len(methods)
                     del self._undelivered[address]
 
     async def _round(self, messages: Sequence[Received]) -> bool:
@@ -215,6 +247,9 @@ class Ingest:
     async def _keep(
         self, accepted: Sequence[_Accepted], readings: Sequence[Reading], generation: str
     ) -> bool:
+        if self.marks.is_full and not await self._marks_written():
+            self._telemetry.queue_dropped.labels("marks").inc(len(accepted))
+            return self._forget(accepted, LEDGER)
         if readings:
             before = dict(self._store.left_out)
             try:
@@ -238,14 +273,10 @@ class Ingest:
             batch, agent = taken.batch, taken.agent
             agent.oldest_ms = min(batch.oldest_ms, batch.time_ms)
             agent.newest_ms = max(batch.time_ms, agent.newest_ms or 0)
-            self._marks.note(batch.address, batch.times_ms, agent.oldest_ms, now_ms)
-        if self._marks.waiting:
-            try:
-                await self.write_marks()
-            except LedgerError as error:
-                self.ledger_failed(error)
-                return self._forget(accepted, LEDGER)
-            self.ledger_works()
+            self.fed.note(batch.address, batch.readings)
+            self.marks.note(batch.address, batch.times_ms, agent.oldest_ms, now_ms)
+        if self.marks.waiting and not await self._marks_written():
+            return self._forget(accepted, LEDGER)
         arrivals = [
             Arrival(taken.batch.address, taken.batch.boot, taken.batch.seq, taken.received_ms)
             for taken in accepted
@@ -254,6 +285,15 @@ class Ingest:
             self._telemetry.packs_unanswered.labels(PENDING).inc(too_many)
             self._telemetry.queue_dropped.labels("answers").inc(too_many)
         self._stirred.set()
+        return True
+
+    async def _marks_written(self) -> bool:
+        try:
+            await self.write_marks()
+        except LedgerError as error:
+            self.ledger_failed(error)
+            return False
+        self.ledger_works()
         return True
 
     def _judge(self, message: Received) -> _Accepted | None:
@@ -272,6 +312,11 @@ class Ingest:
             batch = self._checks.batch(message.topic, message.payload, now_ms, self._oldest_kept_ms)
         except PackError as error:
             self._reject(message, error)
+            return None
+        self._inbox.note_readings(message, len(batch.readings) + len(batch.left_out))
+        if not self._inventory.has_room(batch.address, now_ms):
+            self._telemetry.packs_unanswered.labels(AGENTS).inc()
+            self._note_crowd(message)
             return None
         agent = self._inventory.seen(batch.address, now_ms)
         if agent.heard(batch.boot, now_ms):
@@ -296,7 +341,37 @@ class Ingest:
             )
         return _Accepted(batch, agent, now_ms)
 
+    def _note_crowd(self, message: Received) -> None:
+        self._telemetry.queue_dropped.labels(AGENTS).inc()
+        self._faults.note(
+            AGENTS, time_ms=message.time_ms, topic=message.topic, payload=message.payload
+        )
+        if self._named.first(AGENTS, message.time_ms):
+            _log.warning(
+                "%d agents are known and no more may be (limits.agents): others are dropped",
+                self._inventory.limit,
+            )
+
+    def _name(self, message: Received, error: WireError) -> None:
+        """Say in the log who is not who he says, or not wanted: once for each."""
+        if error.reason is Reason.UNKNOWN_AGENT:
+            name = message.topic.rpartition("/")[0]
+            if self._named.first((error.reason, name), message.time_ms):
+                _log.warning("%s is dropped: %s", _quoted(name), error.detail)
+        elif error.reason is Reason.ADDRESS and isinstance(error, PackError) and error.refusal:
+            if self._named.first((error.reason, message.topic), message.time_ms):
+                _log.warning(
+                    "%s carries another sender's packs, which are refused: %s",
+                    _quoted(message.topic),
+                    printable(message.payload),
+                )
+        elif error.reason is Reason.ADDRESS and self._named.first(error.detail, message.time_ms):
+            _log.info("%s is dropped: %s", _quoted(message.topic), error.detail)
+
     def _reject(self, message: Received, error: PackError) -> None:
+        if error.reason in MALFORMED and (error.refusal or error.reason is not Reason.ADDRESS):
+            self._inbox.note_malformed(message)
+        self._name(message, error)
         self._faults.note(
             error.reason,
             time_ms=message.time_ms,
@@ -313,6 +388,7 @@ class Ingest:
         self._telemetry.packs_unanswered.labels(error.reason).inc()
 
     def _note_bug(self, message: Received, error: Exception) -> None:
+        self._inbox.note_malformed(message)
         if message.topic.endswith(_READINGS_TOPIC):
             self._telemetry.packs_unanswered.labels(BUG).inc()
         else:
@@ -334,18 +410,34 @@ class Ingest:
             return  # how MQTT clears a retained message
         try:
             address, channel = self._checks.address(message.topic)
+            if not self._inventory.has_room(address, message.time_ms):
+                self._telemetry.documents_refused.labels(AGENTS).inc()
+                self._note_crowd(message)
+                return
+            size = len(message.payload)
             if channel is Channel.BIRTH:
                 cuts: Counter[str] = Counter()
                 birth = decode_birth(message.payload, cuts)
                 self._note_cuts(message, cuts)
                 self._deliver(
-                    self._inventory.born(address, birth, message.time_ms, retained=message.retained)
+                    self._inventory.born(
+                        address, birth, message.time_ms, retained=message.retained, size=size
+                    )
                 )
             elif channel is Channel.STATE:
                 state = decode_state(message.payload)
-                self._inventory.stated(address, state, message.time_ms, retained=message.retained)
+                agent = self._inventory.stated(
+                    address, state, message.time_ms, retained=message.retained, size=size
+                )
+                if state.online and not message.retained and not agent.quarantined:
+                    self.marks.note_clock(
+                        address, self._skews.note(address, state, message.time_ms)
+                    )
             kinds[channel] += 1
         except WireError as error:
+            if error.reason in MALFORMED and error.reason is not Reason.ADDRESS:
+                self._inbox.note_malformed(message)
+            self._name(message, error)
             self._telemetry.documents_refused.labels(error.reason).inc()
             self._faults.note(
                 f"document_{error.reason}",
@@ -373,12 +465,15 @@ class Ingest:
         waiting = address in self._undelivered
         if not waiting and _fingerprint(methods) == self._fingerprints.get(address):
             return
-        if waiting or len(self._undelivered) < MAX_UNDELIVERED:
-            self._undelivered[address] = methods
+        held = len(self._undelivered.get(address, ()))
+        total = self._undelivered_methods - held + len(methods)
+        room = waiting or len(self._undelivered) < MAX_UNDELIVERED
+        if room and total <= MAX_UNDELIVERED_METHODS:
+            self._undelivered[address], self._undelivered_methods = methods, total
         else:
             self._telemetry.queue_dropped.labels("births").inc()
 
-    def _learn_methods(self) -> None:
+    def _learn(self) -> None:
         """What the ledger knows: at a start, ten thousand retained births come at once."""
         for site in self._checks.sites:
             known: defaultdict[str, set[tuple[tuple[str, str], Method]]] = defaultdict(set)
@@ -386,6 +481,9 @@ class Ingest:
                 known[agent].add(((resource, quantity), method))
             for agent, methods in known.items():
                 self._fingerprints[Address(site, agent)] = _fingerprint(dict(methods))
+            self._skews.settled(
+                {Address(site, agent): at for agent, at in self._ledger.oldest(site).items()}
+            )
 
     async def _something_due(self) -> None:
         while True:
@@ -470,6 +568,10 @@ def _methods(agent: Agent) -> dict[tuple[str, str], Method]:
         for resource in (agent.birth.resources if agent.birth else ())
         for quantity, method in resource.quantities.items()
     }
+
+
+def _quoted(text: str) -> str:
+    return printable(text.encode(errors="backslashreplace"))
 
 
 def _fingerprint(methods: Mapping[tuple[str, str], Method]) -> int:

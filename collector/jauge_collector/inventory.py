@@ -3,6 +3,7 @@
 Kept in memory and rebuilt from what arrives: births and states are retained by the broker.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,8 +11,15 @@ from typing import Final
 
 from jauge_models.wire import Address, Birth, State
 
+from jauge_collector.faults import printable
+
+_log = logging.getLogger(__name__)
+
 MAX_AGENTS: Final = 20_000
-"""Beyond it the agent that was silent longest is forgotten."""
+"""Unless configured; beyond it the agent that was silent longest makes room for a new one."""
+
+SILENT_MS: Final = 3_600_000
+"""An agent heard within this long makes no room: names that somebody invents drive nobody out."""
 
 OVERLAP_MS: Final = 10_000
 """Two boot ids of one agent heard over a common span this long are two processes. What an ended
@@ -22,7 +30,10 @@ QUIET_MS: Final = 15 * 60_000
 back-off of an agent that gets no answers (5 min), so that both twins are heard within it."""
 
 MAX_RESOURCES: Final = 1_000_000
-"""Of all birth documents together; beyond it a birth document is not kept."""
+"""Of all birth documents together, unless configured; beyond it one is not kept."""
+
+MAX_DOCUMENT_BYTES: Final = 256 * 1024**2
+"""Of all birth and state documents together, as received; beyond it one is not kept."""
 
 _REMEMBERED_BOOTS: Final = 4
 
@@ -52,6 +63,9 @@ class Agent:
     _heard: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
     """First and last pack of each boot id heard lately; of the present one, the first only."""
     _changed_ms: int = 0
+    birth_bytes: int = 0
+    state_bytes: int = 0
+    """Size of the documents that are kept, as received."""
 
     @property
     def online(self) -> bool | None:
@@ -99,12 +113,23 @@ class Agent:
 class Inventory:
     """All agents heard of, bounded in number."""
 
-    def __init__(self, limit: int = MAX_AGENTS) -> None:
+    def __init__(self, limit: int = MAX_AGENTS, *, resources: int | None = None) -> None:
         self.limit = limit
+        self.resources_limit = MAX_RESOURCES if resources is None else resources
+        self.bytes_limit = MAX_DOCUMENT_BYTES
         self.forgotten = 0
         """Agents that had to be forgotten because there were more than ``limit``."""
+        self.not_kept = 0
+        """Births and states that there was no room for."""
+        self.crowded = 0
+        """Of them, births with more resources than there was room for."""
+        self.released = 0
+        """Quarantines that a person has ended."""
+        self.resources = 0
+        """Resources of all births that are kept."""
+        self.bytes = 0
+        """Size of all documents that are kept, as received."""
         self._agents: OrderedDict[Address, Agent] = OrderedDict()
-        self._resources = 0
 
     def __len__(self) -> int:
         return len(self._agents)
@@ -127,16 +152,44 @@ class Inventory:
         """The agents of which two speak."""
         return [agent for agent in self._agents.values() if agent.quarantined]
 
+    def release(self, address: Address, *, by: str) -> bool:
+        """End an agent's quarantine because a person says so; False where it is in none.
+
+        It comes back once two are heard at the same time again.
+        """
+        agent = self._agents.get(address)
+        if agent is None or agent.twins is None:
+            return False
+        twins = agent.twins
+        agent.release()
+        self.released += 1
+        _log.warning(
+            "agent %s is released from quarantine by %s; boot ids %s and %s alternated",
+            "/".join(address),
+            printable(by.encode(errors="backslashreplace")),
+            *twins,
+        )
+        return True
+
+    def has_room(self, address: Address, now_ms: int) -> bool:
+        """Whether an agent is known, or may become so."""
+        if address in self._agents or len(self._agents) < self.limit:
+            return True
+        silent = next(iter(self._agents.values()))
+        return abs(now_ms - silent.last_seen_ms) >= SILENT_MS
+
     def seen(self, address: Address, now_ms: int, *, retained: bool = False) -> Agent:
         """The agent that something valid was received from, made known if it is new.
 
-        What the broker had retained is no sign of life.
+        What the broker had retained is no sign of life. Ask `has_room` before: where there is
+        none, the agent silent longest makes room all the same.
         """
         agent = self._agents.get(address)
         if agent is None:
             if len(self._agents) >= self.limit:
                 _, silent = self._agents.popitem(last=False)
-                self._resources -= _resources(silent.birth)
+                self.resources -= _resources(silent.birth)
+                self.bytes -= silent.birth_bytes + silent.state_bytes
                 self.forgotten += 1
             agent = self._agents[address] = Agent(address, now_ms, 0)
         else:
@@ -145,20 +198,31 @@ class Inventory:
             agent.last_seen_ms = now_ms
         return agent
 
-    def born(self, address: Address, birth: Birth, now_ms: int, *, retained: bool = False) -> Agent:
-        """Note a birth document, where there is room for it."""
+    def born(
+        self, address: Address, birth: Birth, now_ms: int, *, retained: bool = False, size: int = 0
+    ) -> Agent:
+        """Note a birth document of so many bytes, where there is room for it."""
         agent = self.seen(address, now_ms, retained=retained)
-        grown = self._resources - _resources(agent.birth) + _resources(birth)
-        if grown <= MAX_RESOURCES:
-            agent.birth, self._resources = birth, grown
+        resources = self.resources - _resources(agent.birth) + _resources(birth)
+        total = self.bytes - agent.birth_bytes + size
+        if resources <= self.resources_limit and total <= self.bytes_limit:
+            agent.birth, agent.birth_bytes = birth, size
+            self.resources, self.bytes = resources, total
+        else:
+            self.not_kept += 1
+            self.crowded += resources > self.resources_limit
         return agent
 
     def stated(
-        self, address: Address, state: State, now_ms: int, *, retained: bool = False
+        self, address: Address, state: State, now_ms: int, *, retained: bool = False, size: int = 0
     ) -> Agent:
-        """Note a state; a clock's skew shows only in a live one, not in a last will."""
+        """Note a state of so many bytes; a clock's skew shows only in a live one, no last will."""
         agent = self.seen(address, now_ms, retained=retained or not state.online)
-        agent.state = state
+        total = self.bytes - agent.state_bytes + size
+        if total > self.bytes_limit:
+            self.not_kept += 1
+            return agent
+        agent.state, agent.state_bytes, self.bytes = state, size, total
         if state.online and not retained:
             agent.skew_ms = now_ms - round(state.sent_at * 1000)
         elif retained and not agent.last_seen_ms:

@@ -1,4 +1,4 @@
-"""Which quarter hours of which agents the ledger has to compute again."""
+"""What the ledger has to be told: which quarter hours to compute again, whose clock was wrong."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -6,9 +6,13 @@ from typing import Final, NamedTuple
 from jauge_models.wire import Address
 
 from jauge_collector.ledger.book import QUARTER_MS
+from jauge_collector.ledger.clocks import ClockSpan, bounded, joined
 
 RIDE_MS: Final = 10_000
 """How long batches ride on a mark that is already written, so that not each writes one."""
+
+MAX_WAITING: Final = 100_000
+"""Quarter hours that wait to be written; beyond it no batch is taken until they are."""
 
 _MAX_RIDES: Final = 100_000
 
@@ -19,6 +23,12 @@ class Due(NamedTuple):
     arrived: dict[tuple[str, str], set[int]]
     oldest_ms: dict[tuple[str, str], int]
     stamp_ms: int
+    wrong_clocks: dict[tuple[str, str], list[ClockSpan]]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.arrived or self.oldest_ms or self.wrong_clocks)
 
 
 class Marks:
@@ -28,10 +38,26 @@ class Marks:
     deletes only marks whose stamp lies ``settle`` back, every rider was readable by then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_WAITING) -> None:
+        self.limit = limit
         self._rides: dict[tuple[Address, int], int] = {}
         self._arrived: dict[tuple[str, str], set[int]] = {}
         self._oldest_ms: dict[tuple[str, str], int] = {}
+        self._wrong_clocks: dict[tuple[str, str], list[ClockSpan]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._arrived.values()))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room until what waits is written."""
+        return len(self) >= self.limit
+
+    def note_clock(self, address: Address, spans: Iterable[ClockSpan]) -> None:
+        """An agent's clock was wrong when it stamped these spans."""
+        known = self._wrong_clocks.get(address, [])
+        if found := joined([*known, *spans]):
+            self._wrong_clocks[address] = bounded(found)
 
     def note(self, address: Address, times_ms: Iterable[int], oldest_ms: int, now_ms: int) -> None:
         """A batch with these time stamps was stored; its agent has settled all before oldest_ms."""
@@ -48,8 +74,8 @@ class Marks:
 
     def take(self, now_ms: int) -> Due:
         """What to write now; to be told of as `written` or `failed`."""
-        due = Due(self._arrived, self._oldest_ms, now_ms + RIDE_MS)
-        self._arrived, self._oldest_ms = {}, {}
+        due = Due(self._arrived, self._oldest_ms, now_ms + RIDE_MS, self._wrong_clocks)
+        self._arrived, self._oldest_ms, self._wrong_clocks = {}, {}, {}
         return due
 
     def written(self, due: Due) -> None:
@@ -65,3 +91,5 @@ class Marks:
         for address, quarters in due.arrived.items():
             self._arrived.setdefault(address, set()).update(quarters)
         self._oldest_ms = due.oldest_ms | self._oldest_ms
+        for (site, agent), spans in due.wrong_clocks.items():
+            self.note_clock(Address(site, agent), spans)

@@ -15,26 +15,33 @@ from aiohttp import web
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector import sites
+from jauge_collector.broker_log import BrokerLog
 from jauge_collector.checks import Checks
 from jauge_collector.config import CollectorConfig
+from jauge_collector.console import tls
 from jauge_collector.console.app import build_app
 from jauge_collector.faults import Faults
-from jauge_collector.ingest import Ingest
+from jauge_collector.fed import Fed
+from jauge_collector.inbox import Inbox
+from jauge_collector.ingest import HANGS_AFTER_S, Ingest
 from jauge_collector.inventory import Inventory
 from jauge_collector.ledger.accounting import run_pass
 from jauge_collector.ledger.book import Ledger, LedgerError, LedgerLockedError
+from jauge_collector.progress import Progress
+from jauge_collector.retention import Retention
 from jauge_collector.state import Part, ServiceState
 from jauge_collector.stores import Store, StoreError, UnfitStoreError
 from jauge_collector.stores.influxdb import InfluxSink
 from jauge_collector.stores.open import open_sink, open_store
-from jauge_collector.subscriber import Inbox, Subscriber
+from jauge_collector.subscriber import Subscriber
+from jauge_collector.systemd import ServiceManager
 from jauge_collector.telemetry import Sample, Telemetry
+from jauge_collector.vitals import Vitals
 
 _log = logging.getLogger(__name__)
 
-LAG_LIMIT_S: Final = 30.0
-"""Beyond it the service is not ready: what arrives waits too long to be stored."""
-
+_LEDGER_HANGS_AFTER_S: Final = 300.0
+"""A pass says that it is alive with every few thousand rows."""
 _WATCH_EVERY_S: Final = 10.0
 _PURGE_EVERY_S: Final = 3600.0
 _SHORTEST_BACK_OFF_S: Final = 0.5
@@ -51,11 +58,21 @@ class Service:
         """Read every file that the configuration names. Raises ConfigurationError, LedgerError."""
         self._config = config
         self._sites = sites.load_all([config.beside(path) for path in config.sites])
-        self._inventory = Inventory()
+        limits = config.limits
+        self._inventory = Inventory(limits.agents, resources=limits.resources)
         self._telemetry = Telemetry(self._inventory)
-        dropped = self._telemetry.queue_dropped.labels("inbox")
-        self._inbox = Inbox(dropped.inc)
-        self._subscriber = Subscriber(config, self._inbox, self._telemetry)
+        self._checks = Checks(
+            self._sites,
+            agents={name: site.agents for name, site in self._sites.items()},
+            series_per_agent=config.store.series_per_agent,
+            series_in_all=limits.series,
+            most_agents=limits.agents,
+        )
+        faults = Faults()
+        self._inbox = Inbox(self._telemetry.count_drop, limits, knows=self._checks.knows)
+        broker_log = BrokerLog(self._telemetry, faults)
+        progress = Progress()
+        self._subscriber = Subscriber(config, self._inbox, self._telemetry, broker_log, progress)
         self._listen = config.listen
         self._sink = open_sink(config)
         self._store: Store = open_store(config)
@@ -65,18 +82,35 @@ class Service:
             subscriber=self._subscriber,
             store=self._store,
             ledger=self._ledger,
-            checks=Checks(self._sites, series_per_agent=config.store.series_per_agent),
+            checks=self._checks,
             inventory=self._inventory,
-            faults=(faults := Faults()),
+            faults=faults,
             telemetry=self._telemetry,
             sink=self._sink,
+            fed=(fed := Fed(self._sites.values())),
+            progress=progress,
         )
+        self._fed = fed
+        self._accounting = progress.stage("ledger", _LEDGER_HANGS_AFTER_S)
+        self._watching = progress.stage("watch", HANGS_AFTER_S)
+        self._manager = ServiceManager()
+        self._vitals = Vitals(
+            config,
+            inbox=self._inbox,
+            ingest=self._ingest,
+            inventory=self._inventory,
+            checks=self._checks,
+            sink=self._sink,
+            telemetry=self._telemetry,
+            progress=progress,
+            manager=self._manager,
+        )
+        self._retention = Retention(config, self._sites, self._ledger, faults)
         self._store_open = False
         self._complaints = ""
         self._complained = 0
         self._complained_s = 0.0
         self._ledger_standby = False
-        self._observe_queues()
         self.state = ServiceState(
             config=config,
             sites=self._sites,
@@ -95,8 +129,15 @@ class Service:
         store would lose data, StoreError where the embedded store cannot be opened. A store or
         a broker that is only down is tried again.
         """
+        for site in self._sites.values():
+            if site.agents is None:
+                _log.info("site %s takes any agent: [site] agents = [...] names who may", site.name)
         try:
-            async with self._console(), contextlib.AsyncExitStack() as stack:
+            async with (
+                self._console(),
+                self._signs_of_life(),
+                contextlib.AsyncExitStack() as stack,
+            ):
                 if not await self._open_store(stack, stop):
                     return
                 async with asyncio.TaskGroup() as group:
@@ -104,6 +145,7 @@ class Service:
                         group.create_task(work, name=name) for name, work in self._work().items()
                     ]
                     await stop.wait()
+                    self._manager.tell("STOPPING=1")
                     for task in tasks:
                         task.cancel()
         finally:
@@ -112,7 +154,6 @@ class Service:
     def readiness(self) -> Sequence[Part]:
         """How each part stands."""
         store = self._ingest.store_problem or self._complaints
-        lag_s = self._lag_s()
         ledger = self._ingest.ledger_problem
         if not ledger and self._ledger_standby:
             standby = "another collector computes it; this one only marks"
@@ -122,7 +163,7 @@ class Service:
             Part("mqtt", not self._subscriber.problem, self._subscriber.problem),
             Part("store", self._store_open and not store, store),
             Part("ledger", not ledger, ledger or standby),
-            Part("lag", lag_s <= LAG_LIMIT_S, f"{lag_s:.1f} s" if lag_s > LAG_LIMIT_S else ""),
+            *self._vitals.parts(),
         )
 
     def _work(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -138,7 +179,20 @@ class Service:
         return work
 
     @contextlib.asynccontextmanager
+    async def _signs_of_life(self) -> AsyncIterator[None]:
+        """For the service manager and whoever watches /metrics; also while the store is awaited."""
+        self._manager.tell("READY=1")
+        pulse = asyncio.create_task(self._vitals.pulse(), name="pulse")
+        try:
+            yield
+        finally:
+            pulse.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await pulse
+
+    @contextlib.asynccontextmanager
     async def _console(self) -> AsyncIterator[None]:
+        encrypted = tls.context(self._config)
         runner = web.AppRunner(
             build_app(self.state), access_log=None, shutdown_timeout=_STOP_WITHIN_S
         )
@@ -146,10 +200,10 @@ class Service:
         host, port = self._listen
         try:
             try:
-                await web.TCPSite(runner, host, port).start()
+                await web.TCPSite(runner, host, port, ssl_context=encrypted).start()
             except OSError as error:
                 raise self._cannot_listen(error) from None
-            _log.info("console at http://%s:%d", host, port)
+            _log.info("console at http%s://%s:%d", "s" if encrypted else "", host, port)
             yield
         finally:
             await runner.cleanup()
@@ -195,12 +249,16 @@ class Service:
                     self._telemetry.ledger_writer.set(1)
                     while True:
                         await self._pass()
+                        await self._retention.account(self._store)
                         await asyncio.sleep(every_s)
             except LedgerLockedError as error:
                 if not self._ledger_standby:
                     _log.info("standing by: %s", error)
                 self._ledger_standby = True
-                await self._flush_marks()
+                self._vitals.standby()
+                with self._accounting.step():
+                    await self._flush_marks()
+                    await self._note_pass(whole=False)
             except OSError as error:
                 self._ingest.ledger_failed(LedgerError(f"lock: {error}"))
             finally:
@@ -208,12 +266,23 @@ class Service:
             await asyncio.sleep(every_s)
 
     async def _pass(self) -> None:
+        with self._accounting.step():
+            await self._pass_over_sites()
+
+    async def _pass_over_sites(self) -> None:
         began = time.monotonic()
         failed = False
         await self._flush_marks()
         for site in self._sites.values():
+            self._accounting.alive()
             try:
-                await run_pass(self._store, self._ledger, site, time.time_ns() // 1_000_000)
+                await run_pass(
+                    self._store,
+                    self._ledger,
+                    site,
+                    time.time_ns() // 1_000_000,
+                    progress=lambda _done, _todo: self._accounting.alive(),
+                )
             except LedgerError as error:
                 failed = True
                 self._ingest.ledger_failed(error)
@@ -227,7 +296,16 @@ class Service:
                 self._ingest.ledger_failed(LedgerError(f"the pass over site {site.name} failed"))
         if not failed:
             self._ingest.ledger_works()
+        await self._note_pass(whole=not failed)
         self._telemetry.ledger_pass.observe(time.monotonic() - began)
+
+    async def _note_pass(self, *, whole: bool) -> None:
+        try:
+            due = await asyncio.to_thread(self._ledger.due_since, time.time_ns() // 1_000_000)
+        except LedgerError as error:
+            self._ingest.ledger_failed(error)
+        else:
+            self._vitals.passed(due, whole=whole)
 
     async def _flush_marks(self) -> None:
         try:
@@ -239,19 +317,31 @@ class Service:
     async def _watch(self) -> None:
         """Ask the store how it is; purge it now and then."""
         purge_at = time.monotonic()
+        await self._learn_what_fed()
         while True:
             try:
-                self._note_complaints(await self._store.complaints())
+                with self._watching.step():
+                    self._note_complaints(await self._store.complaints())
+                self._inbox.end_floods()
+                self._vitals.tell_of_silence()
                 if not self._inbox:
                     self._ingest.store_works()
                 if self._sink is not None:
                     self._show_sink(self._sink)
                 if time.monotonic() >= purge_at:
                     purge_at = time.monotonic() + _PURGE_EVERY_S
-                    await self._store.purge(time.time_ns() // 1_000_000)
+                    await self._retention.purge(self._store)
             except StoreError as error:
                 self._ingest.store_failed(error)
             await asyncio.sleep(_WATCH_EVERY_S)
+
+    async def _learn_what_fed(self) -> None:
+        """When each meter was fed before this process began."""
+        try:
+            now_ms = time.time_ns() // 1_000_000
+            self._fed.learn(await self._store.before(self._fed.series, now_ms + 1))
+        except StoreError as error:
+            self._ingest.store_failed(error)
 
     def _note_complaints(self, told: Mapping[str, int]) -> None:
         """A rise stays on /readyz for an hour: the store dropped rows that it had answered."""
@@ -271,25 +361,6 @@ class Service:
             "Readings not copied to InfluxDB since the start, by reason.",
             [Sample({"reason": reason}, count) for reason, count in sink.dropped.items()],
         )
-
-    def _lag_s(self) -> float:
-        oldest_ms = self._inbox.oldest_ms
-        return 0.0 if oldest_ms is None else max(0.0, time.time() - oldest_ms / 1000)
-
-    def _observe_queues(self) -> None:
-        size, limit = self._telemetry.queue_size, self._telemetry.queue_limit
-        inbox, answers = self._inbox, self._ingest.answers
-        self._telemetry.lag.set_function(self._lag_s)
-        size.labels("inbox").set_function(lambda: len(inbox))
-        limit.labels("inbox").set(inbox.limit)
-        size.labels("inbox_bytes").set_function(lambda: inbox.bytes)
-        limit.labels("inbox_bytes").set(inbox.limit_bytes)
-        size.labels("answers").set_function(lambda: answers.size)
-        limit.labels("answers").set(answers.limit)
-        if (sink := self._sink) is not None:
-            size.labels("sink").set_function(lambda: sink.waiting)
-        size.labels("agents").set_function(lambda: len(self._inventory))
-        limit.labels("agents").set(self._inventory.limit)
 
 
 async def run(config: CollectorConfig) -> None:

@@ -36,6 +36,8 @@ class SiteSection(_Section, frozen=True, kw_only=True):
     """Whether its readings come from a model: every output then says so."""
     note: str = ""
     """Shown with every figure, e.g. where simulated values come from."""
+    agents: list[str] | None = None
+    """The agents that may report, e.g. ``["gateway", "srv-*"]``; ``*`` is any text. Absent: any."""
 
 
 class DialSection(_Section, frozen=True, kw_only=True):

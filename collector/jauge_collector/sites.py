@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from jauge_models.boundaries import WATER, Equation, Place, Symbol, Term
 from jauge_models.configuration import ConfigurationError, parse
 from jauge_models.counters import Dial
-from jauge_models.resources import is_name, is_resource
+from jauge_models.resources import is_name, is_resource, kind_of
 from jauge_models.topology import (
     MEASURES,
     Attribute,
@@ -28,6 +28,7 @@ from jauge_models.topology import (
 )
 
 from jauge_collector import civil
+from jauge_collector.agent_list import AgentList
 from jauge_collector.config import read_text
 from jauge_collector.site_file import (
     Dated,
@@ -40,8 +41,26 @@ from jauge_collector.site_file import (
 
 _T = TypeVar("_T")
 
-RESERVED: Final = frozenset({"api", "faults", "healthz", "metrics", "readyz", "sites", "static"})
+RESERVED: Final = frozenset(
+    {
+        "api",
+        "audit",
+        "faults",
+        "healthz",
+        "login",
+        "logout",
+        "metrics",
+        "readyz",
+        "sites",
+        "static",
+    }
+)
 """Names that no site may have: the console serves something else there."""
+
+REPEATED: Final = frozenset(
+    {"host", "package", "core", "uncore", "dram", "platform", "gpu", "psu", "sensor"}
+)
+"""Kinds whose ids repeat from machine to machine: they name nothing without their agent."""
 
 INTERVAL_LENGTHS_S: Final = (300, 600, 900, 1800, 3600, 86400)
 
@@ -76,6 +95,8 @@ class Site:
     counting_from_start: frozenset[str]
     """Meters that need no commissioning."""
     file: Path
+    agents: AgentList | None = None
+    """Who may report; None where anybody may."""
 
     def equation(self, symbol: Symbol, zone: str = "") -> Equation | None:
         """The equation of a total; of several E_IT, the one declared first leads."""
@@ -120,6 +141,7 @@ class _Resolver:
             raise self._wrong(
                 "site.name", f"{section.name!r} is an address of the console", "choose another name"
             )
+        agents = self._agents(section.agents)
         meters = tuple(self._meter(i, m) for i, m in enumerate(self._declared.meters))
         self._refuse_twins()
         self._refuse_unknown_subjects()
@@ -166,7 +188,22 @@ class _Resolver:
                 m.id for m in self._declared.meters if m.counts == "from_start"
             ),
             file=self._path,
+            agents=agents,
         )
+
+    def _agents(self, patterns: list[str] | None) -> AgentList | None:
+        if patterns is None:
+            return None
+        if not patterns:
+            raise self._wrong(
+                "site.agents", "names nobody", "name the agents, or leave it out to take any"
+            )
+        for i, pattern in enumerate(patterns):
+            if not is_name(pattern.replace("*", "x")):
+                raise self._wrong(
+                    f"site.agents[{i}]", f"{pattern!r} is no name", "letters, digits and '*'"
+                )
+        return AgentList(patterns)
 
     def _meter(self, index: int, m: MeterSection) -> Meter:
         key = f"meters[{index}]"
@@ -256,11 +293,22 @@ class _Resolver:
                 raise self._wrong(key, f"{name!r} is unknown", self._known_subjects("'pdu:a1'"))
         for i, fact in enumerate(declared.attributes):
             name = fact.subject
-            if name not in known | {declared.site.name} and not (":" in name and is_name(name)):
+            agent, _, resource = name.partition("/")
+            of_agent = is_name(agent) and is_resource(resource)
+            if not (
+                name in known | {declared.site.name} or of_agent or (":" in name and is_name(name))
+            ):
                 raise self._wrong(
                     f"attributes[{i}].subject",
                     f"{name!r} is unknown",
                     self._known_subjects(f"'rack:a12', the site's name {declared.site.name!r}"),
+                )
+            meters = {m.id for m in declared.meters} | {declared.site.name}
+            if name not in meters and is_resource(name) and kind_of(name) in REPEATED:
+                raise self._wrong(
+                    f"attributes[{i}].subject",
+                    f"{name!r} may be of any machine",
+                    f"write 'agent/{name}', or 'agent:NAME' for all of an agent",
                 )
 
     def _known_subjects(self, others: str) -> str:

@@ -5,15 +5,15 @@ comes again, because only our answer frees an agent's spool (docs/decisions).
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import socket
 import ssl
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -22,13 +22,16 @@ from jauge_models.wire import TOPIC_ROOT, Channel
 from paho.mqtt import client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
+from jauge_collector import broker_log, heartbeat
+from jauge_collector.broker_log import BrokerLog
 from jauge_collector.config import CollectorConfig
+from jauge_collector.heartbeat import Heartbeat
+from jauge_collector.inbox import Inbox
+from jauge_collector.progress import Progress
+from jauge_collector.receiver import Receiver
 from jauge_collector.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
-
-MAX_WAITING: Final = 20_000
-MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 
 _SHORTEST_BACK_OFF_S: Final = 0.5
 _LONGEST_BACK_OFF_S: Final = 30.0
@@ -36,74 +39,29 @@ _STEADY_S: Final = 60.0
 """A connection that held this long starts the back-off anew."""
 _KEEPALIVE_S: Final = 30
 _ANSWERS_IN_A_ROW: Final = 100
+HANGS_AFTER_S: Final = 120.0
+"""Longer than a connection takes to fail and the back-off after it."""
+_QOS: Final = 0
+"""What is lost between broker and collector comes again from the agent. At QoS 1 the broker waits
+for our acknowledgements, and a flood of QoS 1 fills its queue, in which everybody's packs stand."""
 _CHANNELS: Final = (Channel.READINGS, Channel.BIRTH, Channel.STATE)
-
-
-class Received(NamedTuple):
-    """One message. ``time_ms``: when it was received."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    time_ms: int
-
-
-class Inbox:
-    """What waits to be stored: bounded in messages and bytes, the newest dropped beyond."""
-
-    def __init__(
-        self,
-        dropped: Callable[[], None],
-        *,
-        limit: int = MAX_WAITING,
-        limit_bytes: int = MAX_WAITING_BYTES,
-    ) -> None:
-        self.limit = limit
-        self.limit_bytes = limit_bytes
-        self.bytes = 0
-        self._dropped = dropped
-        self._waiting: deque[Received] = deque()
-        self._filled = asyncio.Event()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    @property
-    def oldest_ms(self) -> int | None:
-        """When the message that waits longest was received."""
-        return self._waiting[0].time_ms if self._waiting else None
-
-    def put(self, message: Received) -> None:
-        """Keep a message, or drop it where there is no room."""
-        grown = self.bytes + len(message.payload)
-        if len(self._waiting) >= self.limit or grown > self.limit_bytes:
-            self._dropped()
-            return
-        self.bytes = grown
-        self._waiting.append(message)
-        self._filled.set()
-
-    async def take(self, most: int, *, gather_s: float = 0.0) -> list[Received]:
-        """The oldest messages, at least one and at most ``most``.
-
-        Once there is one, waits ``gather_s`` for more unless there are enough already.
-        """
-        await self._filled.wait()
-        waiting = self._waiting
-        if len(waiting) < most and gather_s:
-            await asyncio.sleep(gather_s)
-        taken = [waiting.popleft() for _ in range(min(most, len(waiting)))]
-        self.bytes -= sum(len(message.payload) for message in taken)
-        if not waiting:
-            self._filled.clear()
-        return taken
 
 
 class Subscriber:
     """Keeps one connection to the broker; `run` never ends by itself."""
 
-    def __init__(self, config: CollectorConfig, inbox: Inbox, telemetry: Telemetry) -> None:
-        """Raises ConfigurationError where a file it names cannot be used."""
+    def __init__(
+        self,
+        config: CollectorConfig,
+        inbox: Inbox,
+        telemetry: Telemetry,
+        log: BrokerLog | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """``log`` is given what the broker says of itself, where configuration and broker let it.
+
+        Raises ConfigurationError where a file it names cannot be used.
+        """
         self._config = config
         self._mqtt = config.mqtt
         self._inbox = inbox
@@ -115,22 +73,30 @@ class Subscriber:
         self.problem = "not connected yet"
         """Why there is no connection, for /readyz; empty while there is one."""
         self._loss_told = False
+        self._heartbeat = Heartbeat(config.mqtt.client_id)
+        self._deaf = False
+        self._refusal_told = False
+        self._stage = (progress or Progress()).stage("subscriber", HANGS_AFTER_S)
+        self._log = log if config.mqtt.broker_log else None
 
     async def run(self) -> None:
         """Connect, subscribe, receive; begin again with jittered back-off when it breaks."""
         back_off_s = _SHORTEST_BACK_OFF_S
-        while True:
-            began = time.monotonic()
-            try:
-                await self._session()
-            except (aiomqtt.MqttError, ConfigurationError, ValueError) as error:
-                # ValueError, UnicodeError among them: what no resolver takes for a host name.
-                _raise_if_cancelled()
-                self._lost(error)
-            if time.monotonic() - began >= _STEADY_S:
-                back_off_s = _SHORTEST_BACK_OFF_S
-            await asyncio.sleep(back_off_s * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
-            back_off_s = min(back_off_s * 2, _LONGEST_BACK_OFF_S)
+        with self._stage.step():
+            while True:
+                began = time.monotonic()
+                try:
+                    await self._session()
+                except (aiomqtt.MqttError, ConfigurationError, ValueError) as error:
+                    # ValueError, UnicodeError among them: what no resolver takes for a host name.
+                    _raise_if_cancelled()
+                    self._lost(error)
+                self._stage.alive()
+                if time.monotonic() - began >= _STEADY_S:
+                    back_off_s = _SHORTEST_BACK_OFF_S
+                await asyncio.sleep(back_off_s * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+                back_off_s = min(back_off_s * 2, _LONGEST_BACK_OFF_S)
+                self._stage.alive()
 
     async def publish(self, answers: Iterable[tuple[str, bytes]]) -> int:
         """Send answers, QoS 0, not retained; how many went out before the connection broke."""
@@ -159,48 +125,128 @@ class Subscriber:
             clean_session=True,
             keepalive=_KEEPALIVE_S,
             tls_context=tls_context(self._config),
-            queue_type=_handover_to(self._inbox),
+            deliver=self._deliver,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         async with client:
             _raise_if_cancelled()
-            granted = await client.subscribe([(f"{TOPIC_ROOT}/+/+/{c}", 1) for c in _CHANNELS])
-            if any(isinstance(code, ReasonCode) and code.is_failure for code in granted):
+            granted = await client.subscribe(
+                [
+                    *((f"{TOPIC_ROOT}/+/+/{channel}", _QOS) for channel in _CHANNELS),
+                    (self._heartbeat.topic, 0),
+                ]
+            )
+            needed = granted[: len(_CHANNELS)]
+            if any(isinstance(code, ReasonCode) and code.is_failure for code in needed):
                 raise aiomqtt.MqttError("the broker refuses the subscription")
             _raise_if_cancelled()
+            await self._ask_for_log(client)
             self._client = client
             self._found()
             try:
-                async for _ in client.messages:
-                    pass  # the handover took it already; the iterator tells of a lost connection
+                async with asyncio.timeout(None) as patience, self._beating(client, patience):
+                    async for _ in client.messages:
+                        pass  # delivered already; the iterator tells of a lost connection
+            except TimeoutError:
+                raise _DeafError(self._heartbeat.topic) from None
             finally:
                 self._client = None
                 self.connected.clear()
                 self._telemetry.mqtt_connected.set(0)
 
+    @contextlib.asynccontextmanager
+    async def _beating(
+        self, client: aiomqtt.Client, patience: asyncio.Timeout
+    ) -> AsyncIterator[None]:
+        self._heartbeat.connected()
+        task = asyncio.create_task(self._beat(client, patience), name="heartbeat")
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _beat(self, client: aiomqtt.Client, patience: asyncio.Timeout) -> None:
+        """Publish what has to come back; end the patience with a broker that delivers nothing."""
+        beat = self._heartbeat
+        while not beat.is_deaf:
+            self._stage.alive()
+            if beat.is_refused and not self._refusal_told:
+                self._refusal_told = True
+                _log.warning(
+                    "the broker does not give %s back: let this collector write and read it, or a "
+                    "dead subscription is found only after minutes without agents",
+                    beat.topic,
+                )
+            try:
+                await client.publish(beat.topic, beat.beat(), qos=0, retain=False)
+            except aiomqtt.MqttError:
+                return  # the session notices too
+            await asyncio.sleep(heartbeat.EVERY_S)
+        patience.reschedule(asyncio.get_running_loop().time())
+
+    def _deliver(self, topic: str, payload: bytes, retained: bool) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        if self._log is not None and topic.startswith(broker_log.PREFIX):
+            self._log.read(topic, payload, now_ms)
+            return
+        mine = self._heartbeat.take(topic, payload, retained=retained)
+        if self._deaf and (self._heartbeat.is_back or not (mine or retained)):
+            self._deaf = False
+            self._recovered()
+        if not mine:
+            self._inbox.put(topic, payload, now_ms, retained=retained)
+
+    async def _ask_for_log(self, client: aiomqtt.Client) -> None:
+        """Subscribe to the broker's log; one that ends the connection for it is not asked again."""
+        if self._log is None:
+            return
+        try:
+            granted = await client.subscribe(broker_log.TOPIC, qos=0)
+        except aiomqtt.MqttError:
+            self._log = None
+            raise
+        if any(isinstance(code, ReasonCode) and code.is_failure for code in granted):
+            _log.info("the broker does not show its log: what it refuses is not counted here")
+            self._log = None
+
     def _found(self) -> None:
-        _log.info("connected to the broker at %s:%d", self._mqtt.host, self._mqtt.port)
-        self.problem = ""
-        self._loss_told = False
+        if not self._deaf:
+            self._recovered()
         self.connected.set()
         self._telemetry.mqtt_connected.set(1)
         self._telemetry.mqtt_connections.inc()
 
+    def _recovered(self) -> None:
+        _log.info("connected to the broker at %s:%d", self._mqtt.host, self._mqtt.port)
+        self.problem = ""
+        self._loss_told = False
+
     def _lost(self, error: Exception) -> None:
+        self._deaf = isinstance(error, _DeafError)
         self.problem = str(error) or str(error.__cause__ or "refused")
         self._telemetry.mqtt_failures.labels(_reason(error)).inc()
         if not self._loss_told:
             self._loss_told = True
             where = f"{self._mqtt.host}:{self._mqtt.port}"
-            _log.warning("no connection to the broker at %s: %s", where, self.problem)
+            what = "the broker delivers nothing" if self._deaf else "no connection to the broker"
+            _log.warning("%s at %s: %s", what, where, self.problem)
 
 
 class _ClosedError(aiomqtt.MqttError):
     """The broker ended a connection instead of accepting it."""
 
 
+class _DeafError(aiomqtt.MqttError):
+    """The connection holds, and nothing comes through it."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"deaf: not even {topic} comes back, which we publish ourselves")
+
+
 def _reason(error: Exception) -> str:
-    """Why there is no connection, out of a bounded set: refused, tls, file, host, network."""
+    """Why there is no connection, out of a bounded set: deaf, refused, tls, file, host, network."""
+    if isinstance(error, _DeafError):
+        return "deaf"
     if isinstance(error, ConfigurationError):
         return "file"
     if isinstance(error, ValueError):
@@ -217,9 +263,24 @@ class _Client(aiomqtt.Client):
     aiomqtt waits until its time is up, and leaves the socket of a failed attempt open.
     """
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:
+    def __init__(
+        self, *arguments: Any, deliver: Callable[[str, bytes, bool], None], **more: Any
+    ) -> None:
         super().__init__(*arguments, **more)
+        self._receiver = Receiver(self._client, deliver)
         self._client.disable_logger()  # it says every failure anew
+
+    def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        super()._on_socket_open(client, userdata, sock)
+        # After the base class's own reader, which this one replaces.
+        self._loop.call_soon_threadsafe(self._loop.add_reader, sock.fileno(), self._read)
+
+    def _read(self) -> None:
+        try:
+            self._receiver.read()
+        except Exception as error:  # noqa: BLE001 (whatever it was, this connection is of no more use)
+            if not self._disconnected.done():
+                self._disconnected.set_exception(aiomqtt.MqttError(str(error)))
 
     async def __aenter__(self) -> Self:
         try:
@@ -246,20 +307,6 @@ def _raise_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-def _handover_to(inbox: Inbox) -> type[asyncio.Queue[aiomqtt.Message]]:
-    """A queue for aiomqtt that gives each message to the inbox as it arrives.
-
-    aiomqtt's own makes a task for each message taken out, and logs each one that does not fit.
-    """
-
-    class Handover(asyncio.Queue[aiomqtt.Message]):
-        def put_nowait(self, item: aiomqtt.Message) -> None:
-            now_ms = time.time_ns() // 1_000_000
-            inbox.put(Received(item.topic.value, item.payload, item.retain, now_ms))
-
-    return Handover
 
 
 def password(config: CollectorConfig) -> str | None:

@@ -5,19 +5,22 @@ are bounded: reasons and queues come from enumerations, agents and resources fro
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from jauge_models.resources import kind_of
 from jauge_models.wire import MAX_LABELS, MAX_TEXT_LENGTH
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from jauge_collector.inbox import Drop
 from jauge_collector.inventory import Agent, Inventory
 
 _PREFIX: Final = "jauge_collector"
+_QUEUES: Final = (Drop.INBOX, Drop.INBOX_BYTES, Drop.SENDER)
+_DROPPED_TEXT: Final = "What did not fit into a queue."
 _LABEL: Final = re.compile(r"[a-z][a-z0-9_]*")
 _SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ANSWER_SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 35, 40, 60, 120)
@@ -57,9 +60,21 @@ class Telemetry:
             "births_cut", "Entries of births that were left out or cut short.", "reason"
         )
         self.quarantines = counter("quarantines", "Agents put into quarantine as clones.")
+        self.messages_dropped = counter(
+            "messages_dropped", "Messages dropped unread: their sender exceeds a rate.", "reason"
+        )
+        self.broker_refusals = counter(
+            "broker_refusals", "Refusals that the broker's log told of.", "reason"
+        )
+        self.broker_log_skipped = counter(
+            "broker_log_skipped", "Lines of the broker's log beyond what is read in a second."
+        )
         self.queue_size = gauge("queue_size", "What waits in a queue.", "queue")
         self.queue_limit = gauge("queue_limit", "What a queue holds at most.", "queue")
-        self.queue_dropped = counter("queue_dropped", "What did not fit into a queue.", "queue")
+        self.queue_dropped = Counter(
+            f"{_PREFIX}_queue_dropped", _DROPPED_TEXT, ("queue",), registry=None
+        )
+        self._dropped: dict[str, Callable[[], float]] = {}
         self.answer_delay = histogram(
             "answer_delay_seconds", "From receipt of a pack to its answer.", _ANSWER_SECONDS
         )
@@ -79,11 +94,90 @@ class Telemetry:
         self.mqtt_failures = counter(
             "mqtt_failures", "Connections to the broker that failed or were lost.", "reason"
         )
-        self.lag = gauge("lag_seconds", "Age of the oldest message that waits to be stored.")
+        self.access_refused = counter(
+            "access_refused", "Requests that the console did not let in, by reason.", "reason"
+        )
+        self.heartbeat_s: float | None = None
+        """When every stage was last seen to make progress, in Unix seconds."""
+        self._lags: dict[str, Callable[[], float | None]] = {}
+        self._pulled: dict[str, tuple[str, Callable[[], Iterable[Sample]]]] = {}
+        self.registry.register(_Own(self))
         self._families: dict[str, tuple[str, Sequence[Sample]]] = {}
         self.registry.register(_Agents(inventory))
         self.registry.register(_Families(self._families))
         ProcessCollector(registry=self.registry)
+
+    def count_drop(self, reason: Drop) -> None:
+        """A message that the inbox did not take."""
+        if reason in _QUEUES:
+            self.queue_dropped.labels(reason).inc()
+        else:
+            self.messages_dropped.labels(reason).inc()
+
+    def watch_queue(
+        self,
+        name: str,
+        *,
+        size: Callable[[], float],
+        limit: float,
+        dropped: Callable[[], float] | None = None,
+    ) -> None:
+        """Show a bounded buffer: what is in it, what it takes, and what it did not take so far.
+
+        The latter is ``dropped`` and what was counted in `queue_dropped`.
+        """
+        self.queue_size.labels(name).set_function(size)
+        self.queue_limit.labels(name).set(limit)
+        self.queue_dropped.labels(name)
+        if dropped is not None:
+            self._dropped[name] = dropped
+
+    def watch_lag(self, stage: str, lag_s: Callable[[], float | None]) -> None:
+        """Show how far behind a stage is, in seconds; nothing while that is None."""
+        self._lags[stage] = lag_s
+
+    def watch_family(self, name: str, text: str, samples: Callable[[], Iterable[Sample]]) -> None:
+        """Show a family of gauges that is asked for at each scrape."""
+        self._pulled[name] = (text, samples)
+
+    def counted(self, counter: Counter, label: str) -> float:
+        """What a counter with one label has come to."""
+        return next(
+            (
+                sample.value
+                for metric in counter.collect()
+                for sample in metric.samples
+                if sample.name.endswith("_total") and label in sample.labels.values()
+            ),
+            0.0,
+        )
+
+    def own(self) -> Iterable[Metric]:
+        """What is read from the parts when /metrics is asked for."""
+        drops = CounterMetricFamily(f"{_PREFIX}_queue_dropped", _DROPPED_TEXT, labels=("queue",))
+        for metric in self.queue_dropped.collect():
+            for sample in metric.samples:
+                if sample.name.endswith("_total"):
+                    name = sample.labels["queue"]
+                    told = self._dropped[name]() if name in self._dropped else 0.0
+                    drops.add_metric([name], sample.value + told)
+        lags = GaugeMetricFamily(
+            f"{_PREFIX}_lag_seconds", "How far behind a stage is.", labels=("stage",)
+        )
+        for stage, lag in self._lags.items():
+            if (lag_s := lag()) is not None:
+                lags.add_metric([stage], lag_s)
+        heartbeat = GaugeMetricFamily(
+            f"{_PREFIX}_heartbeat_timestamp_seconds", "When every stage last made progress."
+        )
+        if self.heartbeat_s is not None:
+            heartbeat.add_metric([], self.heartbeat_s)
+        yield from (drops, lags, heartbeat)
+        for name, (text, pulled) in self._pulled.items():
+            family = Metric(name, text, "gauge")
+            for one in pulled():
+                family.add_sample(name, dict(one.labels), one.value)
+            yield family
 
     def set_family(self, name: str, help_text: str, samples: Iterable[Sample]) -> None:
         """Replace a whole family of gauges, e.g. ``jauge_kpi_pue``; missing values are absent."""
@@ -97,6 +191,14 @@ class Telemetry:
 
     def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
         return Histogram(f"{_PREFIX}_{name}", text, buckets=buckets, registry=self.registry)
+
+
+class _Own(Collector):
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def collect(self) -> Iterable[Metric]:
+        return self._telemetry.own()
 
 
 class _Families(Collector):
@@ -118,13 +220,20 @@ class _Agents(Collector):
         self._inventory = inventory
 
     def collect(self) -> Iterable[Metric]:
-        agents = list(self._inventory)
+        inventory = self._inventory
+        agents = list(inventory)
         yield GaugeMetricFamily(f"{_PREFIX}_agents", "Agents heard of.", len(agents))
         yield GaugeMetricFamily(
             f"{_PREFIX}_agents_quarantined",
             "Agents of which two speak under one name.",
             sum(agent.quarantined for agent in agents),
         )
+        for name, text, count in (
+            ("agents_forgotten", "Silent agents that made room for others.", inventory.forgotten),
+            ("documents_not_kept", "Births and states beyond a limit.", inventory.not_kept),
+            ("quarantines_released", "Quarantines ended by a person.", inventory.released),
+        ):
+            yield CounterMetricFamily(f"{_PREFIX}_{name}", text, count)
         yield from self._of_each(agents)
         info = Metric("jauge_resource_info", "Changing labels of a resource; always 1.", "gauge")
         for agent in agents:
@@ -144,13 +253,38 @@ class _Agents(Collector):
         skew = GaugeMetricFamily(
             f"{_PREFIX}_agent_skew_seconds", "Collector's clock minus agent's.", labels=names
         )
+        source_seen = GaugeMetricFamily(
+            f"{_PREFIX}_source_last_seen_timestamp_seconds",
+            "When a source of an agent last delivered, as the agent says.",
+            labels=(*names, "source"),
+        )
+        steps = GaugeMetricFamily(
+            f"{_PREFIX}_agent_clock_last_step_seconds",
+            "Size of the last step of an agent's clock, forward > 0.",
+            labels=names,
+        )
         for agent in agents:
-            seen.add_metric(agent.address, agent.last_seen_ms / 1000)
+            for source, seen_s in _delivered(agent):
+                source_seen.add_metric((*agent.address, source), seen_s)
+            if agent.state is not None and agent.state.last_step_s is not None:
+                steps.add_metric(agent.address, agent.state.last_step_s)
+            if agent.last_seen_ms:
+                seen.add_metric(agent.address, agent.last_seen_ms / 1000)
             if agent.online is not None:
                 online.add_metric(agent.address, float(agent.online))
             if agent.skew_ms is not None:
                 skew.add_metric(agent.address, agent.skew_ms / 1000)
-        yield from (seen, online, skew)
+        yield from (seen, online, skew, steps, source_seen)
+
+
+def _delivered(agent: Agent) -> Iterable[tuple[str, float]]:
+    """When each source of the birth last delivered, on the collector's clock; unknown ones not."""
+    if agent.birth is None or agent.state is None:
+        return
+    skew_s = (agent.skew_ms or 0) / 1000
+    for source in {source.name: None for source in agent.birth.sources}:
+        if (seen_s := agent.state.delivered.get(source)) is not None:
+            yield source, seen_s + skew_s
 
 
 def resource_labels(

@@ -4,6 +4,7 @@ All functions are pure and take points in any order, repeated or not: the result
 set of points alone. Adjacent intervals add up to the interval that spans them.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,10 @@ class Flag(StrEnum):
     SUSPENDED = "suspended"
     EVENT = "event"
     """A declared event made the meter blind for part of the interval."""
+    CLOCK = "clock"
+    """The agent's clock was wrong: the amount counts, when it flowed is uncertain."""
+    COMPACTED = "compacted"
+    """Shorter rows were made into this one and deleted; it is not computed again."""
 
 
 class Interval(msgspec.Struct, frozen=True, gc=False):
@@ -120,6 +125,15 @@ class Interval(msgspec.Struct, frozen=True, gc=False):
     def profile_coverage(self) -> float:
         """Like coverage, for charts and cross-checks: only where the own bounds were read."""
         return self.profile_ms / self.length_ms
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether a cross-check may set it beside what another meter measured at the same time.
+
+        Not where nothing was measured, nor where the agent's clock was wrong. Every comparison of
+        two meters asks this of both sides.
+        """
+        return self.amount is not None and Flag.CLOCK not in self.flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +291,34 @@ def merged(parts: Sequence[Interval]) -> Interval:
         opening=parts[0].opening,
         closing=parts[-1].closing,
         flags=frozenset().union(*(part.flags for part in parts)),
+    )
+
+
+def compacted(parts: Sequence[Interval], start_ms: int, end_ms: int) -> Interval:
+    """One row in place of the shorter ones within [start, end), which may leave holes.
+
+    The amount is their sum, correctly rounded; basis and grade are the worst of those that hold
+    an amount. Raises ValueError where there are none, they overlap or lie outside.
+    """
+    parts = sorted(parts, key=lambda part: part.start_ms)
+    if not parts or parts[0].start_ms < start_ms or parts[-1].end_ms > end_ms:
+        raise ValueError("no parts, or some outside the span")
+    if any(left.end_ms > right.start_ms for left, right in pairwise(parts)):
+        raise ValueError("parts overlap")
+    counting = [part for part in parts if part.amount is not None] or parts
+    amounts = [part.amount for part in parts if part.amount is not None]
+    bases = list(Basis)
+    return Interval(
+        start_ms,
+        end_ms,
+        math.fsum(amounts) if amounts else None,
+        sum(part.covered_ms for part in parts),
+        sum(part.profile_ms for part in parts),
+        max((part.basis for part in counting), key=bases.index),
+        worst(part.grade for part in counting),
+        opening=parts[0].opening,
+        closing=parts[-1].closing,
+        flags=frozenset({Flag.COMPACTED}).union(*(part.flags for part in parts)),
     )
 
 

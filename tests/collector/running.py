@@ -40,6 +40,7 @@ def configured(
     port: int | None = None,
     more: str = "",
     mqtt: str = "tls = false",
+    state_encryption: str = "elsewhere",
 ) -> Path:
     """A configuration file in a folder of its own."""
     (folder / "site.toml").write_text(SITE, encoding="utf-8")
@@ -51,6 +52,7 @@ def configured(
         f"""
 sites = ["site.toml"]
 state_dir = "state"
+state_encryption = "{state_encryption}"
 {more}
 [mqtt]
 port = {mqtt_port}

@@ -2,6 +2,7 @@
 
 from jauge_collector.answers import MAX_REFUSALS, Answers, Arrival
 from jauge_collector.ledger.book import QUARTER_MS
+from jauge_collector.ledger.clocks import ClockSpan
 from jauge_collector.marks import RIDE_MS, Marks
 from jauge_models.wire import Address, Answer
 
@@ -134,3 +135,19 @@ def test_a_failed_write_does_not_undo_what_came_meanwhile() -> None:
     due = marks.take(0)
     assert due.arrived == {A: {0, QUARTER_MS}}
     assert due.oldest_ms == {A: 2}
+
+
+def test_marks_are_bounded_and_what_they_say_of_clocks_is_kept() -> None:
+    """Full, they say so; what could not be written is written with what came since."""
+    marks = Marks(limit=2)
+    marks.note(A, {0}, 0, 0)
+    assert (len(marks), marks.is_full) == (1, False)
+    marks.note(B, {0, QUARTER_MS, 2 * QUARTER_MS}, 0, 0)
+    assert (len(marks), marks.is_full) == (4, True)
+    marks.note_clock(A, [ClockSpan(0, 10, 40_000)])
+    due = marks.take(0)
+    assert not due.is_empty
+    assert marks.take(0).is_empty
+    marks.note_clock(A, [ClockSpan(5, 20, -50_000)])
+    marks.failed(due)
+    assert marks.take(0).wrong_clocks == {A: [ClockSpan(0, 20, -50_000)]}

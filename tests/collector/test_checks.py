@@ -2,13 +2,23 @@
 
 import json
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jauge_collector import checks as judging
-from jauge_collector.checks import FUTURE_MS, REFUSED, SERIES, TOO_OLD, Batch, Checks, PackError
+from jauge_collector.agent_list import AgentList
+from jauge_collector.checks import (
+    FUTURE_MS,
+    REFUSED,
+    SERIES,
+    SERIES_IN_ALL,
+    TOO_OLD,
+    Batch,
+    Checks,
+    PackError,
+)
 from jauge_collector.faults import EXAMPLE_BYTES, Faults, printable
 from jauge_models.effectiveness import DAY_MS
 from jauge_models.quantities import CATALOGUE
@@ -211,10 +221,80 @@ def test_an_agent_brings_so_many_series_in_a_day_and_no_more() -> None:
     assert stored(named(0, 5), NOW_MS + DAY_MS) == (0, [SERIES] * 5)
 
 
-def test_agents_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_agents_together_bring_so_many_series_and_no_more() -> None:
+    """Beyond it nobody's new series are taken, until an agent's day is over or it is forgotten."""
+    checks = Checks(["s"], series_per_agent=5, series_in_all=7, most_agents=3)
+
+    def stored(agent: str, first: int, now_ms: int = NOW_MS) -> tuple[int, set[str]]:
+        address = Address("s", agent)
+        payload = named(first, 4, address=address)
+        batch = checks.batch(address.topic(Channel.READINGS), payload, now_ms, OLDEST_MS)
+        return len(batch.readings), {reason for reason, _ in batch.left_out}
+
+    assert stored("a", 0) == (4, set())
+    assert stored("b", 0) == (3, {SERIES_IN_ALL})
+    assert checks.series == 7
+    assert stored("a", 4) == (0, {SERIES_IN_ALL})
+    assert stored("a", 4, NOW_MS + DAY_MS) == (4, set())
+    assert stored("b", 0, NOW_MS + DAY_MS) == (3, {SERIES_IN_ALL})
+    assert checks.series == 7
+    assert stored("c", 0) == (0, {SERIES_IN_ALL})
+    assert stored("d", 0) == (4, set())
+    assert checks.series == 7
+
+
+def test_forms_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever packs come, what makes checks fast stays small, and they stay right."""
+    monkeypatch.setattr("jauge_collector.checks.MAX_FORM_RECORDS", 50)
+    checks = Checks(["s"])
+    for agent in ("a", "b", "c"):
+        address = Address("s", agent)
+        topic = address.topic(Channel.READINGS)
+        for count in (*range(1, 20), *range(20, 1, -1)):
+            for first in (0, 7):
+                payload = named(first, count, address=address)
+                assert len(checks.batch(topic, payload, NOW_MS, OLDEST_MS).readings) == count
+                held = [sender.form_records for sender in checks._senders.values()]
+                assert sum(held) == checks._form_records <= 50
+                assert sum(len(key) for key in checks._forms) == checks._shared_records <= 50
+
+
+def test_an_agent_that_is_not_listed_is_dropped_without_an_answer() -> None:
+    """Of a site that lists its agents; another site's list does not concern it."""
+    checks = Checks(["s", "t"], agents={"s": AgentList(["gw", "srv-*"]), "t": None})
+
+    def reason(site: str, agent: str) -> tuple[object, object] | None:
+        address = Address(site, agent)
+        try:
+            checks.batch(address.topic(Channel.READINGS), pack(address=address), NOW_MS, OLDEST_MS)
+        except PackError as error:
+            return error.reason, error.refusal
+        return None
+
+    assert reason("s", "gw") is None
+    assert reason("s", "srv-7") is None
+    assert reason("t", "anybody") is None
+    assert reason("s", "evil") == (Reason.UNKNOWN_AGENT, None)
+    assert [checks.knows(f"jauge/v1/{who}/birth") for who in ("s/gw", "s/evil", "x/gw")] == [
+        True,
+        False,
+        False,
+    ]
+    assert not checks.knows("anything else")
+
+
+@given(
+    patterns=st.lists(st.text("ab*", min_size=1, max_size=6), max_size=4),
+    name=st.text("ab", min_size=1, max_size=8),
+)
+def test_a_list_of_agents_matches_as_a_shell_does(patterns: list[str], name: str) -> None:
+    """``*`` is any text, also none."""
+    assert (name in AgentList(patterns)) == any(fnmatchcase(name, p) for p in patterns)
+
+
+def test_agents_that_are_remembered_are_bounded() -> None:
     """Beyond the number the one known longest is learnt anew, and the others keep their count."""
-    monkeypatch.setattr(judging, "MAX_AGENTS", 2)
-    checks = Checks(["s"], series_per_agent=1)
+    checks = Checks(["s"], series_per_agent=1, most_agents=2)
 
     def stored(agent: str, sensor: int) -> int:
         address = Address("s", agent)

@@ -438,7 +438,7 @@ async def test_methods_wait_for_a_ledger_that_is_locked(
     tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A birth that meets another process's transaction is told to the ledger once that ends."""
-    monkeypatch.setattr("jauge_collector.ledger.book._BUSY_TIMEOUT_MS", 100)
+    monkeypatch.setattr("jauge_collector.ledger.database._BUSY_TIMEOUT_MS", 100)
     birth = Birth(
         "b1", "1", time.time(), resources=[ResourceDescription("host", {"power": Method.ESTIMATE})]
     )
@@ -475,7 +475,7 @@ async def test_what_births_name_is_bounded_in_the_ledger(
 
     What is no resource or quantity never reaches it.
     """
-    monkeypatch.setattr("jauge_collector.ledger.book.MAX_METHODS_OF_AGENT", 4)
+    monkeypatch.setattr("jauge_collector.ledger.agents.MAX_METHODS_OF_AGENT", 4)
 
     async def described(kept: set[str], *names: str) -> None:
         resources = [ResourceDescription(n, {"power": Method.GAUGE}) for n in names]

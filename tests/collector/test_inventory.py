@@ -1,9 +1,10 @@
 """Agents as the collector knows them: a restart is no clone, a clone is not let through."""
 
+import logging
 from collections.abc import Iterable
 
 import pytest
-from jauge_collector.inventory import OVERLAP_MS, QUIET_MS, Agent, Inventory
+from jauge_collector.inventory import OVERLAP_MS, QUIET_MS, SILENT_MS, Agent, Inventory
 from jauge_models.wire import Address, Birth, ResourceDescription, State
 
 ADDRESS = Address("s", "a")
@@ -80,6 +81,72 @@ def test_a_person_may_release_a_quarantine_and_it_comes_back_if_both_go_on() -> 
     assert not agent.quarantined
     later = [(second + 600, boot) for second, boot in both]
     assert [quarantined for _, quarantined in hear(agent, later)] == [True]
+
+
+def test_a_release_by_a_person_is_counted_and_logged_with_the_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing of the quarantine remains, and twins that go on come back into it."""
+    inventory = Inventory()
+    agent = agent_of(inventory)
+    assert not inventory.release(ADDRESS, by="anna")
+    assert not inventory.release(Address("s", "unheard-of"), by="anna")
+    both = [(second, "one" if second % 60 else "two") for second in range(0, 600, 30)]
+    hear(agent, both)
+    with caplog.at_level(logging.INFO):
+        assert inventory.release(ADDRESS, by="anna\nERROR forged")
+        assert not inventory.release(ADDRESS, by="anna")
+    (record,) = caplog.records
+    assert "agent s/a is released from quarantine by anna\\nERROR forged" in record.getMessage()
+    assert "one" in record.getMessage()
+    assert "\n" not in record.getMessage()
+    assert (agent.quarantined, agent.twins, inventory.released) == (False, None, 1)
+    assert inventory.quarantined() == []
+    ((second, quarantined),) = hear(agent, [(second + 600, boot) for second, boot in both])
+    assert quarantined
+    assert second <= 600 + 120
+    assert set(agent.twins or ()) == {"one", "two"}
+
+
+def test_a_released_agent_of_which_one_is_gone_stays_free() -> None:
+    """What was heard of the other one before does not count again."""
+    inventory = Inventory()
+    agent = agent_of(inventory)
+    hear(agent, [(second, "one" if second % 60 else "two") for second in range(0, 600, 30)])
+    assert inventory.release(ADDRESS, by="anna")
+    assert hear(agent, ticks("two", 600, 4000)) == []
+
+
+def test_names_that_somebody_invents_drive_out_nobody_who_is_heard() -> None:
+    """Full, only an agent that was silent for an hour makes room."""
+    inventory = Inventory(limit=2)
+    inventory.seen(Address("s", "a"), 1_000_000)
+    inventory.seen(Address("s", "b"), 1_500_000)
+    new = Address("s", "new")
+    assert inventory.has_room(Address("s", "a"), 1_500_000)
+    assert not inventory.has_room(new, 1_500_000)
+    assert not inventory.has_room(new, 1_000_000 + SILENT_MS - 1)
+    assert inventory.has_room(new, 1_000_000 + SILENT_MS)
+    inventory.seen(new, 1_000_000 + SILENT_MS)
+    assert [agent.address.agent for agent in inventory.of_site("s")] == ["b", "new"]
+
+
+def test_documents_are_kept_within_a_bound_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Births and states count as they came; beyond the bound one is not kept, and counted."""
+    monkeypatch.setattr("jauge_collector.inventory.MAX_DOCUMENT_BYTES", 100)
+    inventory = Inventory(limit=2)
+    birth, state = Birth("b", "1", 0.0), State("b", online=True, sent_at=1.0)
+    first = inventory.born(ADDRESS, birth, 1, size=60)
+    second = inventory.born(Address("s", "b"), birth, 2, size=60)
+    inventory.stated(ADDRESS, state, 3, size=30)
+    inventory.stated(Address("s", "b"), state, 4, size=30)
+    assert [first.birth, first.state, second.birth, second.state] == [birth, state, None, None]
+    assert (inventory.bytes, inventory.not_kept) == (90, 2)
+    inventory.born(ADDRESS, birth, 5, size=10)
+    assert inventory.bytes == 40
+    inventory.seen(Address("s", "b"), 6)
+    inventory.seen(Address("s", "c"), 7)
+    assert inventory.bytes == 0
 
 
 def test_the_silent_longest_is_forgotten_first() -> None:

@@ -230,3 +230,26 @@ def test_a_name_that_nothing_has_is_refused(tmp_path: Path, more: str, words: st
 def test_names_that_are_known(tmp_path: Path, more: str) -> None:
     """Meters, what feeds them, resources by kind and id; the site itself; racks have facts."""
     assert load(tmp_path, more).name == "s"
+
+
+def test_a_site_may_list_its_agents(tmp_path: Path) -> None:
+    """Names and patterns; absent, any agent may report."""
+    assert load(tmp_path).agents is None
+    listed = load(tmp_path, "", ('name = "s"', 'name = "s"\nagents = ["gw", "srv-*"]')).agents
+    assert listed is not None
+    assert [name in listed for name in ("gw", "gw2", "srv-1", "srv")] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("agents", "words"),
+    [
+        ("[]", "site.agents: names nobody; name the agents, or leave it out to take any"),
+        ('["gw", "a/b"]', "site.agents[1]: 'a/b' is no name; letters, digits and '*'"),
+        ('["srv-?"]', "site.agents[0]: 'srv-?' is no name"),
+        ('[""]', "site.agents[0]: '' is no name"),
+    ],
+)
+def test_agents_that_cannot_be_meant(tmp_path: Path, agents: str, words: str) -> None:
+    """Nobody at all, and what no agent can be called."""
+    said = refused(tmp_path, "", ('name = "s"', f'name = "s"\nagents = {agents}'))
+    assert said.startswith(words)

@@ -14,8 +14,9 @@ import aiomqtt
 import msgspec
 import pytest
 from jauge_collector import config
+from jauge_collector.inbox import Inbox
 from jauge_collector.inventory import Inventory
-from jauge_collector.subscriber import Inbox, Subscriber
+from jauge_collector.subscriber import Subscriber
 from jauge_collector.telemetry import Telemetry
 
 from tests.agent.certificates import Authority, make_password_file
@@ -30,7 +31,7 @@ class Listening:
 
     def __init__(self, folder: Path, port: int, mqtt: str) -> None:
         self.telemetry = Telemetry(Inventory())
-        self.inbox = Inbox(lambda: None)
+        self.inbox = Inbox(lambda _: None)
         self.subscriber = Subscriber(
             config.load(configured(folder, mqtt_port=port, mqtt=mqtt)), self.inbox, self.telemetry
         )
@@ -236,7 +237,7 @@ async def test_a_host_that_no_resolver_takes_is_a_lost_connection(
     wrong = msgspec.structs.replace(settings.mqtt, host=f"{'x' * 64}.example")
     telemetry = Telemetry(Inventory())
     subscriber = Subscriber(
-        msgspec.structs.replace(settings, mqtt=wrong), Inbox(lambda: None), telemetry
+        msgspec.structs.replace(settings, mqtt=wrong), Inbox(lambda _: None), telemetry
     )
 
     def failures() -> float:

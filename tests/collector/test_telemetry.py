@@ -2,7 +2,7 @@
 
 from jauge_collector.inventory import Inventory
 from jauge_collector.telemetry import Sample, Telemetry
-from jauge_models.wire import Address, Birth, ResourceDescription, State
+from jauge_models.wire import Address, Birth, ResourceDescription, SourceDescription, State
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -51,3 +51,26 @@ def test_a_family_is_replaced_as_a_whole() -> None:
     telemetry.set_family("jauge_kpi_pue_ratio", "PUE.", [Sample({"site": "a"}, 1.5)])
     telemetry.set_family("jauge_kpi_pue_ratio", "PUE.", [Sample({"site": "b"}, 1.25)])
     assert samples(telemetry)["jauge_kpi_pue_ratio"] == [({"site": "b"}, 1.25)]
+
+
+def test_what_is_not_known_of_an_agent_is_absent() -> None:
+    """No zero for an agent that the broker remembers, nor for a source that never delivered."""
+    inventory = Inventory()
+    telemetry = Telemetry(inventory)
+    a, b = Address("s", "a"), Address("s", "b")
+    sources = [SourceDescription(name, 30.0) for name in ("host", "rapl")]
+    inventory.born(a, Birth("b", "1", 0.0, sources), NOW_MS, retained=True)
+    shown = samples(telemetry)
+    for family in ("agent_last_seen_timestamp", "source_last_seen_timestamp", "agent_skew"):
+        assert f"jauge_collector_{family}_seconds" not in shown
+    delivered = {"host": NOW_MS / 1000 - 50, "invented": 1.0}
+    sent_s = NOW_MS / 1000 - 40
+    state = State("b", online=True, sent_at=sent_s, delivered=delivered, last_step_s=-40.0)
+    inventory.stated(a, state, NOW_MS)
+    inventory.stated(b, state, NOW_MS)
+    shown = samples(telemetry)
+    seen = shown["jauge_collector_source_last_seen_timestamp_seconds"]
+    host = {"site": "s", "agent": "a", "source": "host"}
+    assert seen == [(host, NOW_MS / 1000 - 10)], "on the collector's clock; only what a birth names"
+    steps = shown["jauge_collector_agent_clock_last_step_seconds"]
+    assert [value for _, value in steps] == [-40.0, -40.0]

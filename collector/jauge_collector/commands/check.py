@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from jauge_collector import config
+from jauge_collector import at_rest, config
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -28,11 +28,17 @@ def main(args: argparse.Namespace) -> int:
     """Check. Raises ConfigurationError."""
     settings = config.load(args.config)
     from jauge_collector import sites, subscriber  # noqa: PLC0415 - heavy; --help must be instant
+    from jauge_collector.console import tls  # noqa: PLC0415
+    from jauge_collector.console.gate import Gate  # noqa: PLC0415
+    from jauge_collector.inventory import Inventory  # noqa: PLC0415
+    from jauge_collector.telemetry import Telemetry  # noqa: PLC0415
 
     known = sites.load_all([settings.beside(path) for path in settings.sites])
     _ = settings.listen
     subscriber.password(settings)
     subscriber.tls_context(settings)
+    tls.context(settings)
+    Gate(settings, known, Telemetry(Inventory()))
     if settings.influxdb is not None and settings.influxdb.token_file is not None:
         config.read_text(settings.beside(settings.influxdb.token_file))
     found = {
@@ -44,6 +50,8 @@ def main(args: argparse.Namespace) -> int:
         }
         for site in known.values()
     }
+    if said := at_rest.warning(settings):
+        sys.stderr.write(f"jauge-collector: warning: {said}\n")
     if args.json:
         sys.stdout.write(f"{json.dumps({'config': str(args.config), 'sites': found}, indent=1)}\n")
         return 0

@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from jauge_collector import config
+from jauge_collector import at_rest, config
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -34,6 +34,8 @@ async def main(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    if said := at_rest.warning(settings):
+        logging.getLogger(__name__).warning("%s", said)
     from jauge_collector.service import run  # noqa: PLC0415 - heavy; --help must be instant
 
     await run(settings)

@@ -2,10 +2,16 @@
 
 from typing import Any, Final
 
-from jauge_collector.console.overview import presence_cell, skew_text, synchronisation
+from jauge_collector.console.overview import presence_cell, skew_cell
 from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
 from jauge_collector.console.text import Language
-from jauge_collector.console.views import AgentView, ReadingView, ResourceView, silence_ms
+from jauge_collector.console.views import (
+    AgentView,
+    Presence,
+    ReadingView,
+    ResourceView,
+    silence_ms,
+)
 from jauge_collector.sites import Site
 
 MOST_ROWS: Final = 250
@@ -20,6 +26,7 @@ def context(
     return {
         "site": site,
         "name": agent.agent,
+        "quarantine": _quarantine(visit.language, agent),
         "about": _about(visit, agent),
         "sources": _sources(language, agent),
         "readings": _readings(visit, agent, resources),
@@ -34,16 +41,35 @@ def _about(visit: Visit, agent: AgentView) -> list[Fact]:
     if agent.last_seen_ms is not None:
         seen = language.ago(visit.now_ms - agent.last_seen_ms)
     spooled = unknown if agent.spooled is None else language.number(agent.spooled)
-    clock = ", ".join(filter(None, (skew_text(language, agent), synchronisation(language, agent))))
+    skew = skew_cell(language, agent)
+    clock = ", ".join(filter(None, (skew.text, skew.sub)))
     presence = presence_cell(language, agent)
     return [
         Fact(language("presence"), presence.text, chip=presence.chip),
         Fact(language("last_seen"), seen),
-        Fact(language("clock_skew"), clock),
+        Fact(language("clock_skew"), clock, chip=skew.chip),
+        *_steps(language, agent),
         Fact(language("spooled"), spooled),
         Fact(language("version"), agent.version or unknown),
         Fact(language("boot"), agent.boot or unknown),
     ]
+
+
+def _quarantine(language: Language, agent: AgentView) -> str:
+    if agent.presence is not Presence.QUARANTINED:
+        return ""
+    return language("quarantine_text", runs=", ".join(agent.twins) or language("unknown"))
+
+
+def _steps(language: Language, agent: AgentView) -> list[Fact]:
+    if not agent.clock_steps or agent.last_step_s is None:
+        return []
+    text = language(
+        "clock_steps_text",
+        number=language.number(agent.clock_steps),
+        size=language.number(agent.last_step_s, 1),
+    )
+    return [Fact(language("clock_steps"), text)]
 
 
 def _sources(language: Language, agent: AgentView) -> Table:

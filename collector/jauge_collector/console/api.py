@@ -13,7 +13,10 @@ from aiohttp import web
 
 import jauge_collector
 from jauge_collector import civil
-from jauge_collector.console.figures import Figures
+from jauge_collector.access.roles import Permission
+from jauge_collector.console.changes import Changes, ConflictError, UnrecordedError
+from jauge_collector.console.guard import SCOPE, VISITOR, mount
+from jauge_collector.console.scoped import ScopedFigures, Scoping
 from jauge_collector.console.views import AgentView, MeterView, SiteView
 from jauge_collector.kpis import SiteKpis
 from jauge_collector.sites import Site
@@ -57,6 +60,20 @@ class FaultList(msgspec.Struct, frozen=True):
     faults: list[FaultView]
 
 
+class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which agent to release from its quarantine."""
+
+    site: str
+    agent: str
+
+
+class Released(msgspec.Struct, frozen=True):
+    """The agent that was released."""
+
+    site: str
+    agent: str
+
+
 class Problem(msgspec.Struct, frozen=True):
     """Why there is no answer, in one line."""
 
@@ -80,6 +97,14 @@ class Endpoint:
     summary: str
     answer: type[msgspec.Struct] | None
     parameters: tuple[Parameter, ...] = ()
+    permission: Permission = Permission.READ
+    takes: type[msgspec.Struct] | None = None
+    """The body of a POST; None for a GET."""
+
+    @property
+    def method(self) -> str:
+        """GET, or POST where something is changed."""
+        return "POST" if self.takes else "GET"
 
 
 _ONE_OR_ALL: Final = Parameter("site", "Name of a site; every site where absent.")
@@ -98,28 +123,47 @@ ENDPOINTS: Final = (
             Parameter("to", f"{_MOMENT}; excluded.", required=True),
         ),
     ),
-    Endpoint("/agents", "The agents that were heard of.", Agents, (_ONE_OR_ALL,)),
+    Endpoint(
+        "/agents", "The agents that were heard of.", Agents, (_ONE_OR_ALL,), Permission.AGENTS
+    ),
+    Endpoint(
+        "/agents/release",
+        "End the quarantine of an agent; needs a bearer token.",
+        Released,
+        permission=Permission.RELEASE,
+        takes=Release,
+    ),
     Endpoint("/meters", "The meters, with newest reading and coverage.", Meters, (_ONE_OR_ALL,)),
-    Endpoint("/faults", "What was received and not stored, with the last example.", FaultList),
+    Endpoint(
+        "/faults",
+        "What was received and not stored, with the last example; for who may see every site.",
+        FaultList,
+        permission=Permission.WATCH,
+    ),
     Endpoint("/openapi.json", "This document.", None),
 )
 
-_Answer = Callable[[Mapping[str, str]], Awaitable[object]]
+Query = Mapping[str, str]
+_Answer = Callable[[web.Request, Query], Awaitable[object]]
 
 
-def add_routes(app: web.Application, state: ServiceState, figures: Figures) -> None:
+def add_routes(
+    app: web.Application, state: ServiceState, scoping: Scoping, changes: Changes
+) -> None:
     """Mount every endpoint."""
-    interface = _Interface(state, figures)
+    interface = _Interface(state, scoping, changes)
     answers: dict[str, _Answer] = {
         "/sites": interface.sites,
         "/kpi": interface.kpi,
         "/agents": interface.agents,
+        "/agents/release": interface.release,
         "/meters": interface.meters,
         "/faults": interface.faults,
         "/openapi.json": interface.document,
     }
     for endpoint in ENDPOINTS:
-        app.router.add_get(ROOT + endpoint.path, _handler(endpoint, answers[endpoint.path]))
+        handler = _handler(endpoint, answers[endpoint.path])
+        mount(app, endpoint.method, ROOT + endpoint.path, handler, endpoint.permission)
 
 
 def failure(status: int, detail: str) -> web.Response:
@@ -129,52 +173,80 @@ def failure(status: int, detail: str) -> web.Response:
 
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 description."""
-    answered = [endpoint.answer for endpoint in ENDPOINTS if endpoint.answer]
+    structs = [struct for e in ENDPOINTS for struct in (e.answer, e.takes) if struct]
     _, schemas = msgspec.json.schema_components(
-        [*answered, Problem], ref_template="#/components/schemas/{name}"
+        [*structs, Problem], ref_template="#/components/schemas/{name}"
     )
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Jauge",
             "version": jauge_collector.__version__,
-            "description": "Read-only. Names that end in _ms are milliseconds since the Unix "
+            "description": "A token shows what its role, sites and tenants allow; what is out "
+            "of its scope is not found. Names that end in _ms are milliseconds since the Unix "
             "epoch, UTC; values are in the base unit that is named beside them. A value that is "
             "not measured is null, never 0.",
         },
         "servers": [{"url": ROOT}],
-        "paths": {endpoint.path: {"get": _operation(endpoint)} for endpoint in ENDPOINTS},
-        "components": {"schemas": schemas},
+        "security": [{"bearer": []}],
+        "paths": {
+            endpoint.path: {endpoint.method.lower(): _operation(endpoint)} for endpoint in ENDPOINTS
+        },
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
 class _Interface:
-    def __init__(self, state: ServiceState, figures: Figures) -> None:
+    def __init__(self, state: ServiceState, scoping: Scoping, changes: Changes) -> None:
         self._state = state
-        self._figures = figures
+        self._scoping = scoping
+        self._changes = changes
         self._document = document()
 
-    async def sites(self, _: Mapping[str, str]) -> Sites:
-        return Sites(await self._figures.sites())
+    async def sites(self, request: web.Request, _: Query) -> Sites:
+        return Sites(await self._figures(request).sites())
 
-    async def kpi(self, query: Mapping[str, str]) -> SiteKpis:
-        site = self._site(query["site"])
+    async def kpi(self, request: web.Request, query: Query) -> SiteKpis:
+        figures = self._figures(request)
+        site = _site(figures, query["site"])
         try:
             start_ms, end_ms = (civil.moment_ms(query[name], site.zone) for name in ("from", "to"))
-            return await self._figures.kpis(site.name, start_ms, end_ms)
+            return await figures.kpis(site.name, start_ms, end_ms)
         except (ValueError, OverflowError) as error:
             raise web.HTTPBadRequest(text=str(error)) from None
 
-    async def agents(self, query: Mapping[str, str]) -> Agents:
-        return Agents([a for site in self._chosen(query) for a in self._figures.agents(site)])
+    async def agents(self, request: web.Request, query: Query) -> Agents:
+        figures = self._figures(request)
+        return Agents([a for site in _chosen(figures, query) for a in figures.agents(site)])
 
-    async def meters(self, query: Mapping[str, str]) -> Meters:
+    async def release(self, request: web.Request, _: Query) -> Released:
+        try:
+            asked = msgspec.json.decode(await request.read(), type=Release)
+        except msgspec.DecodeError as error:
+            raise web.HTTPBadRequest(text=str(error)) from None
+        figures = self._figures(request)
+        site = _site(figures, asked.site)
+        try:
+            await self._changes.release(request[VISITOR], figures, site.name, asked.agent)
+        except KeyError:
+            raise web.HTTPNotFound(text=f"no agent {asked.agent[:64]!r}") from None
+        except ConflictError as error:
+            raise web.HTTPConflict(text=str(error)) from None
+        except UnrecordedError as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from None
+        return Released(asked.site, asked.agent)
+
+    async def meters(self, request: web.Request, query: Query) -> Meters:
+        figures = self._figures(request)
         found: list[MeterView] = []
-        for site in self._chosen(query):
-            found += await self._figures.meters(site)
+        for site in _chosen(figures, query):
+            found += await figures.meters(site)
         return Meters(found)
 
-    async def faults(self, _: Mapping[str, str]) -> FaultList:
+    async def faults(self, _request: web.Request, _: Query) -> FaultList:
         return FaultList(
             [
                 FaultView(
@@ -189,25 +261,30 @@ class _Interface:
             ]
         )
 
-    async def document(self, _: Mapping[str, str]) -> dict[str, Any]:
+    async def document(self, _request: web.Request, _: Query) -> dict[str, Any]:
         return self._document
 
-    def _chosen(self, query: Mapping[str, str]) -> Sequence[str]:
-        return [self._site(query["site"]).name] if "site" in query else list(self._state.sites)
+    def _figures(self, request: web.Request) -> ScopedFigures:
+        return self._scoping.of(request[SCOPE])
 
-    def _site(self, name: str) -> Site:
-        try:
-            return self._state.sites[name]
-        except KeyError:
-            known = ", ".join(self._state.sites)
-            raise web.HTTPNotFound(text=f"no site {name[:64]!r}; known are {known}") from None
+
+def _chosen(figures: ScopedFigures, query: Query) -> Sequence[str]:
+    return [_site(figures, query["site"]).name] if "site" in query else figures.names
+
+
+def _site(figures: ScopedFigures, name: str) -> Site:
+    try:
+        return figures.site(name)
+    except KeyError:
+        known = ", ".join(figures.names) or "none"
+        raise web.HTTPNotFound(text=f"no site {name[:64]!r}; known are {known}") from None
 
 
 def _handler(
     endpoint: Endpoint, answer: _Answer
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
-        return _json(await answer(_query(endpoint, request)), 200)
+        return _json(await answer(request, _query(endpoint, request)), 200)
 
     return handle
 
@@ -239,11 +316,25 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "object"}
     if endpoint.answer:
         schema = _reference(endpoint.answer)
-    problems = {"503": "The ledger or the store does not answer."}
+    problems = {
+        "401": "There is no token, or it is not valid.",
+        "403": "The role does not allow it, or the figure tells of more than may be seen.",
+        "503": "The ledger or the store does not answer.",
+    }
     if endpoint.parameters:
         problems |= {"400": "A parameter cannot be used.", "404": "There is no such site."}
-    return {
-        "operationId": endpoint.path.strip("/").partition(".")[0],
+    body: dict[str, Any] = {}
+    if endpoint.takes:
+        content = {"application/json": {"schema": _reference(endpoint.takes)}}
+        body = {"requestBody": {"required": True, "content": content}}
+        problems |= {
+            "400": "The body cannot be used.",
+            "404": "There is no such site or agent.",
+            "409": "The agent is in no quarantine.",
+            "415": "The body is no JSON.",
+        }
+    return body | {
+        "operationId": endpoint.path.strip("/").partition(".")[0].replace("/", "-"),
         "summary": endpoint.summary,
         "parameters": [
             {

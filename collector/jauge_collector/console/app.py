@@ -1,10 +1,9 @@
 """The console's web application: what guards every answer, and where its parts are mounted."""
 
 import asyncio
-import ipaddress
 import logging
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -12,8 +11,14 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from jauge_collector.console import api, health, pages
+from jauge_collector.access.audit import FILE, AuditLog
+from jauge_collector.access.roles import Permission
+from jauge_collector.config import is_loopback
+from jauge_collector.console import api, forms, guard, health, pages
+from jauge_collector.console.changes import Changes
 from jauge_collector.console.figures import BusyError, Figures
+from jauge_collector.console.gate import Gate
+from jauge_collector.console.scoped import Scoping, WithheldError
 from jauge_collector.ledger.book import LedgerError
 from jauge_collector.state import ServiceState
 from jauge_collector.stores import StoreError
@@ -23,24 +28,39 @@ _log = logging.getLogger(__name__)
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    # Not no-referrer: with it browsers send forms from the origin « null ».
+    "Referrer-Policy": "same-origin",
     "Server": "jauge",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
 }
-_LARGEST_BODY: Final = 64 * 1024
+_TLS_ONLY: Final = {"Strict-Transport-Security": "max-age=31536000"}
 _HOST: Final = re.compile(r"(?:\[(?P<address>[0-9a-fA-F:.]+)\]|(?P<name>[^:\[\]]+))(?::\d{1,5})?")
 _STATIC_KEPT: Final = "no-cache"
 """Kept by the browser, which asks each time whether it still holds: an upgrade shows at once."""
 
 
 def build_app(state: ServiceState) -> web.Application:
-    """The application of one running service; its clean-up releases what it opened."""
+    """The application of one running service; its clean-up releases what it opened.
+
+    Raises ConfigurationError for tokens and secrets that cannot be used.
+    """
     listen, _ = state.config.listen
     names = [listen, *state.config.console.host_names]
+    gate = Gate(state.config, state.sites, state.telemetry)
     app = web.Application(
-        client_max_size=_LARGEST_BODY,
-        middlewares=[_headers(), _errors(), _hosts(listen, names)],
+        client_max_size=guard.LARGEST_BODY,
+        middlewares=[
+            _headers(HEADERS | _TLS_ONLY if gate.encrypted else HEADERS),
+            _errors(),
+            _hosts(listen, names),
+            guard.guard(gate, state.sites),
+        ],
     )
+    app[guard.GATE], app[guard.DECLARED] = gate, {}
     figures = Figures(state)
 
     async def opened(_: web.Application) -> AsyncIterator[None]:
@@ -54,9 +74,13 @@ def build_app(state: ServiceState) -> web.Application:
 
     app.cleanup_ctx.append(opened)
     health.add_routes(app, state, figures)
-    api.add_routes(app, state, figures)
-    pages.add_routes(app, state, figures)
+    changes = Changes(state, AuditLog(state.config.state(FILE)))
+    scoping = Scoping(figures, state.sites, gate.tenancies)
+    forms.add_routes(app, scoping, changes)
+    api.add_routes(app, state, scoping, changes)
+    pages.add_routes(app, state, scoping, changes)
     app.router.add_static("/static", _static(), append_version=False)
+    app[guard.DECLARED]["GET", "/static"] = Permission.OPEN
     return app
 
 
@@ -64,13 +88,13 @@ def _static() -> Path:
     return Path(str(files("jauge_collector.console").joinpath("static")))
 
 
-def _headers() -> Middleware:
+def _headers(headers: Mapping[str, str]) -> Middleware:
     """What every answer carries; nothing is cached that does not say so itself."""
 
     @web.middleware
     async def add(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = await handler(request)
-        for name, value in HEADERS.items():
+        for name, value in headers.items():
             answer.headers.setdefault(name, value)
         static = request.path.startswith("/static/") and answer.status < 400
         answer.headers.setdefault("Cache-Control", _STATIC_KEPT if static else "no-store")
@@ -92,11 +116,14 @@ def _errors() -> Middleware:
                     {"Location": error.headers["Location"]} if "Location" in error.headers else {}
                 )
                 return web.Response(status=error.status, headers=place)
-            answer = _failure(request, error.status, error.text or error.reason)
-            for name in ("Allow", "Retry-After"):
+            key = error.key if isinstance(error, guard.ForbiddenError) else ""
+            answer = _failure(request, error.status, error.text or error.reason, key)
+            for name in ("Allow", "Retry-After", "WWW-Authenticate"):
                 if name in error.headers:
                     answer.headers[name] = error.headers[name]
             return answer
+        except WithheldError as error:
+            return _failure(request, 403, str(error), "withheld_text")
         except BusyError as error:
             answer = _failure(request, 503, str(error))
             answer.headers["Retry-After"] = "10"
@@ -112,10 +139,12 @@ def _errors() -> Middleware:
     return catch
 
 
-def _failure(request: web.Request, status: int, detail: str) -> web.Response:
-    if request.path.startswith("/api/"):
+def _failure(request: web.Request, status: int, detail: str, key: str = "") -> web.Response:
+    if request.path.startswith(guard.API):
         return api.failure(status, detail)
-    return pages.error_page(request, status, detail)
+    if request.path in guard.PROGRAMS:
+        return web.Response(text=f"{' '.join(detail.split())}\n", status=status)
+    return pages.error_page(request, status, detail, key)
 
 
 def _hosts(listen: str, names: Iterable[str]) -> Middleware:
@@ -124,7 +153,7 @@ def _hosts(listen: str, names: Iterable[str]) -> Middleware:
     Else any web page could have its visitor's browser read the console (DNS rebinding).
     """
     allowed = {"localhost", "127.0.0.1", "::1", *(name.lower() for name in names)}
-    guarded = _is_loopback(listen)
+    guarded = is_loopback(listen)
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -134,15 +163,6 @@ def _hosts(listen: str, names: Iterable[str]) -> Middleware:
         return await handler(request)
 
     return check
-
-
-def _is_loopback(listen: str) -> bool:
-    if listen.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(listen).is_loopback
-    except ValueError:
-        return False
 
 
 def _name(host: str) -> str:

@@ -17,7 +17,7 @@ from jauge_models.intervals import Point
 from jauge_models.resources import Series
 from jauge_models.rules import Indicator
 from jauge_models.topology import MEASURES, Topology
-from jauge_models.wire import Address
+from jauge_models.wire import Address, Birth
 
 from jauge_collector import civil, kpis
 from jauge_collector.console.views import (
@@ -64,6 +64,7 @@ YEAR_CHARTS: Final = (
 )
 """What an overview draws of twelve months."""
 
+_KPI_KEYS: Final = ("twelve months", "quarter")
 _FUTURE_MS: Final = 60_000
 _MOST_KEPT: Final = 256
 _LONG_MS: Final = 8 * DAY_MS
@@ -108,8 +109,11 @@ class Figures:
         self._short = ThreadPoolExecutor(max_workers=1, thread_name_prefix="figures-short")
         self._long = ThreadPoolExecutor(max_workers=1, thread_name_prefix="figures-long")
         self._kept: dict[Hashable, _Kept] = {}
-        self._silent: dict[str, tuple[float, dict[str, int]]] = {}
-        self._waiting = 0
+        self._silent: dict[str, tuple[float, dict[str, list[Series]]]] = {}
+        self.waiting = 0
+        """Figures that are being worked out or wait for it; at most `MOST_WAITING`."""
+        self.turned_away = 0
+        """How often there was no room for one more."""
 
     async def warm(self) -> None:
         """Work out what the first visitor of each overview would wait for.
@@ -148,6 +152,16 @@ class Figures:
         """Indicators of the civil quarter up to the last quarter of an hour that has ended."""
         span = quarter_so_far(self._state.sites[site], now_ms())
         return await self._kpis(("quarter", site), site, *span)
+
+    @property
+    def kpi_age_s(self) -> float | None:
+        """Seconds since the oldest indicator shown was checked; None before the first."""
+        checked_s = [
+            kept.last.checked_s
+            for key, kept in list(self._kept.items())
+            if isinstance(key, tuple) and key[0] in _KPI_KEYS and kept.last is not None
+        ]
+        return time.monotonic() - min(checked_s) if checked_s else None
 
     async def profile(
         self, site: str, of: Symbol | str, start_ms: int, end_ms: int, step: Step
@@ -236,6 +250,11 @@ class Figures:
         name = self._state.sites[site].name
         return [agent_view(agent, now) for agent in self._state.inventory.of_site(name)]
 
+    def birth(self, site: str, agent: str) -> Birth | None:
+        """What an agent said of itself at its start."""
+        known = self._state.inventory.get(Address(site, agent))
+        return known.birth if known else None
+
     async def agent(self, site: str, agent: str) -> tuple[AgentView, list[ResourceView]] | None:
         """One agent and what it measures; None when it was never heard of."""
         of = self._state.sites[site]
@@ -245,8 +264,16 @@ class Figures:
         latest = await self._newest(of, _series_of(known), now_ms())
         return agent_view(known, now_ms()), resource_views(known, latest)
 
-    async def highlights(self, site: str, agents: Iterable[str]) -> dict[str, list[ReadingView]]:
-        """For some agents by name: the few newest readings that tell best how each one does."""
+    async def highlights(
+        self,
+        site: str,
+        agents: Iterable[str],
+        seen: Callable[[Series, int], bool] = lambda _series, _time_ms: True,
+    ) -> dict[str, list[ReadingView]]:
+        """For some agents by name: the few newest readings that tell best how each one does.
+
+        ``seen`` says of which series, and of which of its times, a reading may be among them.
+        """
         of = self._state.sites[site]
         wanted: list[Series] = []
         names: list[str] = []
@@ -255,34 +282,45 @@ class Figures:
             if known is not None:
                 names.append(name)
                 wanted += [s for s in _series_of(known) if s.quantity in HEADLINES]
-        latest = await self._newest(of, wanted, now_ms())
+        newest = await self._newest(of, wanted, now_ms())
+        latest = {one: point for one, point in newest.items() if seen(one, point.time_ms)}
         return {name: highlights(name, latest) for name in names}
 
-    async def silent(self, site: str) -> dict[str, int]:
+    async def silent(
+        self, site: str, seen: Callable[[Series], bool] = lambda _: True
+    ) -> dict[str, int]:
         """Of each online agent: how many quantities that it describes have no fresh reading.
 
         By name. Agents beyond `MOST_WATCHED` series are left out.
         """
-        made_s, counts = self._silent.get(site, (-STALE_S, {}))
+        mute = await self._mute(site)
+        return {agent: sum(map(seen, series)) for agent, series in mute.items()}
+
+    async def _mute(self, site: str) -> dict[str, list[Series]]:
+        made_s, mute = self._silent.get(site, (-STALE_S, {}))
         if time.monotonic() - made_s < CHECKED_S:
-            return counts
+            return mute
         now = now_ms()
         groups: dict[int, list[Series]] = {}
-        counts, watched = {}, 0
+        watched: dict[str, list[Series]] = {}
+        number = 0
         for agent in self._state.inventory.of_site(self._state.sites[site].name):
             series = _series_of(agent)
-            watched += len(series)
-            if watched > MOST_WATCHED:
+            number += len(series)
+            if number > MOST_WATCHED:
                 break
             if presence(agent, now) is Presence.ONLINE:
-                counts[agent.address.agent] = len(series)
+                watched[agent.address.agent] = series
                 groups.setdefault(min(patience_ms(agent), DAY_MS), []).extend(series)
-        for patience, series in groups.items():
-            found = await self._state.store.read(series, now - patience, now + _FUTURE_MS)
-            for one, points in found.items():
-                counts[one.agent] -= bool(points)
-        self._silent[site] = (time.monotonic(), counts)
-        return counts
+        fresh: set[Series] = set()
+        for patience, some in groups.items():
+            found = await self._state.store.read(some, now - patience, now + _FUTURE_MS)
+            fresh.update(one for one, points in found.items() if points)
+        mute = {
+            name: [one for one in series if one not in fresh] for name, series in watched.items()
+        }
+        self._silent[site] = (time.monotonic(), mute)
+        return mute
 
     async def topology(self, site: str) -> Topology:
         """Meters with the factors and replacements of the registers, and every declared event."""
@@ -379,19 +417,20 @@ class Figures:
 
     def _submit(self, job: Callable[[], _Result], length_ms: int) -> "asyncio.Future[_Result]":
         """On the thread for short or for long spans. Raises BusyError."""
-        if self._waiting >= MOST_WAITING:
-            raise BusyError(f"{self._waiting} figures wait to be worked out; try again later")
+        if self.waiting >= MOST_WAITING:
+            self.turned_away += 1
+            raise BusyError(f"{self.waiting} figures wait to be worked out; try again later")
         loop = asyncio.get_running_loop()
         if length_ms > _LONG_MS:
             future = loop.run_in_executor(self._long, _uncollected, job)
         else:
             future = loop.run_in_executor(self._short, job)
-        self._waiting += 1
+        self.waiting += 1
         future.add_done_callback(self._done)
         return future
 
     def _done(self, _: "asyncio.Future[Any]") -> None:
-        self._waiting -= 1
+        self.waiting -= 1
 
     def _book(self) -> Ledger:
         """The ledger, opened on a worker thread: opening may wait for a writer."""

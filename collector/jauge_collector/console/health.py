@@ -9,7 +9,9 @@ from aiohttp import web
 from jauge_models.effectiveness import Kpi
 from prometheus_client import exposition
 
-from jauge_collector.console.figures import BusyError, Figures
+from jauge_collector.access.roles import Permission
+from jauge_collector.console.figures import MOST_WAITING, BusyError, Figures
+from jauge_collector.console.guard import mount
 from jauge_collector.kpis import SiteKpis
 from jauge_collector.ledger.book import LedgerError
 from jauge_collector.state import Part, ServiceState
@@ -38,6 +40,13 @@ _KPIS_WITHIN_S: Final = 2.0
 
 def add_routes(app: web.Application, state: ServiceState, figures: Figures) -> None:
     """Mount them."""
+    state.telemetry.watch_lag("kpis", lambda: figures.kpi_age_s)
+    state.telemetry.watch_queue(
+        "figures",
+        size=lambda: figures.waiting,
+        limit=MOST_WAITING,
+        dropped=lambda: figures.turned_away,
+    )
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -58,9 +67,9 @@ def add_routes(app: web.Application, state: ServiceState, figures: Figures) -> N
         body = await asyncio.to_thread(encode, state.telemetry.registry)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", metrics)
+    mount(app, "GET", "/healthz", healthz, Permission.OPEN)
+    mount(app, "GET", "/readyz", readyz, Permission.WATCH)
+    mount(app, "GET", "/metrics", metrics, Permission.WATCH)
 
 
 def _told(parts: Sequence[Part]) -> str:

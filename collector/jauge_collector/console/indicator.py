@@ -12,16 +12,16 @@ from jauge_models.rules import JOULES_PER_KWH, Indicator, rule_in_force
 from jauge_models.topology import Validity
 
 from jauge_collector import civil
-from jauge_collector.console.figures import Figures
 from jauge_collector.console.overview import Span, month_starts, shown
 from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
+from jauge_collector.console.scoped import ScopedFigures
 from jauge_collector.console.text import Language
 from jauge_collector.kpis import Part
 from jauge_collector.sites import Site
 
 
 async def context(
-    visit: Visit, site: Site, figures: Figures, name: str, span: Span
+    visit: Visit, site: Site, figures: ScopedFigures, name: str, span: Span
 ) -> dict[str, Any]:
     """What the template needs. Raises ValueError for an empty period, LedgerError."""
     language = visit.language
@@ -127,7 +127,7 @@ def validity(language: Language, site: Site, span: Validity) -> str:
     return language("until", day=end) if end else language("always")
 
 
-async def _months(visit: Visit, site: Site, figures: Figures, name: str, span: Span) -> Table:
+async def _months(visit: Visit, site: Site, figures: ScopedFigures, name: str, span: Span) -> Table:
     """The same indicator of each civil month in the period: sums of their own, never averaged."""
     language = visit.language
     months = month_starts(span, site)

@@ -11,10 +11,10 @@ from jauge_models.rules import JOULES_PER_KWH
 from jauge_models.topology import MEASURES, Commodity, Meter, Topology, Validity
 
 from jauge_collector import civil
-from jauge_collector.console.figures import Figures
 from jauge_collector.console.indicator import validity
 from jauge_collector.console.overview import meter_state
 from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
+from jauge_collector.console.scoped import ScopedFigures
 from jauge_collector.console.series import Frame, Named, amount_chart, day_ticks
 from jauge_collector.console.text import Language
 from jauge_collector.console.views import MeterView, coverage
@@ -24,7 +24,7 @@ from jauge_collector.sites import Site
 
 
 async def context(
-    visit: Visit, site: Site, figures: Figures, meter_id: str, day: date
+    visit: Visit, site: Site, figures: ScopedFigures, meter_id: str, day: date
 ) -> dict[str, Any]:
     """What the template needs. Raises KeyError for an unknown meter, LedgerError, StoreError."""
     language = visit.language
@@ -144,7 +144,7 @@ def _day(
     ]
 
 
-async def _chart(visit: Visit, site: Site, figures: Figures, meter: Meter, day: date) -> Any:
+async def _chart(visit: Visit, site: Site, figures: ScopedFigures, meter: Meter, day: date) -> Any:
     language = visit.language
     first = civil.first_of_month(day)
     start = civil.midnight_ms(first, site.zone)

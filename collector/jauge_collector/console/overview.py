@@ -10,8 +10,9 @@ from jauge_models.effectiveness import Kpi, PeriodKind
 
 from jauge_collector import civil
 from jauge_collector.console.charts import Chart
-from jauge_collector.console.figures import Figures, quarter_so_far, twelve_months
+from jauge_collector.console.figures import quarter_so_far, twelve_months
 from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
+from jauge_collector.console.scoped import ScopedFigures
 from jauge_collector.console.series import (
     Frame,
     Named,
@@ -27,6 +28,7 @@ from jauge_collector.console.text import Language
 from jauge_collector.console.views import AgentView, MeterView, Presence, ReadingView
 from jauge_collector.kpis import SiteKpis, Slot, Step
 from jauge_collector.sites import Site
+from jauge_collector.skew import SHOWN_MS, WRONG_MS
 
 INDICATORS: Final = ("pue", "wue", "cue", "ref", "erf")
 LARGE: Final = ("pue", "wue")
@@ -63,22 +65,48 @@ class Tile:
     quarter: Shown
 
 
-async def context(visit: Visit, site: Site, figures: Figures) -> dict[str, Any]:
+async def context(visit: Visit, site: Site, figures: ScopedFigures) -> dict[str, Any]:
     """What the template of the overview needs. Raises LedgerError and StoreError."""
     year = twelve_months(site, visit.now_ms)
     quarter = quarter_so_far(site, visit.now_ms)
     agents = sorted(figures.agents(site.name), key=lambda a: _ORDER[_CHIP_OF[a.presence]])
-    of_year, of_quarter, charts, meters, silent, highlights = await asyncio.gather(
-        figures.twelve_months(site.name),
-        figures.this_quarter(site.name),
-        _charts(visit, site, figures, year),
+    whole = figures.totals(site.name)
+    of_totals, tiles, meters, silent, highlights = await asyncio.gather(
+        _charts(visit, site, figures, year) if whole else _no_charts(),
+        _tiles(visit, site, figures, year, quarter),
         figures.meters(site.name),
         figures.silent(site.name),
         figures.highlights(site.name, [agent.agent for agent in agents[:MOST_ROWS]]),
     )
     agents.sort(key=lambda a: (_ORDER[_CHIP_OF[a.presence]], -silent.get(a.agent, 0)))
     states = [meter_state(visit, site, meter) for meter in meters]
-    tiles = [
+    return {
+        "site": site,
+        "glance": [
+            *of_totals.glance,
+            _meters_glance(visit.language, states),
+            *(_agents_glance(visit.language, agents, silent) if agents or whole else []),
+        ],
+        "tiles": [tile for tile in tiles if tile.id in LARGE],
+        "smalls": [tile for tile in tiles if tile.id not in LARGE],
+        "charts": of_totals.groups,
+        "withheld": not whole,
+        "meters": _meters(visit, site, meters, states),
+        "agents": _agents(visit, site, agents, silent, highlights),
+        "moment": visit.language.moment(visit.now_ms, site.zone, seconds=True),
+    }
+
+
+async def _tiles(
+    visit: Visit, site: Site, figures: ScopedFigures, year: Span, quarter: Span
+) -> list[Tile]:
+    """The indicators, where the visitor may see them."""
+    if not figures.indicators(site.name):
+        return []
+    of_year, of_quarter = await asyncio.gather(
+        figures.twelve_months(site.name), figures.this_quarter(site.name)
+    )
+    return [
         Tile(
             name,
             visit.language(f"name_{name}"),
@@ -87,20 +115,6 @@ async def context(visit: Visit, site: Site, figures: Figures) -> dict[str, Any]:
         )
         for name in INDICATORS
     ]
-    return {
-        "site": site,
-        "glance": [
-            *charts.glance,
-            _meters_glance(visit.language, states),
-            *_agents_glance(visit.language, agents, silent),
-        ],
-        "tiles": [tile for tile in tiles if tile.id in LARGE],
-        "smalls": [tile for tile in tiles if tile.id not in LARGE],
-        "charts": charts.groups,
-        "meters": _meters(visit, site, meters, states),
-        "agents": _agents(visit, site, agents, silent, highlights),
-        "moment": visit.language.moment(visit.now_ms, site.zone, seconds=True),
-    }
 
 
 def shown(visit: Visit, site: Site, name: str, kpis: SiteKpis, span: Span, *, over: str) -> Shown:
@@ -209,7 +223,11 @@ class _Drawn:
     glance: Sequence[Glance]
 
 
-async def _charts(visit: Visit, site: Site, figures: Figures, year: Span) -> _Drawn:
+async def _no_charts() -> _Drawn:
+    return _Drawn([], [])
+
+
+async def _charts(visit: Visit, site: Site, figures: ScopedFigures, year: Span) -> _Drawn:
     day_end = visit.now_ms - visit.now_ms % 900_000
     day = (day_end - _DAY_MS, day_end)
     language = visit.language
@@ -235,7 +253,7 @@ _TOTALS: Final[tuple[tuple[Symbol, Literal["total", "it"]], ...]] = (
 
 
 async def _power(
-    visit: Visit, site: Site, figures: Figures, id_: str, span: Span
+    visit: Visit, site: Site, figures: ScopedFigures, id_: str, span: Span
 ) -> tuple[Chart, Glance]:
     language = visit.language
     of_day = id_ == "power_day"
@@ -274,7 +292,7 @@ async def _power(
 
 
 async def _water(
-    visit: Visit, site: Site, figures: Figures, id_: str, span: Span
+    visit: Visit, site: Site, figures: ScopedFigures, id_: str, span: Span
 ) -> tuple[Chart, Glance]:
     language = visit.language
     step = Step.HOUR if id_ == "water_day" else Step.MONTH
@@ -438,11 +456,17 @@ def presence_cell(language: Language, agent: AgentView) -> Cell:
     return Cell(language(f"presence_{agent.presence}"), chip=_CHIP_OF[agent.presence])
 
 
-def skew_text(language: Language, agent: AgentView) -> str:
-    """An agent's clock against the collector's."""
+def skew_cell(language: Language, agent: AgentView) -> Cell:
+    """An agent's clock against the collector's, marked from where it matters."""
+    sub = synchronisation(language, agent)
     if agent.skew_ms is None:
-        return language("unknown")
-    return f"{language.number(agent.skew_ms / 1000, 1)}\u00a0{language('unit_second')}"
+        return Cell(language("unknown"), sub)
+    off_ms = abs(agent.skew_ms)
+    return Cell(
+        f"{language.number(agent.skew_ms / 1000, 1)}\u00a0{language('unit_second')}",
+        sub,
+        chip="bad" if off_ms > WRONG_MS else "warn" if off_ms > SHOWN_MS else "",
+    )
 
 
 def synchronisation(language: Language, agent: AgentView) -> str:
@@ -475,7 +499,7 @@ def _agents(
                 if agent.last_seen_ms is None
                 else language.ago(visit.now_ms - agent.last_seen_ms)
             ),
-            Cell(skew_text(language, agent), synchronisation(language, agent)),
+            skew_cell(language, agent),
             Cell(unknown if agent.spooled is None else language.number(agent.spooled)),
             Cell(language.number(agent.resources)),
             Cell(agent.version or unknown),

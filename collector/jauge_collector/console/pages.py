@@ -6,33 +6,45 @@ from typing import Final
 from aiohttp import web
 
 from jauge_collector import civil
+from jauge_collector.access.roles import Permission
 from jauge_collector.console import agent, indicator, meter, overview
-from jauge_collector.console.figures import Figures
-from jauge_collector.console.rendering import Cell, Column, Table, Visit
+from jauge_collector.console.changes import Changes
+from jauge_collector.console.guard import SCOPE, mount
+from jauge_collector.console.rendering import DEFAULT, Cell, Column, Table, Visit
+from jauge_collector.console.scoped import ScopedFigures, Scoping
+from jauge_collector.console.views import AgentView, Presence
 from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
 
 _LONGEST_MS: Final = 3700 * 86_400_000
-_DEFAULT: Final[web.AppKey[str]] = web.AppKey("language", str)
 
 
-def add_routes(app: web.Application, state: ServiceState, figures: Figures) -> None:
+def add_routes(
+    app: web.Application, state: ServiceState, scoping: Scoping, changes: Changes
+) -> None:
     """Mount the pages."""
-    app[_DEFAULT] = state.config.console.language
-    pages = _Pages(state, figures)
-    app.router.add_get("/", pages.home)
-    app.router.add_get("/sites", pages.sites)
-    app.router.add_get("/faults", pages.faults)
-    app.router.add_get("/{site}", pages.overview)
-    app.router.add_get("/{site}/kpi/{name}", pages.indicator)
-    app.router.add_get("/{site}/meter/{meter}", pages.meter)
-    app.router.add_get("/{site}/agent/{agent}", pages.agent)
+    app[DEFAULT] = state.config.console.language
+    pages = _Pages(state, scoping, changes)
+    for path, page, permission in (
+        ("/", pages.home, Permission.READ),
+        ("/sites", pages.sites, Permission.READ),
+        ("/faults", pages.faults, Permission.WATCH),
+        ("/audit", pages.audit, Permission.MANAGE),
+        ("/{site}", pages.overview, Permission.READ),
+        ("/{site}/kpi/{name}", pages.indicator, Permission.READ),
+        ("/{site}/meter/{meter}", pages.meter, Permission.READ),
+        ("/{site}/agent/{agent}", pages.agent, Permission.AGENTS),
+    ):
+        mount(app, "GET", path, page, permission)
 
 
-def error_page(request: web.Request, status: int, detail: str) -> web.Response:
-    """An error as a page in the reader's language; ``detail`` is shown where it is the reader's."""
-    visit = Visit(request, request.app[_DEFAULT])
-    key = f"error_{status}"
+def error_page(request: web.Request, status: int, detail: str, key: str = "") -> web.Response:
+    """An error as a page in the reader's language; ``detail`` is shown where it is the reader's.
+
+    ``key`` is of a text that says more than the status does.
+    """
+    visit = Visit.of(request)
+    key = key or f"error_{status}"
     text = visit.language(key if visit.language.has(key) else "error_other")
     if status == web.HTTPBadRequest.status_code and detail:
         text = f"{text} {detail}"
@@ -40,20 +52,21 @@ def error_page(request: web.Request, status: int, detail: str) -> web.Response:
 
 
 class _Pages:
-    def __init__(self, state: ServiceState, figures: Figures) -> None:
+    def __init__(self, state: ServiceState, scoping: Scoping, changes: Changes) -> None:
         self._state = state
-        self._figures = figures
+        self._scoping = scoping
+        self._changes = changes
 
     async def home(self, request: web.Request) -> web.Response:
         """The only site's overview, else the list of sites."""
-        if len(self._state.sites) == 1:
-            visit = self._visit(request)
-            raise web.HTTPFound(visit.link(f"/{next(iter(self._state.sites))}"))
+        names = self._figures(request).names
+        if len(names) == 1:
+            raise web.HTTPFound(Visit.of(request).link(f"/{names[0]}"))
         return await self.sites(request)
 
     async def sites(self, request: web.Request) -> web.Response:
         """Every site."""
-        visit = self._visit(request)
+        visit = Visit.of(request)
         language = visit.language
         rows = [
             [
@@ -65,7 +78,7 @@ class _Pages:
                 Cell(language("site_meters", number=site.meters)),
                 Cell(language("site_agents", number=site.agents)),
             ]
-            for site in await self._figures.sites()
+            for site in await self._figures(request).sites()
         ]
         columns = [
             Column(language("sites")),
@@ -76,7 +89,7 @@ class _Pages:
 
     async def faults(self, request: web.Request) -> web.Response:
         """What was received and not stored, by reason, with the last example of each."""
-        visit = self._visit(request)
+        visit = Visit.of(request)
         language = visit.language
         rows = [
             [
@@ -99,12 +112,14 @@ class _Pages:
 
     async def overview(self, request: web.Request) -> web.Response:
         """One site at a glance."""
-        visit, site = self._visit(request), self._site(request)
-        return visit.html("overview.html.j2", **await overview.context(visit, site, self._figures))
+        visit, figures = Visit.of(request), self._figures(request)
+        site = self._site(request, figures)
+        return visit.html("overview.html.j2", **await overview.context(visit, site, figures))
 
     async def indicator(self, request: web.Request) -> web.Response:
         """One indicator over a period, with the way back to its meters."""
-        visit, site = self._visit(request), self._site(request)
+        visit, figures = Visit.of(request), self._figures(request)
+        site = self._site(request, figures)
         name = request.match_info["name"]
         if name not in overview.INDICATORS:
             raise web.HTTPNotFound
@@ -112,12 +127,13 @@ class _Pages:
         if not 0 < end - start <= _LONGEST_MS:
             raise web.HTTPBadRequest(text="from, to")
         return visit.html(
-            "kpi.html.j2", **await indicator.context(visit, site, self._figures, name, (start, end))
+            "kpi.html.j2", **await indicator.context(visit, site, figures, name, (start, end))
         )
 
     async def meter(self, request: web.Request) -> web.Response:
         """One meter and the intervals of one day."""
-        visit, site = self._visit(request), self._site(request)
+        visit, figures = Visit.of(request), self._figures(request)
+        site = self._site(request, figures)
         meter_id = request.match_info["meter"]
         if meter_id not in {known.id for known in site.topology.meters}:
             raise web.HTTPNotFound
@@ -129,25 +145,69 @@ class _Pages:
         if not 1970 < day.year < 9999:
             raise web.HTTPBadRequest(text="day")
         return visit.html(
-            "meter.html.j2", **await meter.context(visit, site, self._figures, meter_id, day)
+            "meter.html.j2", **await meter.context(visit, site, figures, meter_id, day)
         )
 
     async def agent(self, request: web.Request) -> web.Response:
         """One agent and its newest readings."""
-        visit, site = self._visit(request), self._site(request)
-        found = await self._figures.agent(site.name, request.match_info["agent"])
+        visit, figures = Visit.of(request), self._figures(request)
+        site = self._site(request, figures)
+        found = await figures.agent(site.name, request.match_info["agent"])
         if found is None:
             raise web.HTTPNotFound
-        return visit.html("agent.html.j2", **agent.context(visit, site, *found))
+        return visit.html(
+            "agent.html.j2",
+            **agent.context(visit, site, *found),
+            release=self._release(visit, site, found[0]),
+            outcome=self._outcome(visit),
+        )
 
-    def _visit(self, request: web.Request) -> Visit:
-        return Visit(request, request.app[_DEFAULT])
+    def _release(self, visit: Visit, site: Site, view: AgentView) -> str:
+        """Where the form that releases an agent is sent; empty for who may not, or need not."""
+        if view.presence is not Presence.QUARANTINED or visit.visitor is None:
+            return ""
+        scope = visit.visitor.scope(Permission.RELEASE, self._state.sites)
+        if scope is None:
+            return ""
+        try:
+            shown = {one.agent for one in self._scoping.of(scope).agents(site.name)}
+        except KeyError:
+            return ""
+        return f"/{site.name}/agent/{view.agent}/release" if view.agent in shown else ""
 
-    def _site(self, request: web.Request) -> Site:
-        site = self._state.sites.get(request.match_info["site"])
-        if site is None:
-            raise web.HTTPNotFound
-        return site
+    def _outcome(self, visit: Visit) -> str:
+        asked = visit.request.query.get("outcome", "")
+        return visit.language(f"release_{asked}") if asked in ("released", "stale") else ""
+
+    async def audit(self, request: web.Request) -> web.Response:
+        """Who changed what by the console."""
+        visit = Visit.of(request)
+        language = visit.language
+        zones = {name: site.zone for name, site in self._state.sites.items()}
+        usual = next(iter(zones.values()))
+        rows = [
+            [
+                Cell(language.moment(c.time_ms, zones.get(c.site, usual), seconds=True)),
+                Cell(c.who, language(f"how_{c.how}")),
+                Cell(language(f"change_{c.what.replace('.', '_')}"), c.detail),
+                Cell(f"{c.site}/{c.subject}" if c.site else "–"),
+                Cell(c.source),
+            ]
+            for c in await self._changes.newest(request[SCOPE])
+        ]
+        columns = [
+            Column(language(f"audit_{name}")) for name in ("when", "who", "what", "of", "from")
+        ]
+        return visit.html("audit.html.j2", table=Table(language("audit"), columns, rows))
+
+    def _figures(self, request: web.Request) -> ScopedFigures:
+        return self._scoping.of(request[SCOPE])
+
+    def _site(self, request: web.Request, figures: ScopedFigures) -> Site:
+        try:
+            return figures.site(request.match_info["site"])
+        except KeyError:
+            raise web.HTTPNotFound from None
 
     def _moment(self, request: web.Request, site: Site, key: str) -> int:
         try:

@@ -11,8 +11,14 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from jauge_collector import __version__
+from jauge_collector.access.roles import WHOLE, Permission
 from jauge_collector.console import charts
+from jauge_collector.console.gate import Visitor
+from jauge_collector.console.guard import GATE, VISITOR
 from jauge_collector.console.text import CODES, Language, choose, language
+
+DEFAULT: Final[web.AppKey[str]] = web.AppKey("language", str)
+"""Language where the browser asks for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,11 @@ class Table:
 class Visit:
     """One request: who asks in which language, and when."""
 
+    @classmethod
+    def of(cls, request: web.Request) -> "Visit":
+        """The visit of a request to this application."""
+        return cls(request, request.app[DEFAULT])
+
     def __init__(self, request: web.Request, default: str) -> None:
         self.request = request
         self.now_ms: Final = time.time_ns() // 1_000_000
@@ -94,6 +105,24 @@ class Visit:
         """The page in the other language."""
         return self._with_query({**self.request.query, "lang": self.other_code})
 
+    @property
+    def visitor(self) -> Visitor | None:
+        """Who asks; None before they signed in."""
+        return self.request.get(VISITOR)
+
+    def may(self, permission: str) -> bool:
+        """Whether the visitor may do something somewhere; what is of all sites, everywhere."""
+        visitor, asked = self.visitor, Permission(permission)
+        gate = self.request.app[GATE]
+        scope = visitor.scope(asked, gate.tenancies) if visitor is not None else None
+        return scope is not None and (scope.whole or asked not in WHOLE)
+
+    def form_token(self, action: str) -> str:
+        """What a form with this action carries; empty for who can send none."""
+        visitor = self.visitor
+        binding = visitor.binding if visitor is not None else ""
+        return self.request.app[GATE].form_token(binding, action) if binding else ""
+
     def html(self, template: str, status: int = 200, **context: Any) -> web.Response:
         """A page out of its template."""
         text = (
@@ -106,6 +135,9 @@ class Visit:
                 other=self.other,
                 other_code=self.other_code,
                 version=__version__,
+                me=self.visitor,
+                may=self.may,
+                form_token=self.form_token,
                 draw=lambda chart: charts.draw(chart, self.language),
                 **context,
             )

@@ -70,6 +70,9 @@ class AgentView(msgspec.Struct, frozen=True):
     last_pack_ms: int | None
     skew_ms: int | None
     synchronised: bool | None
+    clock_steps: int | None
+    """How often its clock was set since its process began; None where it does not say."""
+    last_step_s: float | None
     version: str | None
     boot: str | None
     spooled: int | None
@@ -169,6 +172,8 @@ def agent_view(agent: Agent, now_ms: int) -> AgentView:
         last_pack_ms=agent.last_pack_ms,
         skew_ms=agent.skew_ms,
         synchronised=state.synchronised if state else None,
+        clock_steps=state.clock_steps if state else None,
+        last_step_s=state.last_step_s if state else None,
         version=birth.version if birth else None,
         boot=agent.boot or (birth.boot if birth else None),
         spooled=state.spooled if state else None,

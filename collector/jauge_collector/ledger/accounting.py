@@ -172,6 +172,7 @@ class _Work:
         self.topology = topology_of(ledger, site)
         self.methods = ledger.methods(site.name)
         self.oldest = ledger.oldest(site.name)
+        self.wrong_clocks = ledger.wrong_clocks(site.name)
         self.jumps = {name: list(found) for name, found in ledger.jumps(site.name).items()}
         self.agent_marks: dict[str, list[Span]] = defaultdict(list)
         self.meter_marks: dict[str, list[Span]] = defaultdict(list)
@@ -439,6 +440,7 @@ class _Pass:
                 series,
                 range(start_ms, end_ms, subject.meter.interval_ms),
                 suspensions(seen.all, subject.declared.attended_ms),
+                self._work.wrong_clocks,
             )
             feeds = {id(channel): channel.feed for channel in series}
             kept = [
@@ -489,11 +491,14 @@ class _Pass:
             row
             for name, found in below.items()
             for row in found
-            if row.amount and alone(self._work.topology, subject.meter.id, name, row.start_ms)
+            if row.amount
+            and row.is_comparable
+            and alone(self._work.topology, subject.meter.id, name, row.start_ms)
         ]
         return [
             msgspec.structs.replace(row, interval=_disbelieved(row.interval))
             if row.interval.amount == 0
+            and row.interval.is_comparable
             and any(
                 d.start_ms < row.interval.end_ms and d.end_ms > row.interval.start_ms
                 for d in drawing

@@ -4,37 +4,38 @@ Synchronous, and safe to use from several threads and processes: each call is on
 durable when it returns. Who recomputes rows holds `Ledger.writer`.
 """
 
-import fcntl
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import msgspec
-from jauge_models.configuration import ConfigurationError
 from jauge_models.intervals import Basis, Interval
 from jauge_models.wire import Method
-from sqlalchemy import (
-    Connection,
-    Engine,
-    bindparam,
-    case,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    select,
-)
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import func, select
 
-from jauge_collector.ledger import schema
-from jauge_collector.ledger.entries import Entry, attested_amounts, entries_of
+from jauge_collector.ledger import agents, clocks, schema
+from jauge_collector.ledger.clocks import ClockSpan
+from jauge_collector.ledger.database import Database, LedgerError, LedgerLockedError
+from jauge_collector.ledger.entries import (
+    Draft,
+    Entry,
+    add_entry,
+    attested_amounts,
+    corrected_span,
+    entries_of,
+    widened,
+)
+from jauge_collector.ledger.marks import (
+    QUARTER_MS,
+    Mark,
+    add_marks,
+    due_since,
+    marks_of,
+    quarters_of,
+    remove_marks,
+)
 from jauge_collector.ledger.rows import (
     Jump,
     Row,
@@ -52,45 +53,7 @@ from jauge_collector.ledger.rows import (
     written_in,
 )
 
-QUARTER_MS: Final = 15 * 60 * 1000
-"""Grid of the marks that batches set."""
-
-_BUSY_TIMEOUT_MS: Final = 30_000
-_LAST_ID: Final = 2**63 - 1
-MAX_METHODS_OF_AGENT: Final = 16_384
-"""As many as one birth document of 256 KiB can name."""
-
-_MARKS: Final = schema.marks.c
-_UNMARK: Final = delete(schema.marks).where(
-    _MARKS.site == bindparam("of_site"),
-    _MARKS.scope == bindparam("of_scope"),
-    _MARKS.name == bindparam("of_name"),
-    _MARKS.start_ms == bindparam("of_start"),
-    _MARKS.end_ms == bindparam("of_end"),
-    _MARKS.generation == bindparam("of_generation"),
-)
-
-
-class LedgerError(Exception):
-    """The ledger did not take or give what was asked."""
-
-
-class LedgerLockedError(LedgerError):
-    """Another process computes rows on this ledger."""
-
-
-class Mark(NamedTuple):
-    """Something to recompute: readings of an agent, or all of a meter, in [start, end).
-
-    ``scope`` is ``agent`` or ``meter``; an ``end_ms`` of 0 is open.
-    """
-
-    scope: str
-    name: str
-    start_ms: int
-    end_ms: int
-    generation: int
-    last_ms: int
+__all__ = ["QUARTER_MS", "Ledger", "LedgerError", "LedgerLockedError", "Mark", "SetAside"]
 
 
 class SetAside(NamedTuple):
@@ -104,53 +67,8 @@ class SetAside(NamedTuple):
     last_ms: int
 
 
-class Ledger:
+class Ledger(Database):
     """The accounting record in one SQLite file. A context manager, or `close` it."""
-
-    def __init__(self, path: Path) -> None:
-        """Open, and create where absent. Raises LedgerError."""
-        self._path = path
-        self._engine: Engine = create_engine(f"sqlite:///{path}", pool_size=4)
-        event.listen(self._engine, "connect", _on_connect)
-        event.listen(self._engine, "begin", _on_begin)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with self._writing() as connection:
-                self._check_version(connection)
-        except OSError as error:
-            self.close()
-            raise LedgerError(f"{path}: cannot be opened: {error.strerror}") from None
-        except LedgerError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Release the file."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @contextmanager
-    def writer(self) -> Iterator[None]:
-        """Hold the lock of who computes rows. Raises LedgerLockedError at once when taken."""
-        lock = self._path.with_name(self._path.name + ".lock")
-        with lock.open("a", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LedgerLockedError(
-                    f"{self._path}: another collector computes this ledger; stop it first"
-                ) from None
-            yield
 
     # --- rows
 
@@ -356,121 +274,87 @@ class Ledger:
         arrived: Mapping[tuple[str, str], Iterable[int]],
         oldest_ms: Mapping[tuple[str, str], int],
         now_ms: int,
+        wrong_clocks: Mapping[tuple[str, str], Iterable[ClockSpan]] = MappingProxyType({}),
     ) -> None:
-        """`mark` and `set_oldest` for many agents, by (site, agent), in one commit."""
+        """`mark`, `set_oldest`, `note_clock` for many agents, by (site, agent), in one commit."""
         marks = [
             (site, "agent", agent, start, start + QUARTER_MS)
             for (site, agent), starts in arrived.items()
             for start in {start - start % QUARTER_MS for start in starts}
         ]
         with self._writing() as connection:
-            self._mark(connection, marks, now_ms)
-            if oldest_ms:
-                table = schema.agents
-                statement = self._insert(table)
-                connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=list(table.primary_key),
-                        set_={"oldest_ms": statement.excluded.oldest_ms},
-                    ),
-                    [
-                        {"site": site, "agent": agent, "oldest_ms": oldest}
-                        for (site, agent), oldest in oldest_ms.items()
-                    ],
-                )
+            for (site, agent), spans in wrong_clocks.items():
+                news = clocks.note(connection, self._insert(schema.clocks), site, agent, spans)
+                marks += [(site, "agent", agent, *span) for span in quarters_of(news, now_ms)]
+            add_marks(connection, self._insert(schema.marks), marks, now_ms)
+            agents.set_oldest(connection, self._insert(schema.agents), oldest_ms)
 
     def mark_meter(
         self, site: str, meter: str, start_ms: int, end_ms: int | None, now_ms: int
     ) -> None:
         """What is declared about a meter changed for a span; an end of None is open."""
         with self._writing() as connection:
-            self._mark(connection, [(site, "meter", meter, start_ms, end_ms or 0)], now_ms)
+            mark = (site, "meter", meter, start_ms, end_ms or 0)
+            add_marks(connection, self._insert(schema.marks), [mark], now_ms)
 
     def marks(self, site: str, until_ms: int) -> list[Mark]:
         """Marks of agents first set by a moment, and all of meters."""
-        t = schema.marks.c
         with self._reading() as connection:
-            return [
-                Mark(*row)
-                for row in connection.execute(
-                    select(t.scope, t.name, t.start_ms, t.end_ms, t.generation, t.last_ms)
-                    .where(t.site == site, (t.first_ms <= until_ms) | (t.scope == "meter"))
-                    .order_by(t.name, t.start_ms)
-                )
-            ]
+            return marks_of(connection, site, until_ms)
+
+    def due_since(self, now_ms: int) -> int | None:
+        """Since when the mark waits that is due longest, of all sites; None where none is due.
+
+        One is due from the end of what it marks, or from when it was set if that came later.
+        """
+        with self._reading() as connection:
+            return due_since(connection, now_ms)
 
     def unmark(self, site: str, marks: Iterable[Mark]) -> int:
         """Delete marks that were not renewed since they were read; returns how many went."""
-        gone = [
-            {
-                "of_site": site,
-                "of_scope": mark.scope,
-                "of_name": mark.name,
-                "of_start": mark.start_ms,
-                "of_end": mark.end_ms,
-                "of_generation": mark.generation,
-            }
-            for mark in marks
-        ]
+        gone = list(marks)
         if not gone:
             return 0
         with self._writing() as connection:
-            return connection.execute(_UNMARK, gone).rowcount
+            return remove_marks(connection, site, gone)
 
     def set_oldest(self, site: str, agent: str, oldest_ms: int) -> None:
         """Keep an agent's ``bfrom``: all its batches before that moment are stored."""
         self.record({}, {(site, agent): oldest_ms}, 0)
 
+    def note_clock(self, site: str, agent: str, spans: Iterable[ClockSpan], now_ms: int) -> None:
+        """An agent's clock was wrong when it stamped these spans: mark what they feed; durable.
+
+        What is known already changes nothing, and the order in which spans are noted neither.
+        """
+        self.record({}, {}, now_ms, {(site, agent): spans})
+
+    def wrong_clocks(self, site: str) -> dict[str, list[ClockSpan]]:
+        """Of each agent whose clock was ever wrong: when, in its own time stamps, in order."""
+        with self._reading() as connection:
+            return clocks.spans_of(connection, site)
+
     def oldest(self, site: str) -> dict[str, int]:
         """``bfrom`` of every agent of a site that ever sent one."""
-        t = schema.agents.c
         with self._reading() as connection:
-            found = connection.execute(select(t.agent, t.oldest_ms).where(t.site == site))
-            return {row.agent: row.oldest_ms for row in found}
+            return agents.oldest_of(connection, site)
 
     def set_methods(self, site: str, agent: str, methods: Mapping[tuple[str, str], Method]) -> None:
         """Keep how an agent's birth says that each (resource, quantity) is obtained.
 
         What earlier births said stays beside it, for a birth that is sent before every source was
         read says less, and readings of what is gone may still come. Once both together are more
-        than `MAX_METHODS_OF_AGENT`, only the newest birth is kept.
+        than `agents.MAX_METHODS_OF_AGENT`, only the newest birth is kept.
         """
-        table = schema.methods
-        statement = self._insert(table)
         if not methods:
             return
-        of_agent = (table.c.site == site) & (table.c.agent == agent)
-        keep = statement.on_conflict_do_update(
-            index_elements=list(table.primary_key),
-            set_={"method": statement.excluded.method},
-        )
-        rows = [
-            {
-                "site": site,
-                "agent": agent,
-                "resource": resource,
-                "quantity": quantity,
-                "method": method.value,
-            }
-            for (resource, quantity), method in methods.items()
-        ]
         with self._writing() as connection:
-            connection.execute(keep, rows)
-            counted = select(func.count()).select_from(table).where(of_agent)
-            if connection.execute(counted).scalar_one() > MAX_METHODS_OF_AGENT:
-                connection.execute(delete(table).where(of_agent))
-                connection.execute(keep, rows)
+            agents.set_methods(connection, self._insert(schema.methods), site, agent, methods)
 
     def methods(self, site: str) -> dict[tuple[str, str, str], Method]:
         """The kept methods of a site by (agent, resource, quantity)."""
-        t = schema.methods.c
         with self._reading() as connection:
-            return {
-                (agent, resource, quantity): Method(method)
-                for agent, resource, quantity, method in connection.execute(
-                    select(t.agent, t.resource, t.quantity, t.method).where(t.site == site)
-                )
-            }
+            return agents.methods_of(connection, site)
 
     def declared(self, site: str) -> dict[str, str]:
         """The fingerprint of each meter's declaration that its rows were computed with."""
@@ -529,54 +413,25 @@ class Ledger:
         entry of this site and kind that still holds; nor, unless it ``may_move``, of this subject.
         ``restates`` of one that does names the meters of both.
         """
-        text = json.dumps(content, sort_keys=True, allow_nan=False)
-        t = schema.entries.c
+        draft = Draft(
+            kind=kind,
+            subject=subject,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            content=json.dumps(content, sort_keys=True, allow_nan=False),
+            signatory=signatory,
+            document=document,
+            corrects=corrects,
+            entered_ms=now_ms,
+        )
         with self._writing() as connection:
             spans = list(restates)
             if corrects is not None:
-                old = None
-                if 0 < corrects <= _LAST_ID:
-                    old = connection.execute(
-                        select(t.subject, t.start_ms, t.end_ms).where(
-                            t.id == corrects, t.site == site, t.kind == kind
-                        )
-                    ).one_or_none()
-                if old is None:
-                    raise ConfigurationError(
-                        "--corrects", "", f"site {site} has no {kind} numbered {corrects}"
-                    )
-                if old.subject != subject and not may_move:
-                    raise ConfigurationError(
-                        "--corrects",
-                        "",
-                        f"{kind} {corrects} is one of {old.subject!r}, not of {subject!r}",
-                        f"correct it with an entry of {old.subject!r}",
-                    )
-                later = connection.execute(select(t.id).where(t.corrects == corrects)).scalar()
-                if later is not None:
-                    raise ConfigurationError(
-                        "--corrects",
-                        "",
-                        f"{corrects} is already corrected by {later}",
-                        "correct that",
-                    )
-                spans = [_widened(span, old.start_ms, old.end_ms) for span in spans]
-            self._mark(
-                connection, [(site, "meter", m, start, end or 0) for m, start, end in spans], now_ms
-            )
-            added = insert(schema.entries).values(
-                site=site,
-                kind=kind,
-                subject=subject,
-                start_ms=start_ms,
-                end_ms=end_ms,
-                content=text,
-                signatory=signatory,
-                document=document,
-                corrects=corrects,
-                entered_ms=now_ms,
-            )
-            return int(connection.execute(added.returning(t.id)).scalar_one())
+                old = corrected_span(connection, site, draft, corrects, may_move=may_move)
+                spans = [widened(span, *old) for span in spans]
+            marks = [(site, "meter", meter, start, end or 0) for meter, start, end in spans]
+            add_marks(connection, self._insert(schema.marks), marks, now_ms)
+            return add_entry(connection, site, draft)
 
     def entries(
         self, site: str, kind: str, subject: str | None = None, *, corrected: bool = False
@@ -584,104 +439,6 @@ class Ledger:
         """Entries of one kind by time; those that were corrected only when asked for."""
         with self._reading() as connection:
             return entries_of(connection, site, kind, subject, corrected=corrected)
-
-    # --- inside
-
-    def _check_version(self, connection: Connection) -> None:
-        schema.metadata.create_all(connection)
-        known = connection.execute(
-            select(schema.facts.c.value).where(schema.facts.c.name == "schema")
-        ).scalar()
-        if known is None:
-            connection.execute(insert(schema.facts).values(name="schema", value=schema.VERSION))
-        elif known > schema.VERSION:
-            raise LedgerError(
-                f"{self._path}: written by a newer version (schema {known}); upgrade the collector"
-            )
-
-    def _insert(self, table: Any) -> Any:
-        """An insert that knows ``ON CONFLICT``: same words, one class per database."""
-        dialects: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-        return dialects[self._engine.dialect.name](table)
-
-    def _mark(
-        self, connection: Connection, marks: Sequence[tuple[str, str, str, int, int]], now_ms: int
-    ) -> None:
-        if not marks:
-            return
-        table = schema.marks
-        statement = self._insert(table)
-        later = statement.excluded.last_ms
-        names = ("site", "scope", "name", "start_ms", "end_ms")
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(table.primary_key),
-                set_={
-                    "generation": table.c.generation + 1,
-                    "last_ms": case((later > table.c.last_ms, later), else_=table.c.last_ms),
-                },
-            ),
-            [
-                dict(zip(names, mark, strict=True), generation=0, first_ms=now_ms, last_ms=now_ms)
-                for mark in marks
-            ],
-        )
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise self._failed(error) from None
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        try:
-            with (
-                self._engine.connect().execution_options(jauge_writes=True) as connection,
-                connection.begin(),
-            ):
-                yield connection
-        except SQLAlchemyError as error:
-            raise self._failed(error) from None
-
-    def _failed(self, error: SQLAlchemyError) -> LedgerError:
-        cause = str(getattr(error, "orig", None) or error)
-        if any(words in cause for words in _NOT_WRITABLE):
-            cause += (
-                f"; {self._path.parent} and the ledger's files in it must be writable even to be "
-                "read: run as the collector's user, or correct their owner"
-            )
-        return LedgerError(f"{self._path}: {cause}")
-
-
-_NOT_WRITABLE: Final = ("unable to open database file", "readonly database")
-
-
-def _on_connect(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None
-    for pragma in (
-        f"busy_timeout={_BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _on_begin(connection: Connection) -> None:
-    """A writer takes its lock at once: one that read first could not wait for another."""
-    writes = connection.get_execution_options().get("jauge_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _widened(
-    span: tuple[str, int, int | None], start_ms: int, end_ms: int | None
-) -> tuple[str, int, int | None]:
-    meter, start, end = span
-    until = None if end is None or end_ms is None else max(end, end_ms)
-    return meter, min(start, start_ms), until
 
 
 def _counting(rows: list[Interval], since_ms: int | None) -> list[Interval]:

@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
@@ -30,6 +31,7 @@ from jauge_models.resources import Series, kind_of
 from jauge_models.topology import MEASURES, Meter, cuts, factor_at
 from jauge_models.wire import Method
 
+from jauge_collector.ledger.clocks import ClockSpan
 from jauge_collector.ledger.rows import Jump
 
 COUNTER_BRIDGE_MS: Final = 10 * 60 * 1000
@@ -183,6 +185,7 @@ def compute(
     readings: Mapping[Channel, Sequence[Point]],
     starts_ms: Iterable[int],
     suspended: Sequence[tuple[int, int | None]] = (),
+    wrong_clocks: Mapping[str, Sequence[ClockSpan]] = MappingProxyType({}),
 ) -> list[Provided]:
     """Rows of a meter for the intervals that begin at the given moments.
 
@@ -190,10 +193,14 @@ def compute(
     far as they matter. Of each interval the first channel that covers it whole provides the row,
     else the one that covers most; a running total that stood still while the power of the same
     feed shows that it should not have gives way to that. An interval of which nothing is known
-    has no row.
+    has no row. One that a reading of a wrong clock took part in counts and is graded low.
     """
     meter = declared.meter
-    runs = [_Run(declared, channel, points) for channel, points in readings.items() if points]
+    runs = [
+        _Run(declared, channel, points, wrong_clocks.get(channel.series.agent, ()))
+        for channel, points in readings.items()
+        if points
+    ]
     rows: list[Provided] = []
     if not runs:
         return rows
@@ -246,8 +253,15 @@ def _instead_of_still(
 class _Run:
     """One channel's readings, cut to what each interval needs."""
 
-    def __init__(self, declared: Declared, channel: Channel, points: Sequence[Point]) -> None:
+    def __init__(
+        self,
+        declared: Declared,
+        channel: Channel,
+        points: Sequence[Point],
+        wrong_clock: Sequence[ClockSpan],
+    ) -> None:
         self.channel = channel
+        self._wrong_clock = wrong_clock
         self.meter = declared.meter
         self.blind: list[Span] = []
         self._disbelieved_ms: list[int] = []
@@ -307,19 +321,49 @@ class _Run:
             near = self._disbelieved_ms[at : at + 1]
             if near and near[0] <= end_ms + self._period_ms:
                 flags |= {Flag.EVENT}
+        grade = channel.grade
+        if self._wrong_clock and found.covered_ms and self._is_mistimed(start_ms, end_ms):
+            grade = Grade.LOW
+            flags |= {Flag.CLOCK}
         factor = factor_at(meter, start_ms)
         if (
             factor == 1
             and flags is found.flags
-            and (found.basis, found.grade) == (channel.basis, channel.grade)
+            and (found.basis, found.grade) == (channel.basis, grade)
         ):
             return found
         return msgspec.structs.replace(
             found,
             amount=None if found.amount is None else found.amount * factor,
             basis=channel.basis,
-            grade=channel.grade,
+            grade=grade,
             flags=flags,
+        )
+
+    def _is_mistimed(self, start_ms: int, end_ms: int) -> bool:
+        """Whether a reading that a piece is computed from was stamped by a wrong clock."""
+        times, spans = self._times, self._wrong_clock
+        first = max(bisect_right(times, start_ms) - 1, 0)
+        last = bisect_left(times, end_ms + self._period_ms)
+        for at in range(first, min(last + 1, len(times))):
+            before = bisect_right(spans, times[at], key=lambda span: span.from_ms) - 1
+            if before < 0 or times[at] >= spans[before].to_ms:
+                continue
+            if self._takes_part(at, start_ms, end_ms):
+                return True
+        return False
+
+    def _takes_part(self, at: int, start_ms: int, end_ms: int) -> bool:
+        """Whether one reading has a share in what a piece's amount is computed from."""
+        times, channel = self._times, self.channel
+        if not channel.is_running and not channel.is_power:
+            return times[at] > start_ms and times[at] - self._period_ms < end_ms
+        longest_ms = self.meter.max_gap_ms if channel.is_power else channel.bridge_ms
+        return any(
+            before < end_ms
+            and after > start_ms
+            and (longest_ms is None or after - before <= longest_ms)
+            for before, after in pairwise(times[max(0, at - 1) : at + 2])
         )
 
     def _measured(self, start_ms: int, end_ms: int) -> Interval:

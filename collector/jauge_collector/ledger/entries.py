@@ -3,12 +3,15 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from jauge_models.configuration import ConfigurationError
 from jauge_models.intervals import GRADE_OF, Basis, Interval
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select
 
 from jauge_collector.ledger import schema
+
+_LAST_ID: Final = 2**63 - 1
 
 
 class Entry(NamedTuple):
@@ -24,6 +27,69 @@ class Entry(NamedTuple):
     document: str | None
     corrects: int | None
     entered_ms: int
+
+
+class Draft(NamedTuple):
+    """An entry that has no number yet; ``content`` is its JSON."""
+
+    kind: str
+    subject: str
+    start_ms: int
+    end_ms: int | None
+    content: str
+    signatory: str
+    document: str | None
+    corrects: int | None
+    entered_ms: int
+
+
+def add_entry(connection: Connection, site: str, draft: Draft) -> int:
+    """Keep an entry; its number."""
+    t = schema.entries.c
+    added = insert(schema.entries).values(site=site, **draft._asdict())
+    return int(connection.execute(added.returning(t.id)).scalar_one())
+
+
+def corrected_span(
+    connection: Connection, site: str, draft: Draft, corrects: int, *, may_move: bool
+) -> tuple[int, int | None]:
+    """Start and end of the entry that a draft corrects. See `Ledger.append` for what it raises."""
+    t = schema.entries.c
+    kind, subject = draft.kind, draft.subject
+    old = None
+    if 0 < corrects <= _LAST_ID:
+        old = connection.execute(
+            select(t.subject, t.start_ms, t.end_ms).where(
+                t.id == corrects, t.site == site, t.kind == kind
+            )
+        ).one_or_none()
+    if old is None:
+        raise ConfigurationError("--corrects", "", f"site {site} has no {kind} numbered {corrects}")
+    if old.subject != subject and not may_move:
+        raise ConfigurationError(
+            "--corrects",
+            "",
+            f"{kind} {corrects} is one of {old.subject!r}, not of {subject!r}",
+            f"correct it with an entry of {old.subject!r}",
+        )
+    later = connection.execute(select(t.id).where(t.corrects == corrects)).scalar()
+    if later is not None:
+        raise ConfigurationError(
+            "--corrects",
+            "",
+            f"{corrects} is already corrected by {later}",
+            "correct that",
+        )
+    return old.start_ms, old.end_ms
+
+
+def widened(
+    span: tuple[str, int, int | None], start_ms: int, end_ms: int | None
+) -> tuple[str, int, int | None]:
+    """A meter's span with another one, both as `Ledger.append` takes them."""
+    meter, start, end = span
+    until = None if end is None or end_ms is None else max(end, end_ms)
+    return meter, min(start, start_ms), until
 
 
 def entries_of(

@@ -236,10 +236,10 @@ def _flags_text(flags: frozenset[Flag]) -> str:
 
 _NAMES: Final = tuple(schema.intervals.c.keys())
 _START, _REVISION, _CONTENT, _FINAL = 1, 2, slice(3, 15), 15
-_END, _BASIS = _NAMES.index("end_ms"), _NAMES.index("basis")
+_END, _BASIS, _FLAGS = (_NAMES.index(name) for name in ("end_ms", "basis", "flags"))
 
 
-def _content(row: Row) -> tuple[object, ...]:
+def content_of(row: Row) -> tuple[object, ...]:
     """What makes a row another one when it differs: the columns from ``end_ms`` to ``feed``."""
     i = row.interval
     opening, closing = i.opening, i.closing
@@ -264,7 +264,7 @@ def replace_rows(connection: Connection, subject: int, stretch: Stretch, now_ms:
     rows = list(stretch.rows)
     if stretch.by_hand:
         rows = [row for row in rows if not _holds_measured(connection, subject, row.interval)]
-    fresh = {row.interval.start_ms: (_content(row), row.final) for row in rows}
+    fresh = {row.interval.start_ms: (content_of(row), row.final) for row in rows}
     spans = sorted((row.interval.start_ms, row.interval.end_ms) for row in rows)
     revisions = _latest_revisions(connection, subject, stretch.start_ms, stretch.end_ms)
     archived: list[dict[str, object]] = []
@@ -273,6 +273,9 @@ def replace_rows(connection: Connection, subject: int, stretch: Stretch, now_ms:
         connection, subject, stretch.start_ms, stretch.end_ms, by_hand=stretch.by_hand
     ):
         start = old[_START]
+        if Flag.COMPACTED in old[_FLAGS]:  # what it was made of is gone: it stays
+            fresh = {at: row for at, row in fresh.items() if not start <= at < old[_END]}
+            continue
         if old[_BASIS] == _ATTESTED and not stretch.by_hand and not _touched(old, spans):
             continue
         new = fresh.get(start)

@@ -19,8 +19,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION: Final = 1
-"""Rises with every change of the tables; a newer ledger than the program knows is not opened."""
+VERSION: Final = 2
+"""Rises with every change of the tables; a newer ledger than the program knows is not opened.
+
+An older one is brought up to date: 2 added ``clocks`` and ``purge_requests``. A new table is made
+where it is missing; a change of an existing one needs statements of its own in `database`.
+"""
 
 metadata = MetaData()
 
@@ -43,8 +47,11 @@ subjects = Table(
 """What has rows: a meter, or a host as ``<agent>/<resource>``."""
 
 
-def _row_columns() -> list[Column[object]]:
+def _row_columns(*, every_revision: bool) -> list[Column[object]]:
     return [
+        Column("subject", ForeignKey("subjects.id"), primary_key=True),
+        Column("start_ms", BigInteger, primary_key=True),
+        Column("revision", Integer, primary_key=every_revision, nullable=False),
         Column("end_ms", BigInteger, nullable=False),
         Column("amount", Double),
         Column("covered_ms", BigInteger, nullable=False),
@@ -65,10 +72,7 @@ def _row_columns() -> list[Column[object]]:
 intervals = Table(
     "intervals",
     metadata,
-    Column("subject", ForeignKey("subjects.id"), primary_key=True),
-    Column("start_ms", BigInteger, primary_key=True),
-    Column("revision", Integer, nullable=False),
-    *_row_columns(),
+    *_row_columns(every_revision=False),
     sqlite_with_rowid=False,
 )
 """Current revision of every row; amounts in the base unit of the commodity (J or m3)."""
@@ -83,10 +87,7 @@ Index(
 revisions = Table(
     "revisions",
     metadata,
-    Column("subject", ForeignKey("subjects.id"), primary_key=True),
-    Column("start_ms", BigInteger, primary_key=True),
-    Column("revision", Integer, primary_key=True),
-    *_row_columns(),
+    *_row_columns(every_revision=True),
     Column("replaced_ms", BigInteger, nullable=False),
 )
 """Final rows that were restated later, as they stood."""
@@ -114,6 +115,17 @@ agents = Table(
     Column("oldest_ms", BigInteger, nullable=False),
 )
 """``bfrom`` of each agent: all its batches before that moment are stored."""
+
+clocks = Table(
+    "clocks",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("from_ms", BigInteger, primary_key=True),
+    Column("to_ms", BigInteger, nullable=False),
+    Column("skew_ms", BigInteger, nullable=False),
+)
+"""Spans of each agent's own time stamps that a wrong clock gave, none touching another."""
 
 methods = Table(
     "methods",
@@ -144,6 +156,16 @@ jumps = Table(
     Column("before_ms", BigInteger, nullable=False),
 )
 """Undeclared index jumps: the reading that jumped and the last one believed."""
+
+purge_requests = Table(
+    "purge_requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("asked_ms", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("outcome", Text),
+)
+"""Purges asked for while another process computes rows; it does them and leaves the outcome."""
 
 entries = Table(
     "entries",

@@ -340,7 +340,7 @@ def _between(rows: Iterable[Interval], start_ms: int, end_ms: int) -> tuple[floa
     """Amount and covered time of computed rows in [start, end), split linearly at its bounds."""
     amount = covered = 0.0
     for row in rows:
-        if row.amount is None or row.basis is Basis.ATTESTED:
+        if row.amount is None or row.basis is Basis.ATTESTED or not row.is_comparable:
             continue
         share = (min(row.end_ms, end_ms) - max(row.start_ms, start_ms)) / row.length_ms
         amount += row.amount * share

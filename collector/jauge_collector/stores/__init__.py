@@ -1,10 +1,10 @@
 """Stores: where raw readings are kept, and read back by the ledger."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from itertools import repeat
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self, TypeAlias
 
 from jauge_models.intervals import Point
 from jauge_models.readings import Reading
@@ -25,6 +25,24 @@ def points(pairs: Iterable[tuple[int, float]]) -> list[Point]:
 
 
 _NEW_POINT: Final[Callable[[type[Point], tuple[int, float]], Point]] = tuple.__new__
+
+
+Source: TypeAlias = tuple[str, str]
+"""An agent and one of its resources."""
+
+
+class Held(NamedTuple):
+    """Something kept: how many rows or things, and the times of the oldest and the newest."""
+
+    rows: int
+    oldest_ms: int | None = None
+    newest_ms: int | None = None
+
+    def joined(self, other: "Held") -> "Held":
+        """Both together."""
+        times = [self.oldest_ms, self.newest_ms, other.oldest_ms, other.newest_ms]
+        known = [time_ms for time_ms in times if time_ms is not None]
+        return Held(self.rows + other.rows, min(known, default=None), max(known, default=None))
 
 
 class LeftOut(StrEnum):
@@ -105,11 +123,32 @@ class Store(Protocol):
         """The newest reading of each series of a site, where it is not older than ``since_ms``."""
         ...
 
-    async def purge(self, now_ms: int) -> int:
+    async def purge(self, now_ms: int, site: str | None = None) -> int:
         """Delete what is older than `oldest_kept_ms`, in steps that delay no write; how many.
+
+        Of one site or of all.
 
         0 where the store does so by itself.
         """
+        ...
+
+    async def expired(self, now_ms: int, site: str | None = None) -> Held:
+        """What `purge` would delete; nothing where the store does so by itself."""
+        ...
+
+    async def held(self, site: str, sources: Collection[Source]) -> Held:
+        """The readings of all quantities of some resources."""
+        ...
+
+    async def erase(self, site: str, sources: Collection[Source]) -> None:
+        """Delete these resources' readings and series for good; others are not touched.
+
+        What is written for them afterwards begins anew.
+        """
+        ...
+
+    async def reclaim(self, *, alone: bool) -> None:
+        """Give freed space back, and overwrite it; ``alone`` when nobody else uses the store."""
         ...
 
     async def complaints(self) -> Mapping[str, int]:

@@ -38,7 +38,8 @@ class InfluxSink:
         self._url = config.url
         self._lines = LineWriter(config.url, org=config.org, bucket=config.bucket, token=token)
         self._waiting: deque[Reading] = deque()
-        self._most_waiting = most_waiting
+        self.limit = most_waiting
+        """Readings that may wait."""
         self._back_off_s = back_off_s
         self._offered = asyncio.Event()
         self._full = 0
@@ -59,7 +60,7 @@ class InfluxSink:
 
     def offer(self, readings: Sequence[Reading]) -> None:
         """Queue readings that the main store has accepted; never waits and never fails."""
-        room = max(0, self._most_waiting - len(self._waiting))
+        room = max(0, self.limit - len(self._waiting))
         self._waiting.extend(readings[:room])
         self._full += max(0, len(readings) - room)
         self._offered.set()

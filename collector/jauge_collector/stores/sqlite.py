@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,14 @@ from jauge_models.intervals import Point
 from jauge_models.readings import Reading
 from jauge_models.resources import Series
 
-from jauge_collector.stores import LeftOut, StoreError, UnfitStoreError, points
+from jauge_collector.stores import (
+    Held,
+    LeftOut,
+    Source,
+    StoreError,
+    UnfitStoreError,
+    points,
+)
 
 _Result = TypeVar("_Result")
 _Given = ParamSpec("_Given")
@@ -68,6 +75,14 @@ JOIN readings ON series_id = id
     AND time_ms = (SELECT max(time_ms) FROM readings WHERE series_id = id)
 WHERE site = ? AND time_ms >= ?
 """
+_OF_SITE: Final = "SELECT id FROM series WHERE ? IS NULL OR site = ?"
+_OF_SOURCE: Final = "SELECT id FROM series WHERE site = ? AND agent = ? AND resource = ?"
+_HELD: Final = """
+SELECT count(*), min(time_ms), max(time_ms) FROM readings WHERE series_id = ? AND time_ms < ?
+"""
+_DROP_EMPTY: Final = """
+DELETE FROM series WHERE id = ? AND NOT EXISTS (SELECT 1 FROM readings WHERE series_id = id)
+"""
 _OLDEST_AFTER_STEP: Final = """
 SELECT time_ms FROM readings WHERE series_id = ? AND time_ms < ?
 ORDER BY time_ms LIMIT 1 OFFSET ?
@@ -77,6 +92,9 @@ _BUSY_S: Final = 10.0
 _PAGES_PER_CHECKPOINT: Final = 4000
 _SERIES_PER_JOB: Final = 256
 _ROWS_PER_PURGE_STEP: Final = 5000
+_PAGES_PER_RECLAIM_STEP: Final = 2000
+_AFTER_ALL: Final = 2**63 - 1
+_INCREMENTAL: Final = 2
 
 
 class SqliteStore:
@@ -155,17 +173,46 @@ class SqliteStore:
         rows = await self._run(self._rows_of, _LATEST, (site, since_ms))
         return {Series(*row[:4]): Point(*row[4:]) for row in rows}
 
-    async def purge(self, now_ms: int) -> int:
-        """Delete what is older than the retention.
-
-        Series keep their id for good: another process may be writing under it.
-        """
+    async def purge(self, now_ms: int, site: str | None = None) -> int:
+        """Delete what is older than the retention, and series that are left without any."""
         oldest_ms = await self.oldest_kept_ms(now_ms)
         purged = 0
-        for (identity,) in await self._run(self._rows_of, "SELECT id FROM series", ()):
+        for identity in await self._run(self._ids_of, _OF_SITE, (site, site)):
             while step := await self._run(self._purge_step, identity, oldest_ms):
                 purged += step
+            await self._run(self._drop_empty, identity)
+        if purged:
+            await self.reclaim(alone=False)
         return purged
+
+    async def expired(self, now_ms: int, site: str | None = None) -> Held:
+        """What `purge` would delete."""
+        oldest_ms = await self.oldest_kept_ms(now_ms)
+        return await self._held(_OF_SITE, [(site, site)], oldest_ms)
+
+    async def held(self, site: str, sources: Collection[Source]) -> Held:
+        """The readings of all quantities of some resources."""
+        return await self._held(_OF_SOURCE, [(site, *source) for source in sources], _AFTER_ALL)
+
+    async def erase(self, site: str, sources: Collection[Source]) -> None:
+        """Delete resources' readings and series, overwriting what is deleted."""
+        for source in sources:
+            for identity in await self._run(self._ids_of, _OF_SOURCE, (site, *source)):
+                while await self._run(self._purge_step, identity, _AFTER_ALL, overwrite=True):
+                    pass
+                await self._run(self._drop_empty, identity, overwrite=True)
+
+    async def reclaim(self, *, alone: bool) -> None:
+        """Shorten the file by its free pages, in steps; whole and defragmented when ``alone``.
+
+        A file that an earlier version made cannot be shortened in steps until it was once done
+        ``alone``: its free pages are used again.
+        """
+        if alone:
+            await self._run(self._vacuum)
+        while await self._run(self._reclaim_step):
+            pass
+        await self._run(self._rows_of, "PRAGMA wal_checkpoint(TRUNCATE)", ())
 
     async def complaints(self) -> Mapping[str, int]:
         """None: SQLite takes a row or raises."""
@@ -202,6 +249,7 @@ class SqliteStore:
                 f"{self._path}: schema {version} is newer than this collector's "
                 f"({_SCHEMA_VERSION}); run the newer collector, or name another store.path"
             )
+        database.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")  # heeded by a new file only
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}")
@@ -225,7 +273,10 @@ class SqliteStore:
         return self._open_database.execute(statement, values).fetchall()
 
     def _load_ids(self) -> None:
-        """Learn the ids anew, if another process has written since the last time."""
+        """Learn the ids anew, if another process has written since the last time.
+
+        Within a transaction they hold until its end: an erased series' id may be given again.
+        """
         database = self._open_database
         version = database.execute("PRAGMA data_version").fetchone()[0]
         if version != self._ids_version:
@@ -239,6 +290,7 @@ class SqliteStore:
         new: set[Series] = set()
         database.execute("BEGIN IMMEDIATE")
         try:
+            self._load_ids()
             new = {reading.series for reading in finite}.difference(self._ids)
             self._give_ids(new)
             ids = self._ids
@@ -267,16 +319,19 @@ class SqliteStore:
     def _each(
         self, series: Sequence[Series], statement: str, values: tuple[int, ...]
     ) -> dict[Series, list[Point]]:
-        if not self._ids.keys() >= set(series):
-            self._load_ids()
         database = self._open_database
         found: dict[Series, list[Point]] = {}
-        for key in series:
-            identity = self._ids.get(key)
-            if identity is not None and (
-                rows := database.execute(statement, (identity, *values)).fetchall()
-            ):
-                found[key] = points(rows)
+        database.execute("BEGIN")
+        try:
+            self._load_ids()
+            for key in series:
+                identity = self._ids.get(key)
+                if identity is not None and (
+                    rows := database.execute(statement, (identity, *values)).fetchall()
+                ):
+                    found[key] = points(rows)
+        finally:
+            database.execute("COMMIT")
         return found
 
     async def _nearest(
@@ -288,9 +343,46 @@ class SqliteStore:
             found |= {key: points[0] for key, points in rows.items()}
         return found
 
-    def _purge_step(self, identity: int, oldest_ms: int) -> int:
+    async def _held(
+        self, statement: str, keys: Iterable[tuple[str | None, ...]], before_ms: int
+    ) -> Held:
+        """What series that a statement names hold before a moment; one series at a time."""
+        found = Held(0)
+        for key in keys:
+            for identity in await self._run(self._ids_of, statement, key):
+                rows = await self._run(self._rows_of, _HELD, (identity, before_ms))
+                found = found.joined(Held(*rows[0]))
+        return found
+
+    def _ids_of(self, statement: str, values: tuple[str | None, ...]) -> list[int]:
+        return [row[0] for row in self._rows_of(statement, values)]
+
+    def _drop_empty(self, identity: int, *, overwrite: bool = False) -> None:
+        """Delete a series without readings; another process learns of it by `_load_ids`."""
+        database = self._open_database
+        if overwrite:
+            database.execute("PRAGMA secure_delete = ON")
+        if database.execute(_DROP_EMPTY, (identity,)).rowcount:
+            self._ids = {key: known for key, known in self._ids.items() if known != identity}
+
+    def _vacuum(self) -> None:
+        database = self._open_database
+        database.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
+        database.execute("VACUUM")
+
+    def _reclaim_step(self) -> bool:
+        """Give some free pages back; whether there may be more."""
+        database = self._open_database
+        if database.execute("PRAGMA auto_vacuum").fetchone()[0] != _INCREMENTAL:
+            return False
+        database.execute(f"PRAGMA incremental_vacuum({_PAGES_PER_RECLAIM_STEP})").fetchall()
+        return bool(database.execute("PRAGMA freelist_count").fetchone()[0])
+
+    def _purge_step(self, identity: int, oldest_ms: int, *, overwrite: bool = False) -> int:
         """Delete at most one step's rows of a series; 0 when none of it is left to delete."""
         database = self._open_database
+        if overwrite:
+            database.execute("PRAGMA secure_delete = ON")
         beyond = database.execute(
             _OLDEST_AFTER_STEP, (identity, oldest_ms, _ROWS_PER_PURGE_STEP)
         ).fetchone()

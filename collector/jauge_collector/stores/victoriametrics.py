@@ -21,7 +21,14 @@ from jauge_models.readings import Reading
 from jauge_models.resources import Series, is_name, kind_of
 
 from jauge_collector.config import StoreConfig
-from jauge_collector.stores import LeftOut, StoreError, UnfitStoreError, points
+from jauge_collector.stores import (
+    Held,
+    LeftOut,
+    Source,
+    StoreError,
+    UnfitStoreError,
+    points,
+)
 from jauge_collector.stores.lines import LineWriter
 
 _Answered = TypeVar("_Answered")
@@ -157,6 +164,7 @@ class VictoriaMetricsStore:
     def __init__(self, config: StoreConfig) -> None:
         self._config = config
         self._read_url = (config.read_url or config.url).rstrip("/")
+        self._delete_url = self._read_url.replace("/select/", "/delete/")  # of a cluster
         self._metrics_urls = [url.rstrip("/") for url in config.metrics_urls or [config.url]]
         self._lines = LineWriter(config.write_url or config.url, bucket="jauge")
         self._stack = AsyncExitStack()
@@ -263,9 +271,36 @@ class VictoriaMetricsStore:
         selectors = [f'{{__name__=~"{"|".join(_QUANTITIES)}",site="{site}"}}']
         return await self._edges(selectors, since_ms, _now_ms() + _AHEAD_MS, _Edge.LAST)
 
-    async def purge(self, now_ms: int) -> int:  # noqa: ARG002 - the protocol's
+    async def purge(self, now_ms: int, site: str | None = None) -> int:  # noqa: ARG002 - the protocol's
         """Nothing: VictoriaMetrics drops what is past its retention by itself."""
         return 0
+
+    async def expired(self, now_ms: int, site: str | None = None) -> Held:  # noqa: ARG002 - the protocol's
+        """Nothing: its own flag ``-retentionPeriod`` decides, which is checked at opening."""
+        return Held(0)
+
+    async def held(self, site: str, sources: Collection[Source]) -> Held:
+        """The samples of every series with these labels. Raises StoreError."""
+        now_ms = _now_ms()
+        found = Held(0)
+        for selector in _selectors_of(site, sources):
+            found = found.joined(
+                await self._counted(selector, now_ms - self._retention_ms, now_ms + _AHEAD_MS)
+            )
+        return found
+
+    async def erase(self, site: str, sources: Collection[Source]) -> None:
+        """Delete every series with these labels. Raises StoreError.
+
+        They are gone from every answer at once, from the disk with VictoriaMetrics' next merge
+        of the parts that hold them.
+        """
+        for selector in _selectors_of(site, sources):
+            url = f"{self._delete_url}/api/v1/admin/tsdb/delete_series"
+            _ = [chunk async for chunk in self._request("POST", url, [("match[]", selector)])]
+
+    async def reclaim(self, *, alone: bool) -> None:
+        """Nothing: VictoriaMetrics frees what it deleted when it merges."""
 
     async def complaints(self) -> Mapping[str, int]:
         """Rows that VictoriaMetrics ignored or found invalid since opening, by its own counter.
@@ -380,6 +415,30 @@ class VictoriaMetricsStore:
             found[samples.series] = Point(samples.times_ms[at], samples.values[at])
         return found
 
+    async def _counted(self, selector: str, start_ms: int, end_ms: int) -> Held:
+        """How many samples match in [start, end); in halves where it is too much at once."""
+        span = f"{selector}[{end_ms - start_ms}ms]"
+        numbers: list[float] = []
+        try:
+            for function in ("sum(count", "min(tfirst", "max(tlast"):
+                form = [
+                    ("query", f"{function}_over_time({span}))"),
+                    ("time", f"{(end_ms - 1) / 1000:.3f}"),
+                    ("nocache", "1"),
+                ]
+                vector = (await self._answer("/api/v1/query", form, _QUERY_ANSWER)).data.result
+                if not vector:
+                    return Held(0)
+                numbers.append(float(vector[0].value[1]))
+        except _TooMuchError:
+            if end_ms - start_ms <= _LEAST_WINDOW_MS:
+                raise
+            middle_ms = (start_ms + end_ms) // 2
+            older = await self._counted(selector, start_ms, middle_ms)
+            return older.joined(await self._counted(selector, middle_ms, end_ms))
+        rows, oldest_s, newest_s = numbers
+        return Held(round(rows), round(oldest_s * 1000), round(newest_s * 1000))
+
     async def _samples(
         self, series: Collection[Series], start_ms: int, end_ms: int
     ) -> AsyncIterator[_Samples]:
@@ -442,7 +501,7 @@ class VictoriaMetricsStore:
             raise StoreError("the store is not open")
         try:
             async with self._session.request(method, url, data=form) as answer:
-                if answer.status != 200:
+                if answer.status not in {200, 204}:
                     text = " ".join((await answer.text(errors="replace")).split())
                     too_much = answer.status in _REFUSES_AS_TOO_MUCH
                     kind = _TooMuchError if too_much else StoreError
@@ -534,6 +593,17 @@ def _selectors(series: Iterable[Series]) -> Iterator[str]:
                     f'{{__name__=~"{names}",site="{site}",'
                     f'agent=~"{_either(some)}",resource=~"{_either(resources)}"}}'
                 )
+
+
+def _selectors_of(site: str, sources: Iterable[Source]) -> Iterator[str]:
+    """Selectors of whatever bears the labels of these resources, and of nothing else."""
+    of_agent: defaultdict[str, set[str]] = defaultdict(set)
+    for agent, resource in sources:
+        if all(map(is_name, (site, agent, resource))):
+            of_agent[agent].add(resource)
+    for agent, resources in sorted(of_agent.items()):
+        for some in _chunks(sorted(resources), _NAMES_PER_SELECTOR):
+            yield f'{{site="{site}",agent="{agent}",resource=~"{_either(some)}"}}'
 
 
 def _either(names: Iterable[str]) -> str:

@@ -93,6 +93,7 @@ class Served:
     state: ServiceState
     base: str
     session: aiohttp.ClientSession
+    app: web.Application
 
     async def get(self, path: str | URL, **named: Any) -> tuple[int, Any, str]:
         """One GET."""
@@ -187,12 +188,13 @@ async def serving(
 @asynccontextmanager
 async def serve(state: ServiceState) -> AsyncIterator[Served]:
     """A console on a free loopback port."""
-    runner = web.AppRunner(build_app(state), access_log=None)
+    app = build_app(state)
+    runner = web.AppRunner(app, access_log=None)
     try:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with aiohttp.ClientSession() as session:
-            yield Served(state, base, session)
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            yield Served(state, base, session, app)
     finally:
         await runner.cleanup()

@@ -8,6 +8,7 @@ import pytest
 from jauge_collector.ledger.book import LedgerError
 from yarl import URL
 
+from tests.collector.console.doors import READER, guarded
 from tests.collector.console.serving import configuration, serving
 
 PATHS = ("/healthz", "/readyz", "/metrics", "/api/v1/sites", "/api/v1/none", "/none", "/static/..")
@@ -28,7 +29,12 @@ async def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None
                 "frame-ancestors 'none'",
             }, path
             assert headers["X-Content-Type-Options"] == "nosniff"
-            assert headers["Referrer-Policy"] == "no-referrer"
+            assert headers["Referrer-Policy"] == "same-origin"
+            assert headers["X-Frame-Options"] == "DENY"
+            assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+            assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+            assert "geolocation=()" in headers["Permissions-Policy"]
+            assert "Strict-Transport-Security" not in headers
             assert headers["Cache-Control"] == "no-store"
             assert headers["Server"] == "jauge"
 
@@ -64,12 +70,7 @@ async def test_on_loopback_a_strangers_name_is_refused(
 
 async def test_on_another_address_any_name_is_answered(tmp_path: Path) -> None:
     """Who listens to the network has a name of their own choosing."""
-    path = tmp_path / "collector.toml"
-    configuration(tmp_path)
-    path.write_text(path.read_text().replace("127.0.0.1:8090", "0.0.0.0:8090"), encoding="utf-8")
-    from jauge_collector import config
-
-    async with serving(config.load(path)) as console:
+    async with serving(guarded(tmp_path, READER, listen="0.0.0.0:8090", tls=True)) as console:
         status, _, _ = await console.get("/healthz", headers={"Host": "jauge.example.org"})
         assert status == 200
 

@@ -7,7 +7,7 @@ from itertools import count
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jauge_collector.stores import LeftOut
+from jauge_collector.stores import Held, LeftOut
 from jauge_models.intervals import Point
 from jauge_models.quantities import CATALOGUE
 from jauge_models.readings import Reading
@@ -214,3 +214,34 @@ async def test_values_rounded_as_agents_round_come_back_equal(
     await opened.write(readings)
     found = await opened.store.read([series], start_ms, start_ms + len(values))
     assert found == {series: [Point(r.time_ms, r.value) for r in readings]}
+
+
+async def test_erasing_takes_whole_resources_and_no_other(opened: Opened) -> None:
+    """All quantities of the named resources go; neighbours, also by a similar name, stay."""
+    gone = [Series("paris-1", "h-1", "guest:a.1", q) for q in ("power", "energy")]
+    kept = [
+        Series("paris-1", "h-1", "guest:a.11", "power"),
+        Series("paris-1", "h-1", "guest:ax1", "power"),
+        Series("paris-1", "h-2", "guest:a.1", "power"),
+        Series("paris-2", "h-1", "guest:a.1", "power"),
+    ]
+    await opened.write([Reading(s, NOW_MS - i, 1.0) for s in (*gone, *kept) for i in range(3)])
+    sources = [("h-1", "guest:a.1")]
+    assert await opened.store.held("paris-1", sources) == Held(6, NOW_MS - 2, NOW_MS)
+    await opened.store.erase("paris-1", sources)
+    await opened.store.reclaim(alone=False)
+    found = await opened.read([*gone, *kept], NOW_MS - 10, NOW_MS + 1)
+    assert found.keys() == set(kept)
+    assert all(len(points) == 3 for points in found.values())
+    assert await opened.store.held("paris-1", sources) == Held(0)
+    await opened.store.erase("paris-1", sources)
+
+
+async def test_an_erased_series_begins_anew(opened: Opened) -> None:
+    """What is written after an erasure is kept, and what was there before stays gone."""
+    guest = Series("paris-1", "h-1", "guest:a", "power")
+    await opened.write([Reading(guest, NOW_MS - 1000, 1.0)])
+    await opened.store.erase("paris-1", [("h-1", "guest:a")])
+    await opened.write([Reading(guest, NOW_MS, 2.0)])
+    found = await opened.read([guest], NOW_MS - 5000, NOW_MS + 1)
+    assert found == {guest: [Point(NOW_MS, 2.0)]}

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from jauge_collector.stores import StoreError, UnfitStoreError
+from jauge_collector.stores import Held, StoreError, UnfitStoreError
 from jauge_collector.stores.sqlite import SqliteStore
 from jauge_models.intervals import Point
 from jauge_models.readings import Reading
@@ -162,3 +162,62 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
         pass
     with pytest.raises(StoreError, match="not open"):
         await store.read([HOST], 0, NOW_MS)
+
+
+async def test_a_purge_takes_orphan_series_and_shrinks_the_file(tmp_path: Path) -> None:
+    """The name of a series that has no reading left goes, and free pages go back."""
+    path = tmp_path / "state" / "readings.db"
+    async with opened(tmp_path, retention_days=10) as store:
+        await store.write([Reading(OTHER, i, 1.0) for i in range(100_000)])
+        await store.write([Reading(HOST, NOW_MS, 1.0)])
+        await store.reclaim(alone=False)
+        before = path.stat().st_size
+        assert (await store.expired(NOW_MS)) == Held(100_000, 0, 99_999)
+        assert await store.purge(NOW_MS) == 100_000
+        assert await store.expired(NOW_MS) == Held(0)
+        assert path.stat().st_size < before / 10
+    with sqlite3.connect(path) as database:
+        names = database.execute("SELECT agent FROM series").fetchall()
+    database.close()
+    assert names == [("host-1",)]
+
+
+async def test_a_file_of_an_earlier_version_shrinks_once_alone(tmp_path: Path) -> None:
+    """A file made without incremental vacuum is turned into one that has it."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    with sqlite3.connect(folder / "readings.db") as database:
+        database.execute("CREATE TABLE earlier (x)")
+    database.close()
+    async with opened(tmp_path, retention_days=10) as store:
+        sizes = []
+        for alone in (False, True, False):
+            await store.write([Reading(OTHER, i, 1.0) for i in range(100_000)])
+            await store.purge(NOW_MS)
+            await store.reclaim(alone=alone)
+            sizes.append((folder / "readings.db").stat().st_size)
+        assert sizes[0] > 1_000_000
+        assert max(sizes[1:]) < 100_000
+
+
+async def test_a_running_reader_survives_an_erasure_by_another_process(tmp_path: Path) -> None:
+    """What now bears the id of an erased series is not read in its place."""
+    async with opened(tmp_path) as service, opened(tmp_path) as purge:
+        await service.write([Reading(HOST, NOW_MS, 1.0)])
+        await purge.erase("paris-1", [("host-1", "host")])
+        await purge.write([Reading(OTHER, NOW_MS, 2.0)])
+        assert await service.read([HOST, OTHER], 0, NOW_MS + 9) == {OTHER: [Point(NOW_MS, 2.0)]}
+
+
+async def test_a_running_writer_survives_an_erasure_by_another_process(tmp_path: Path) -> None:
+    """An id that was erased and given to another series never takes a reading of the first."""
+    async with opened(tmp_path) as service, opened(tmp_path) as purge:
+        await service.write([Reading(HOST, NOW_MS, 1.0)])
+        await purge.erase("paris-1", [("host-1", "host")])
+        await purge.write([Reading(OTHER, NOW_MS, 2.0)])  # gets the id that HOST had
+        await service.write([Reading(HOST, NOW_MS + 1, 3.0)])
+        for store in (service, purge):
+            assert await store.read([HOST, OTHER], 0, NOW_MS + 9) == {
+                OTHER: [Point(NOW_MS, 2.0)],
+                HOST: [Point(NOW_MS + 1, 3.0)],
+            }
