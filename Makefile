@@ -24,7 +24,8 @@ GENERATED := docs/quantities.md=jauge_models.document \
 # program=Debian package: what the tests start for real.
 REAL_PARTS := mosquitto=mosquitto victoria-metrics=victoria-metrics promtool=prometheus \
   prometheus-node-exporter=prometheus-node-exporter chromium=chromium \
-  strace=strace cryptsetup=cryptsetup-bin
+  strace=strace cryptsetup=cryptsetup-bin openssl=openssl shellcheck=shellcheck \
+  faketime=faketime ip=iproute2 nsenter=util-linux
 
 .PHONY: help
 help: ## this list

@@ -20,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from jauge_models.wire import Reason
 
@@ -54,6 +55,8 @@ class Drop(StrEnum):
     AGE = "age"
     CLOCK = "clock"
     DISK_FULL = "disk_full"
+    DAMAGED = "damaged"
+    """The disk gave back something else than was written."""
 
 
 class Count(NamedTuple):
@@ -222,12 +225,17 @@ class Spool:
         """A batch, or None when it has been answered or dropped."""
         try:
             row = self._database.execute(
-                "SELECT seq, time_ms, body FROM batch WHERE seq = ?", (seq,)
+                "SELECT seq, time_ms, body, crc FROM batch WHERE seq = ?", (seq,)
             ).fetchone()
+            # SQLite checks how its pages hang together, not what is in them.
+            if row is not None and row[3] is not None and row[3] != crc32(row[2]):
+                with self._transaction(commit=True) as moves:
+                    self._delete(moves, Outcome.DROPPED, Drop.DAMAGED, "seq = ?", (seq,))
+                return None
         except sqlite3.DatabaseError as error:
             self._failed(error)
             return None
-        return None if row is None else Batch(*row)
+        return None if row is None else Batch(*row[:3])
 
     def sent(self, time_ms: int) -> None:
         """Note that a batch may have been stored; written with the next transaction."""
@@ -292,8 +300,8 @@ class Spool:
         with self._transaction(commit=True) as moves:
             _note(moves, Outcome.TAKEN, "", 1, readings)
             inserted = self._database.execute(
-                "INSERT INTO batch (time_ms, readings, body) VALUES (?, ?, ?)",
-                (time_ms, readings, body),
+                "INSERT INTO batch (time_ms, readings, body, crc) VALUES (?, ?, ?, ?)",
+                (time_ms, readings, body, crc32(body)),
             )
             seq = inserted.lastrowid or 0
             if self._spooled.batches == 0:

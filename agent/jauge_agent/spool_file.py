@@ -35,7 +35,8 @@ CREATE TABLE batch (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     time_ms INTEGER NOT NULL,
     readings INTEGER NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    crc INTEGER
 ) STRICT;
 CREATE INDEX batch_time ON batch (time_ms);
 CREATE TABLE account (
@@ -47,7 +48,7 @@ CREATE TABLE account (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE mark (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 {_DROPPED}"""
-_UPGRADES: Final = {1: _DROPPED}
+_UPGRADES: Final = {1: f"ALTER TABLE batch ADD COLUMN crc INTEGER;{_DROPPED}"}
 """What leads from a format to the next one."""
 
 _log = logging.getLogger(__name__)

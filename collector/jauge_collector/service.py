@@ -18,8 +18,8 @@ from jauge_collector import sites
 from jauge_collector.broker_log import BrokerLog
 from jauge_collector.checks import Checks
 from jauge_collector.config import CollectorConfig
+from jauge_collector.console import app as console
 from jauge_collector.console import tls
-from jauge_collector.console.app import build_app
 from jauge_collector.faults import Faults
 from jauge_collector.fed import Fed
 from jauge_collector.inbox import Inbox
@@ -193,9 +193,7 @@ class Service:
     @contextlib.asynccontextmanager
     async def _console(self) -> AsyncIterator[None]:
         encrypted = tls.context(self._config)
-        runner = web.AppRunner(
-            build_app(self.state), access_log=None, shutdown_timeout=_STOP_WITHIN_S
-        )
+        runner = console.runner(console.build_app(self.state), stop_within_s=_STOP_WITHIN_S)
         await runner.setup()
         host, port = self._listen
         try:

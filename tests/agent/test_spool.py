@@ -388,12 +388,14 @@ def test_a_spool_of_the_first_format_is_upgraded_whole(tmp_path: Path) -> None:
     seqs = [taken(spool, NOW + i) for i in range(50)]
     database = spool._database
     database.execute("DROP TABLE dropped")
+    database.execute("ALTER TABLE batch DROP COLUMN crc")
     database.execute("PRAGMA user_version = 1")
     spool.close()
     again = opened(tmp_path, now_ms=NOW + 100)
     assert again.moved_aside == 0
     assert [seq for seq, _ in again.oldest(100)] == seqs
     assert again.dropped_ranges == []
+    assert again.get(seqs[7]) == (seqs[7], NOW + 7, BODY)
     again.settle([(seqs[0], seqs[-1])], [])
     assert again.total(Outcome.STORED).batches == 50
     assert_balanced(again)
@@ -438,4 +440,20 @@ def test_batches_are_safe_from_a_power_cut_within_the_time_set(
         taken(spool, NOW + round(now * 1000))
         now += 1
     assert flushed == [100.0, 110.0, 120.0]
+    spool.close()
+
+
+def test_a_batch_that_the_disk_has_changed_is_not_sent(tmp_path: Path) -> None:
+    """One digit turned in the file: dropped, counted and named; the others go out."""
+    spool = opened(tmp_path)
+    seqs = [taken(spool, NOW + i, readings=2) for i in range(3)]
+    spool._database.execute(
+        "UPDATE batch SET body = ? WHERE seq = ?", (BODY.replace(b"1.0", b"7.0"), seqs[1])
+    )
+    assert spool.get(seqs[0]) is not None
+    assert spool.get(seqs[1]) is None
+    assert spool.get(seqs[2]) is not None
+    assert spool.account[Outcome.DROPPED, Drop.DAMAGED] == Count(1, 2)
+    assert [one[:3] for one in spool.dropped_ranges] == [(Drop.DAMAGED, NOW + 1, NOW + 1)]
+    assert_balanced(spool)
     spool.close()

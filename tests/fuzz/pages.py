@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import aiohttp
 from aiohttp import web
 from hypothesis import strategies as st
-from jauge_collector.console.app import build_app
+from jauge_collector.console import app as console
 from yarl import URL
 
 from tests.collector.console.serving import configuration, introduce, opened
@@ -113,11 +113,11 @@ class _Console:
         settings = configuration(self._folder)
         state = await self._stack.enter_async_context(opened(settings, days=3))
         introduce(state)
-        app = build_app(state)
+        app = console.build_app(state)
         self._routes = sorted(
             {r.resource.canonical for r in app.router.routes() if r.resource is not None}
         )
-        runner = web.AppRunner(app, access_log=None)
+        runner = console.runner(app)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()

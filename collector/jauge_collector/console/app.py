@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from jauge_collector.access.audit import FILE, AuditLog
@@ -82,6 +83,24 @@ def build_app(state: ServiceState) -> web.Application:
     app.router.add_static("/static", _static(), append_version=False)
     app[guard.DECLARED]["GET", "/static"] = Permission.OPEN
     return app
+
+
+def runner(app: web.Application, *, stop_within_s: float = 3.0) -> web.AppRunner:
+    """What serves the application: no stranger writes into the log."""
+    return web.AppRunner(app, access_log=None, logger=_server_log(), shutdown_timeout=stop_within_s)
+
+
+def _server_log() -> logging.Logger:
+    """Aiohttp's log of the server, without a traceback for each request that is no HTTP."""
+    log = logging.getLogger(f"{__name__}.server")
+    if not log.filters:
+        log.addFilter(_is_ours)
+    return log
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 def _static() -> Path:

@@ -170,6 +170,7 @@ class VictoriaMetricsStore:
         self._stack = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
         self._retention_ms = 0
+        self._fit_generation = ""
         self._dropped: dict[tuple[str, str], float] = {}
         self._complaints: Counter[str] = Counter()
 
@@ -191,9 +192,7 @@ class VictoriaMetricsStore:
             )
             stack.callback(self._forget_session)
             pages = await self._metrics()
-            self._retention_ms = round(
-                1000 * min(map(self._fit_retention_s, self._metrics_urls, pages))
-            )
+            self._check_fitness(pages)
             self._complaints.clear()
             self._stack = stack.pop_all()
         return self
@@ -209,13 +208,19 @@ class VictoriaMetricsStore:
     async def generation(self) -> str:
         """The start time of the process, or of each storage node. Raises StoreError.
 
+        UnfitStoreError where it was started again with flags that would cost data.
+
         The start time has whole seconds only: a process in its first second is waited for, or
         its successor could bear the same name.
         """
         while True:
             pages = await self._metrics()
             if all(_number(_UPTIME, page) >= 1 for page in pages):
-                return ",".join(f"{_number(_STARTED, page):.0f}" for page in pages)
+                generation = ",".join(f"{_number(_STARTED, page):.0f}" for page in pages)
+                if generation != self._fit_generation:
+                    self._check_fitness(pages)
+                    self._fit_generation = generation
+                return generation
             await asyncio.sleep(_YOUNG_POLL_S)
 
     async def oldest_kept_ms(self, now_ms: int) -> int:
@@ -312,6 +317,11 @@ class VictoriaMetricsStore:
 
     def _forget_session(self) -> None:
         self._session = None
+
+    def _check_fitness(self, pages: Sequence[str]) -> None:
+        self._retention_ms = round(
+            1000 * min(map(self._fit_retention_s, self._metrics_urls, pages))
+        )
 
     def _fit_retention_s(self, url: str, page: str) -> float:
         """The retention of one node. Raises UnfitStoreError where a flag would cost data."""

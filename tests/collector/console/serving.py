@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 from jauge_collector import config
 from jauge_collector.console.app import build_app
+from jauge_collector.console.app import runner as server
 from jauge_collector.ledger.accounting import run_pass
 from jauge_collector.service import Service
 from jauge_collector.state import Part, ServiceState
@@ -189,7 +190,7 @@ async def serving(
 async def serve(state: ServiceState) -> AsyncIterator[Served]:
     """A console on a free loopback port."""
     app = build_app(state)
-    runner = web.AppRunner(app, access_log=None)
+    runner = server(app)
     try:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

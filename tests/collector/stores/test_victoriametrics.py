@@ -133,6 +133,21 @@ async def test_a_restart_is_another_generation(
     await Opened(store, victoria_metrics).shows([Reading(HOST, NOW_MS, 1.0)])
 
 
+async def test_a_server_that_comes_back_unfit_is_refused(
+    victoria_metrics: VictoriaMetrics, store: VictoriaMetricsStore
+) -> None:
+    """Started again without deduplication: nothing may be written until that is mended."""
+    await store.generation()
+    flag = victoria_metrics.flags.pop("dedup.minScrapeInterval")
+    await victoria_metrics.restart()
+    for _ in range(2):
+        with pytest.raises(UnfitStoreError, match=r"dedup\.minScrapeInterval"):
+            await store.generation()
+    victoria_metrics.flags["dedup.minScrapeInterval"] = flag
+    await victoria_metrics.restart()
+    assert await store.generation()
+
+
 async def test_a_server_that_is_away_is_a_store_error(
     victoria_metrics: VictoriaMetrics, store: VictoriaMetricsStore
 ) -> None:

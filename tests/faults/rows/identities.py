@@ -108,7 +108,7 @@ async def copied_to_another_machine(folder: Path) -> Account:
             account = await stage.account()
             await other.all_answered()
             assert await other.program.stop() == 0, other.program.words()[-2000:]
-        assert len(moved_aside(other.spool)) == 1
+        assert len(moved_aside(other.spool)) == 1, "the copied spool was taken for its own"
         books = accounts.read_books(other.spool)
         read = frozenset(ticks(other.journal))
         assert books.taken == len(read) * stage.series

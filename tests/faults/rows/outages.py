@@ -1,9 +1,15 @@
 """The broker, the store and the collector fail in ways that are not a mere kill."""
 
+import re
 import shutil
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
+
+from aiohttp import web
 
 from tests import parts
 from tests.faults.account import Account
@@ -68,7 +74,7 @@ async def store_killed_after_accepting(folder: Path) -> Account:
         account = await stage.account()
         forgotten = await stage.figure('packs_unanswered_total{reason="restarted"}')
         assert forgotten > 0, "no batch was under way when the store was killed"
-        return account.noting(batches_forgotten=forgotten)
+        return account.noting(batches_forgotten=round(forgotten))
 
 
 @fault("store with too short a retention", expect=Expect(spooled=True))
@@ -95,11 +101,15 @@ async def too_short_a_retention(folder: Path) -> Account:
 async def control_without_deduplication(folder: Path) -> Account:
     """Shows that ``twice`` can be seen at all: the same resends, and a store that keeps both.
 
-    The collector refuses to open such a store, and so does our reader. So the store is restarted
-    without the flag behind their backs, once both have opened it; then the agent is restarted, and
-    sends again, under its new boot, what it has no answer for though the store has accepted it.
+    The collector refuses such a store, also one that is started again. So its flags are lied about:
+    the collector asks a page between that says what it wants to hear. Once the reader has opened
+    the store, that is started anew without the flag; then the agent is restarted, and sends again,
+    under its new boot, what it has no answer for though the store has accepted it.
     """
-    async with Stage(folder) as stage:
+    port = parts.free_port()
+    lied_about = {"store": {"metrics_urls": [f"http://127.0.0.1:{port}"]}}
+    stage = Stage(folder, collector_settings=lied_about)
+    async with _lying(port, stage), stage:
         await stage.reader()
         await stage.more("taken", 2)
         await stage.kill("store")
@@ -114,6 +124,29 @@ async def control_without_deduplication(folder: Path) -> Account:
         await stage.kill("agent")
         await stage.start("agent")
         return await stage.account()
+
+
+@asynccontextmanager
+async def _lying(port: int, stage: Stage) -> AsyncIterator[None]:
+    """The store's own /metrics, but for the flag that it does not have."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        try:
+            status, page = await stage.store.request("GET", "/metrics")
+        except (OSError, HTTPException):
+            return web.Response(status=502)
+        said = re.sub(rb'(name="dedup.minScrapeInterval", value=)"[^"]*"', rb'\1"1ms"', page)
+        return web.Response(status=status, body=said)
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield
+    finally:
+        await runner.cleanup()
 
 
 @fault("spool at its cap", expect=Expect(drops=frozenset({"disk_cap"})))
