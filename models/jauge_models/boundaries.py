@@ -117,6 +117,9 @@ class Flow(msgspec.Struct, frozen=True, gc=False):
     bridged: bool
     sources: tuple[str, ...] = ()
     errors: tuple[float | None, ...] = ()
+    estimated: bool = False
+    """Whether a low grade is that of an estimate: under a wrong clock an amount is measured, and
+    only its time is not."""
 
 
 WHOLE: Final = 0.999
@@ -272,7 +275,7 @@ def _flow(
     total = 0.0
     grade = Grade.HIGH
     errors: list[float | None] = []
-    attested, bridged = False, False
+    attested, bridged, estimated = False, False, False
     for place, weight, relative in shares:
         row = rows[place]
         amount, length_ms = row.amount, row.end_ms - row.start_ms
@@ -289,6 +292,8 @@ def _flow(
         errors.append(None if relative is None else share * relative)
         if row.grade is not grade:
             grade = worst((grade, row.grade))
+        if row.grade is Grade.LOW and Flag.CLOCK not in row.flags:
+            estimated = True
         if row.basis is Basis.ATTESTED:
             attested = True
         if row.profile_ms != length_ms and row.profile_ms / length_ms < WHOLE:
@@ -297,7 +302,15 @@ def _flow(
         if shares:
             attested_ms = end_ms - start_ms if attested else 0
             return Flow(
-                start_ms, end_ms, total, grade, attested_ms, bridged, sources, tuple(errors)
+                start_ms,
+                end_ms,
+                total,
+                grade,
+                attested_ms,
+                bridged,
+                sources,
+                tuple(errors),
+                estimated,
             )
     return Flow(start_ms, end_ms, None, Grade.LOW, 0, False)
 

@@ -146,7 +146,7 @@ def assess(
     if rule.indicator is Indicator.PPUE:
         top += bottom
     measured = bool(sums.spans)
-    estimated = measured and sums.grade is Grade.LOW
+    estimated = measured and sums.estimated
     attested_share = sums.attested_ms / sums.covered_ms if measured else 0.0
 
     reason = _shortfall(sums, period, policy)
@@ -367,6 +367,8 @@ class _Sums(NamedTuple):
     wholly_attested_ms: int
     """Of that time, where both sides are signed figures."""
     grade: Grade
+    estimated: bool
+    """Whether an estimate takes part in it."""
     split_error: float
     """Relative standard error of amounts of which only a part lies in that time."""
     top_errors: _Errors
@@ -384,6 +386,7 @@ def _summed(
     bottoms: list[float] = []
     errors = _Errors(), _Errors()
     grades: set[Grade] = set()
+    estimated = False
     spans: list[tuple[int, int]] = []
     attested_ms = wholly_attested_ms = 0
     splits = _Splits(), _Splits()
@@ -407,6 +410,7 @@ def _summed(
         errors[1].add(bottom, bottom_part)
         grades.add(top.grade)
         grades.add(bottom.grade)
+        estimated = estimated or top.estimated or bottom.estimated
         if top.attested_ms or bottom.attested_ms:
             attested_ms += piece.end_ms - piece.start_ms
             if top.attested_ms and bottom.attested_ms:
@@ -426,6 +430,7 @@ def _summed(
         attested_ms,
         wholly_attested_ms,
         worst(grades),
+        estimated,
         math.hypot(*(split.relative() for split in splits)),
         *errors,
     )
@@ -475,7 +480,7 @@ def _status(sums: "_Sums", *, simulated: bool) -> Status | None:
         return Status.SIMULATED
     if not sums.spans:
         return None
-    if sums.grade is Grade.LOW:
+    if sums.estimated:
         return Status.ESTIMATED
     if not sums.attested_ms:
         return Status.MEASURED

@@ -24,6 +24,7 @@ class Unit(StrEnum):
     CELSIUS = "Cel"
     RELATIVE_HUMIDITY = "%RH"
     CUBIC_METRE = "m3"
+    CUBIC_METRE_PER_SECOND = "m3/s"
     RATIO = "/"
     BYTE = "B"
     SECOND = "s"
@@ -42,6 +43,7 @@ UNIT_WORDS: Final[Mapping[Unit, str]] = MappingProxyType(
         Unit.CELSIUS: "celsius",
         Unit.RELATIVE_HUMIDITY: "percent",
         Unit.CUBIC_METRE: "cubic_metres",
+        Unit.CUBIC_METRE_PER_SECOND: "cubic_metres_per_second",
         Unit.RATIO: "ratio",
         Unit.BYTE: "bytes",
         Unit.SECOND: "seconds",
@@ -225,6 +227,46 @@ _ENTRIES: Final = (
         "fan_speed", Kind.GAUGE, Unit.HERTZ, 0, 1000, 3, "Fan rotation, revolutions per second."
     ),
     Quantity("charge", Kind.GAUGE, Unit.RATIO, 0, 1, 4, "State of charge of a battery or UPS."),
+    Quantity(
+        "runtime",
+        Kind.GAUGE,
+        Unit.SECOND,
+        0,
+        1e7,
+        0,
+        "Time that a battery would last, as its device estimates it.",
+        Stability.BETA,
+    ),
+    Quantity(
+        "load",
+        Kind.GAUGE,
+        Unit.RATIO,
+        0,
+        2,
+        4,
+        "Output over rated output; more than 1 is overload.",
+        Stability.BETA,
+    ),
+    Quantity(
+        "thermal_power",
+        Kind.GAUGE,
+        Unit.WATT,
+        0,
+        _MAX_POWER,
+        3,
+        "Heat carried away, as a heat meter or cooling unit measures it.",
+        Stability.BETA,
+    ),
+    Quantity(
+        "flow",
+        Kind.GAUGE,
+        Unit.CUBIC_METRE_PER_SECOND,
+        0,
+        1e4,
+        6,
+        "Volume of a liquid or of air that flows.",
+        Stability.BETA,
+    ),
     Quantity(
         "cpu_utilisation",
         Kind.GAUGE,

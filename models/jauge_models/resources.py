@@ -31,6 +31,10 @@ KINDS: Final = frozenset(
         "switch",
         "cooling_unit",
         "pump",
+        "inlet",
+        "phase",
+        "circuit",
+        "battery",
     }
 )
 """Kinds of resource. Sums run over one kind only, so that a whole never meets its parts."""

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from jauge_collector.console import app as console
 from yarl import URL
 
+from tests.collector.console.doors import ADMINISTRATOR, guarded
 from tests.collector.console.serving import configuration, introduce, opened
 from tests.fuzz.mutations import mutated
 
@@ -72,25 +74,31 @@ class Asked(NamedTuple):
     body: bytes
 
 
-def pages() -> tuple[st.SearchStrategy[Any], Any]:
-    """How requests are made up, and what takes them."""
+def pages(*, locked: bool) -> tuple[st.SearchStrategy[Any], Any]:
+    """How requests are made up, and what takes them; ``locked``: for holders of tokens only."""
+    values = (*_VALUES, f"Bearer {ADMINISTRATOR.token}".encode()) if locked else _VALUES
+    bodies = [b"", b"token=jauge_AAAA&next=/", b'{"site":"s","agent":"plant"}', b"agent=plant"]
+    if locked:
+        bodies.append(f"token={ADMINISTRATOR.token}&next=/s".encode())
     inputs = st.builds(
         Asked,
         st.sampled_from(("GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")),
         st.integers(0, 1000),
         st.tuples(*(st.sampled_from(_PLACES) | st.text(min_size=1, max_size=20) for _ in range(4))),
         mutated(_QUERIES),
-        st.lists(st.tuples(st.sampled_from(_HEADERS), mutated(_VALUES)), max_size=3).map(tuple),
-        mutated([b"", b"token=jauge_AAAA&next=/", b'{"site":"s","agent":"plant"}', b"agent=plant"]),
+        st.lists(st.tuples(st.sampled_from(_HEADERS), mutated(values, most=2)), max_size=3).map(
+            tuple
+        ),
+        mutated(bodies),
     )
-    return inputs, _opened
+    return inputs, partial(_opened, locked)
 
 
 @contextlib.contextmanager
-def _opened() -> Iterator[Callable[[Asked], None]]:
+def _opened(locked: bool) -> Iterator[Callable[[Asked], None]]:
     loop = asyncio.new_event_loop()
     with tempfile.TemporaryDirectory(prefix="jauge-fuzz-") as folder:
-        console = _Console(Path(folder))
+        console = _Console(Path(folder), locked=locked)
         try:
             loop.run_until_complete(console.open())
             yield lambda asked: loop.run_until_complete(console.ask(asked))
@@ -103,14 +111,17 @@ def _opened() -> Iterator[Callable[[Asked], None]]:
 class _Console:
     """A console with a plant behind it, on loopback."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, locked: bool) -> None:
         self._folder = folder
+        self._locked = locked
         self._stack = contextlib.AsyncExitStack()
         self._traces = _Traces()
 
     async def open(self) -> None:
         logging.getLogger().addHandler(self._traces)
         settings = configuration(self._folder)
+        if self._locked:
+            settings = guarded(self._folder, ADMINISTRATOR)
         state = await self._stack.enter_async_context(opened(settings, days=3))
         introduce(state)
         app = console.build_app(state)
@@ -162,6 +173,9 @@ class _Console:
             text = await answer.text(errors="replace")
         assert answer.status < 500, f"{asked.method} {url} gave {answer.status}: {text[:300]}"
         assert "Traceback" not in text
+        known = any(ADMINISTRATOR.token in value for _, value in headers)
+        if self._locked and not known:
+            assert "Example" not in text, f"{asked.method} {url} told a stranger a title"
         if 300 <= answer.status < 400:
             assert answer.headers["Location"].startswith("/"), answer.headers["Location"]
             assert not answer.headers["Location"].startswith("//")

@@ -227,6 +227,7 @@ TARGETS: Final = {
         ),
         Target("configuration", "every kind of configuration file", _files(), _configurations),
         Target("import", "tables for import", mutated(_TABLES), _imports),
-        Target("pages", "every HTTP route of the console", *pages()),
+        Target("pages", "every HTTP route of the console", *pages(locked=False)),
+        Target("doors", "the same behind tokens", *pages(locked=True)),
     )
 }

@@ -5,7 +5,14 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.fuzz.targets import TARGETS
 
-EXAMPLES = {"packs": 600, "documents": 600, "configuration": 200, "import": 150, "pages": 150}
+EXAMPLES = {
+    "packs": 600,
+    "documents": 600,
+    "configuration": 200,
+    "import": 150,
+    "pages": 150,
+    "doors": 150,
+}
 
 
 @pytest.mark.parametrize("name", TARGETS)

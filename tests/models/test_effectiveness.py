@@ -432,6 +432,18 @@ def test_an_estimate_is_in_no_category_and_says_so() -> None:
     assert found.status is Status.ESTIMATED
 
 
+def test_under_a_wrong_clock_the_grade_falls_and_nothing_is_estimated() -> None:
+    """An hour whose readings were stamped wrongly: measured all the same, and low."""
+    first, second = hours(150, 150)
+    shifted = msgspec.structs.replace(second, grade=Grade.LOW, flags=frozenset({Flag.CLOCK}))
+    rows = {"incomer": [first, shifted], "ups": hours(100, 100)}
+    found = indicator(Indicator.PUE, E_DC, E_IT, rows)
+    assert (found.label, found.status, found.grade) == ("iPUE1", Status.MEASURED, Grade.LOW)
+    estimated = msgspec.structs.replace(second, grade=Grade.LOW, basis=Basis.ESTIMATE)
+    rows["incomer"] = [shifted, estimated]
+    assert indicator(Indicator.PUE, E_DC, E_IT, rows).status is Status.ESTIMATED
+
+
 def test_what_was_never_measured_has_no_status() -> None:
     """Neither « measured » nor « estimated » stands beside an absent figure."""
     found = indicator(Indicator.PUE, E_DC, E_IT, {"incomer": hours(None), "ups": hours(None)})
