@@ -440,7 +440,7 @@ def test_under_a_wrong_clock_the_grade_falls_and_nothing_is_estimated() -> None:
     found = indicator(Indicator.PUE, E_DC, E_IT, rows)
     assert (found.label, found.status, found.grade) == ("iPUE1", Status.MEASURED, Grade.LOW)
     estimated = msgspec.structs.replace(second, grade=Grade.LOW, basis=Basis.ESTIMATE)
-    rows["incomer"] = [shifted, estimated]
+    rows["incomer"] = [msgspec.structs.replace(first, flags=frozenset({Flag.CLOCK})), estimated]
     assert indicator(Indicator.PUE, E_DC, E_IT, rows).status is Status.ESTIMATED
 
 
