@@ -55,6 +55,7 @@ async def test_a_year_published_hour_by_hour_gives_the_same_pue_and_wue(
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("state"))
     config = folder / "collector.toml"
     more = f"\n[mqtt]\ntls = false\nport = {mosquitto.port}\n[ledger]\npass_every_s = 0.5\n"
+    more += "[limits]\nmessages_per_s = 10000\n"  # a year in seconds is no agent's catch-up
     config.write_text(
         config.read_text() + more + f'[console]\nlisten = "127.0.0.1:{parts.free_port()}"\n'
     )
