@@ -142,6 +142,10 @@ class Gate:
                 "console: refused %s: %s (more from there is only counted)", source, reason
             )
 
+    def is_proxy(self, peer: str) -> bool:
+        """Whether an address is one of the trusted proxies'."""
+        return self._proxies.near(peer)
+
     def source(self, request: web.Request) -> str:
         """The address that a request came from, as far as it can be believed."""
         return self._proxies.source(_peer(request), _headers(request))
@@ -150,10 +154,7 @@ class Gate:
 
     def sign_in(self, request: web.Request, token: str) -> tuple[Visitor, str] | Refusal:
         """A session for who holds the token, and its cookie's value."""
-        source = self.source(request)
-        if (wait_s := self._throttle.wait_s(source)) > 0:
-            return Refusal(Refused.THROTTLED, math.ceil(wait_s))
-        visitor = self._by_token(token, source, "session")
+        visitor = self._by_token(token, self.source(request), "session")
         if isinstance(visitor, Refusal):
             return visitor
         return visitor, self._sessions.begin(digest_of(token))
