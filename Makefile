@@ -25,7 +25,8 @@ GENERATED := docs/quantities.md=jauge_models.document \
 REAL_PARTS := mosquitto=mosquitto victoria-metrics=victoria-metrics promtool=prometheus \
   prometheus-node-exporter=prometheus-node-exporter chromium=chromium \
   strace=strace cryptsetup=cryptsetup-bin openssl=openssl shellcheck=shellcheck \
-  faketime=faketime ip=iproute2 nsenter=util-linux
+  faketime=faketime ip=iproute2 nsenter=util-linux \
+  snmpd=snmpd ipmi_sim=openipmi ipmi-dcmi=freeipmi-tools
 
 .PHONY: help
 help: ## this list
@@ -138,10 +139,11 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 -
 .PHONY: lock
 lock: ## requirements/*.txt anew from the pyproject.toml files; UPGRADE=--upgrade moves versions
 	@[ -x .venv-lock/bin/uv ] || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python $(PIP_INSTALL) uv; }
-	@$(LOCK) --group dev $(call projects,$(PACKAGES)) -o requirements/dev.txt
+	@$(LOCK) --group dev --all-extras $(call projects,$(PACKAGES)) -o requirements/dev.txt
 	@$(LOCK) -c requirements/dev.txt --group build $(call projects,$(DEMO_PACKAGES)) -o requirements/demo.txt
 	@$(LOCK) -c requirements/dev.txt $(call projects,models collector) -o requirements/collector.txt
 	@$(LOCK) -c requirements/dev.txt $(call projects,models agent) -o requirements/agent.txt
+	@$(LOCK) -c requirements/dev.txt --all-extras $(call projects,models agent) -o requirements/gateway.txt
 	@$(LOCK) -c requirements/dev.txt --group test -o requirements/agent-tests.txt
 	@$(LOCK) -c requirements/dev.txt --group sbom -o requirements/sbom.txt
 

@@ -149,7 +149,7 @@ async def _run(
         _metrics(config, runner, spool, publisher, file),
         _signals(publisher.look_at_files) as stop,
     ):
-        say(_log, logging.INFO, "started", site=address.site, agent=address.agent)
+        say(_log, logging.INFO, "started", site=address.site, agent=address.agent, boot=boot)
         for each in exposures(config):
             detail = f"{each.key}: {each.detail}"
             say(_log, logging.WARNING, each.event, where=each.where, detail=detail)

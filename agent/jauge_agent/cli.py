@@ -9,8 +9,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, NoReturn, TextIO
 
 import msgspec
 from jauge_models.configuration import ConfigurationError
@@ -21,6 +22,9 @@ from jauge_agent import __version__, config, logs
 OK: Final = 0
 FAILED: Final = 1
 BAD_INPUT: Final = 2
+
+_OURS_ALONE: Final = 0o077
+"""What others may not do with the files we make: the spool."""
 
 _BOLD_OF: Final = {"present": "32", "absent": "33", "disabled": "33", "failing": "31"}
 
@@ -47,6 +51,7 @@ def _sources(options: argparse.Namespace) -> int:
 
     sections = config.read(options.config).sources if options.config else {}
     sources = config.configured_sources(sections, file=str(options.config))
+    logs.configure("warning", "logfmt")
     findings = asyncio.run(survey(sources, read=False))
     if options.json:
         print(msgspec.json.encode({"sources": findings}).decode())
@@ -74,6 +79,7 @@ def _once(options: argparse.Namespace) -> int:
     from jauge_agent.survey import survey  # noqa: PLC0415
 
     agent, sources = _configuration(options)
+    logs.configure(agent.log.level, agent.log.format)
     findings = asyncio.run(survey(sources, read=True))
     for finding in findings:
         if finding.standing == "failing":
@@ -104,6 +110,23 @@ def _once(options: argparse.Namespace) -> int:
     return FAILED if any(finding.standing == "failing" for finding in findings) else OK
 
 
+def _probe(options: argparse.Namespace) -> int:
+    from jauge_agent.probe import pasted, probe  # noqa: PLC0415 - only this command
+    from jauge_agent.source import SourceError  # noqa: PLC0415
+
+    logs.configure("warning", "logfmt")
+    try:
+        source, found = probe(options.address, options.key)
+    except SourceError as error:
+        print(f"jauge-agent: {options.address}: {error}", file=sys.stderr)
+        return FAILED
+    if options.json:
+        print(msgspec.json.encode({"source": source, **asdict(found)}).decode())
+    else:
+        print(pasted(source, found))
+    return OK
+
+
 def _run(options: argparse.Namespace) -> int:
     from jauge_agent import agent as running  # noqa: PLC0415 - MQTT and SQLite
     from jauge_agent.spool_file import SpoolError  # noqa: PLC0415
@@ -111,11 +134,14 @@ def _run(options: argparse.Namespace) -> int:
     agent, sources = _configuration(options)
     config.check_spool(agent, file=str(options.config))
     logs.configure(agent.log.level, "json" if options.json else agent.log.format)
+    before = os.umask(_OURS_ALONE)
     try:
         asyncio.run(running.run(agent, sources, file=str(options.config)))
     except SpoolError as error:
         print(f"jauge-agent: {error}", file=sys.stderr)
         return FAILED
+    finally:
+        os.umask(before)
     return OK
 
 
@@ -125,6 +151,7 @@ def _check(options: argparse.Namespace) -> int:
     agent, sources = _configuration(options)
     config.check_spool(agent, file=str(options.config))
     config.check_validity(agent, file=str(options.config))
+    config.check_files(agent, file=str(options.config))
     warnings = [
         f"{options.config}: {each.key}: {each.where}: {each.detail}" for each in exposures(agent)
     ]
@@ -154,8 +181,16 @@ def _configuration(
     return agent, config.configured_sources(agent.sources, file=str(path))
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; for those of the commands too."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        self.exit(BAD_INPUT, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="jauge-agent",
         description="Reads this machine's sensors and publishes them, losing nothing.",
         epilog="example: jauge-agent once --config agent.toml",
@@ -183,7 +218,28 @@ def _parser() -> argparse.ArgumentParser:
         )
         one.add_argument("--json", action="store_true", help=_JSON_HELP.get(name, "JSON on stdout"))
         one.set_defaults(command=command)
+    _add_probe(commands)
     return parser
+
+
+def _add_probe(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    summary = "recognise a device, read-only, and print the configuration to paste"
+    one = commands.add_parser(
+        "probe",
+        help=summary,
+        description=f"{summary[:1].upper()}{summary[1:]}.",
+        epilog="example: jauge-agent probe snmp://pdu-a1 community_file=/etc/jauge-agent/community",
+    )
+    one.add_argument(
+        "address",
+        metavar="ADDRESS",
+        help="snmp, redfish or ipmi://HOST[:PORT], modbus://HOST[:PORT]/UNIT",
+    )
+    one.add_argument(
+        "key", metavar="KEY=VALUE", nargs="*", help="further keys of the device, as in the file"
+    )
+    one.add_argument("--json", action="store_true", help="JSON on stdout")
+    one.set_defaults(command=_probe)
 
 
 _JSON_HELP: Final = {

@@ -7,7 +7,7 @@ The docstring of a field is its documentation: the sample file is generated from
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -193,6 +193,37 @@ def check_validity(config: AgentConfig, *, file: str) -> None:
     path = resolved(config.broker.cert_file)
     if problem := read_certificate(path).invalidity(time.time()):
         raise ConfigurationError(file, "broker.cert_file", f"{path} {problem}", "have it renewed")
+
+
+def check_files(config: AgentConfig, *, file: str) -> None:
+    """Whether each file that a source names can be read; raises ConfigurationError.
+
+    Not asked at start: one device without its password must not keep the others from being read.
+    """
+    enabled = {
+        name: section for name, section in config.sources.items() if section.get("enabled", True)
+    }
+    for key, name in files_of_sources(enabled):
+        _check_readable(name, key, file)
+
+
+def files_of_sources(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Key and name of each file that sources read: those that end with ``_file``."""
+    for source, section in sections.items():
+        places = [(f"sources.{source}", section)]
+        places += [
+            (f"sources.{source}.{key}", table)
+            for key, table in section.items()
+            if isinstance(table, Mapping)
+        ]
+        places += [
+            (f"sources.{source}.devices[{number}]", device)
+            for number, device in enumerate(section.get("devices", ()))
+        ]
+        for place, keys in places:
+            for key, name in keys.items():
+                if key.endswith("_file") and isinstance(name, str):
+                    yield f"{place}.{key}", name
 
 
 def secret(name: str) -> str:

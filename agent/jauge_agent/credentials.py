@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 from typing import Final, NoReturn
 
-from jauge_agent.certificate import Certificate, CertificateError, decode
+from jauge_models.certificates import Certificate, CertificateError, decode
 
 _PLAIN_KEY: Final = "give a key without a passphrase, in a file that only the agent reads"
 

@@ -5,15 +5,12 @@ import ssl
 import time
 from typing import Final, NamedTuple
 
+from jauge_models.certificates import Certificate, day
 from jauge_models.wire import Address
 
-from jauge_agent.certificate import Certificate, day
 from jauge_agent.config import BrokerConfig, resolved, secret
 from jauge_agent.credentials import CredentialError, read_certificate, tls_context
 from jauge_agent.logs import Trouble, say
-
-WARN_BEFORE_S: Final = 14 * 86_400.0
-"""A certificate that ends sooner is spoken of."""
 
 _FILES: Final = ("ca_file", "cert_file", "key_file", "password_file")
 
@@ -143,7 +140,7 @@ def _standing(certificate: Certificate, now_s: float) -> tuple[int, str]:
         return logging.ERROR, "certificate expired"
     if now_s < certificate.not_before_s:
         return logging.ERROR, "certificate not yet valid"
-    if now_s > certificate.not_after_s - WARN_BEFORE_S:
+    if certificate.ends_soon(now_s):
         return logging.WARNING, "certificate expires soon"
     return logging.NOTSET, ""
 

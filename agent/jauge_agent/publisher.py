@@ -53,6 +53,13 @@ _IN_FLIGHT: Final = 16
 _CUT_SHORT_S: Final = 10.0
 """A connection without an answer that ends sooner may have been ended for what was published."""
 
+_TOO_OFTEN: Final = 3
+"""So many connections cut short in a row are no accident."""
+_TAKEN_OVER: Final = (
+    "each connection is ended soon after it was made: another client uses this certificate or "
+    "name: two agents under one name?"
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -112,6 +119,8 @@ class Publisher:
         """Of every batch sent under this boot: only these can have an answer."""
         self._birth_due = False
         self._question_due = False
+        self._cut_short = 0
+        """Connections in a row that were accepted and did not become steady."""
         self._timer: asyncio.TimerHandle | None = None
         self._pumping: asyncio.Handle | None = None
         self._files_at = 0.0
@@ -155,11 +164,28 @@ class Publisher:
             connections, answers = self.stats.connections, self.stats.answers["taken"]
             if lasted < _CUT_SHORT_S and (connections, answers) == (before[0] + 1, before[1]):
                 ending = await self._explained(ending)
+            unexplained = connections > before[0] and ending.reason is Failure.NETWORK
+            self._count_short(unexplained=unexplained, lasted=lasted)
+            if self._is_contested:
+                ending = _Ending(Failure.TAKEN_OVER, _TAKEN_OVER)
             self.stats.failures[ending.reason] += 1
             self._trouble.lost(ending.detail, cause=ending.reason, reason=ending.reason)
             attempt = 0 if lasted > _STEADY_S else attempt + 1
             longest = min(2.0**attempt, LONGEST_RECONNECT_S)
             await asyncio.sleep(longest * self._chance.uniform(0.5, 1.0))
+
+    def _count_short(self, *, unexplained: bool, lasted: float) -> None:
+        """Take note of a connection, or an attempt at one, and whether nothing tells why it ended.
+
+        Of two clients under one name each holds it until the other tries again, so that once they
+        are at it a longer one is no sign of peace.
+        """
+        limit = LONGEST_RECONNECT_S if self._is_contested else _STEADY_S
+        self._cut_short = self._cut_short + 1 if unexplained and lasted < limit else 0
+
+    @property
+    def _is_contested(self) -> bool:
+        return self._cut_short >= _TOO_OFTEN
 
     async def _connect_once(self) -> _Ending | None:
         """One connection from its start to its end: how it ended, if not by our will."""
@@ -233,7 +259,7 @@ class Publisher:
         if self.stats.connections == 1:
             broker = self.broker.config
             say(_log, logging.INFO, "connected", host=broker.host, port=broker.port)
-        if self.hearing.standing is not Heard.REFUSED:
+        if self.hearing.standing is not Heard.REFUSED and not self._is_contested:
             self._recovered()
         try:
             await self._keep(client)
@@ -263,7 +289,9 @@ class Publisher:
             if any(at + _CALL_TIMEOUT_S < now for at, _ in self._outstanding.values()):
                 client.break_off(aiomqtt.MqttError("the broker acknowledges nothing"))
             client.keep_alive()
-            if self._trouble.lasting and now >= begun + _CUT_SHORT_S:
+            holds_s = LONGEST_RECONNECT_S if self._is_contested else _CUT_SHORT_S
+            if self._trouble.lasting and now >= begun + holds_s:
+                self._cut_short = 0
                 self._recovered()
             if now >= self._files_at:
                 self._files_at = now + FILES_PERIOD_S

@@ -8,9 +8,9 @@ from typing import Final
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
+from jauge_models.certificates import Certificate
 from paho.mqtt.reasoncodes import ReasonCode
 
-from jauge_agent.certificate import Certificate
 from jauge_agent.config import BrokerConfig
 from jauge_agent.connection import ClosedError, SubscriptionError
 from jauge_agent.credentials import CredentialError, NoTlsError
@@ -52,6 +52,8 @@ class Failure(StrEnum):
     """The broker does not let us read our own ``ack`` topic."""
     NOT_PERMITTED = "not_permitted"
     """The broker hangs up because of what we publish."""
+    TAKEN_OVER = "taken_over"
+    """Accepted and lost within seconds, again and again: another client uses our name."""
     FILE = "file"
     """A file named in the configuration cannot be used."""
     BUG = "bug"

@@ -35,6 +35,8 @@ class Outcome:
 
     samples: Sequence[Sample]
     failed: Mapping[str, int] = field(default_factory=dict)
+    resources: Sequence[ResourceDescription] | None = None
+    """All that can be read now, when it is not what was said before; the agent announces it."""
 
 
 class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

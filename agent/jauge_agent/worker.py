@@ -217,6 +217,9 @@ class Worker:
         sound = [sample for sample in outcome.samples if self._is_sound(sample)]
         for reason, number in outcome.failed.items():
             self._count_missing(reason, number)
+        if outcome.resources is not None:
+            self.resources = outcome.resources
+            self._on_change()
         self._worked()
         self.stats.last_success_ms = self._now_ms()
         return sound

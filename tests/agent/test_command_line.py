@@ -15,7 +15,7 @@ from jauge_agent.cli import main
 from jauge_models.wire import Address, decode_pack
 
 from tests.agent.answering import answering
-from tests.parts import Mosquitto, eventually
+from tests.parts import Mosquitto, eventually, free_port
 
 
 def configuration(directory: Path, more: str = "") -> Path:
@@ -41,7 +41,7 @@ async def started(*arguments: str, **environment: str) -> asyncio.subprocess.Pro
     )
 
 
-@pytest.mark.parametrize("command", ["sources", "once", "run", "check"])
+@pytest.mark.parametrize("command", ["sources", "once", "run", "check", "probe"])
 def test_help_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command has --help with an example."""
     with pytest.raises(SystemExit) as end:
@@ -75,6 +75,27 @@ def test_once_prints_a_pack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "host/cpu_time" in {record.n for record in pack.records}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "jauge-agent: the following arguments are required: COMMAND; see"),
+        (("rnu",), "jauge-agent: argument COMMAND: invalid choice: 'rnu' (choose from"),
+        (("run", "--confg", "x"), "jauge-agent: unrecognized arguments: --confg x; see"),
+        (("probe",), "jauge-agent probe: the following arguments are required: ADDRESS"),
+    ],
+)
+def test_a_bad_argument_is_one_line_and_exit_2(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the usage, which --help shows."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(words)
+    assert said.count("\n") == 1
+
+
 def test_check_is_fine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A valid file: exit 0, as text and as JSON."""
     path = str(configuration(tmp_path))
@@ -82,6 +103,37 @@ def test_check_is_fine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "fine" in capsys.readouterr().out
     assert main(["check", "--json", "--config", path]) == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
+def test_check_misses_the_files_of_devices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A password that is not there is one line with its key; not of a source that is off."""
+    missing = tmp_path / "community"
+    device = f'host = "192.0.2.1"\ncommunity_file = "{missing}"\n'
+    section = "[sources.snmp]\nenabled = {}\n[[sources.snmp.devices]]\n" + device
+    path = configuration(tmp_path, section.format("true"))
+    assert main(["check", "--config", str(path)]) == 2
+    _, err = capsys.readouterr()
+    key = "sources.snmp.devices[0].community_file"
+    assert f"{path}: {key}: {missing} cannot be read: No such file" in err
+    assert err.count("\n") == 1
+    configuration(tmp_path, section.format("false"))
+    assert main(["check", "--config", str(path)]) == 0
+    configuration(tmp_path, section.format("true"))
+    missing.write_text("public\n")
+    assert main(["check", "--config", str(path)]) == 0
+
+
+async def test_once_says_a_lost_device_as_logs_do(tmp_path: Path) -> None:
+    """With which device of which source, and why."""
+    pytest.importorskip("pymodbus", reason="pymodbus is not installed (jauge-agent[modbus])")
+    device = f'host = "127.0.0.1"\nport = {free_port()}\nprofile = "eastron-sdm630"\nid = "M1"\n'
+    path = configuration(tmp_path, f"[[sources.modbus.devices]]\n{device}")
+    agent = await started("once", "--config", str(path))
+    _, err = await agent.communicate()
+    (line,) = [each for each in err.decode().splitlines() if "device lost" in each]
+    assert 'event="device lost" source=modbus device=127.0.0.1:' in line
 
 
 @pytest.mark.parametrize("command", ["once", "run", "check"])
@@ -155,6 +207,9 @@ async def test_run_publishes_and_ends_in_order(
                 WATCHDOG_USEC="2000000",
             )
             await eventually(lambda: len(collector.batches) >= 5, within=20, what="five batches")
+            for suffix in ("", "-wal", "-shm"):
+                file = tmp_path / "spool" / f"spool.sqlite{suffix}"
+                assert not file.exists() or file.stat().st_mode & 0o077 == 0, file
             agent.send_signal(which)
             _, err = await asyncio.wait_for(agent.communicate(), 10)
             await eventually(lambda: not collector.states[-1].online, within=5, what="offline")
@@ -167,6 +222,10 @@ async def test_run_publishes_and_ends_in_order(
     assert [each for each in told if each != "WATCHDOG=1"] == ["READY=1", "STOPPING=1"]
     events = [json.loads(line)["event"] for line in err.splitlines()]
     assert events[0] == "started"
+    assert json.loads(err.splitlines()[0])["boot"] == collector.births[-1].boot
+    modes = {file.name: file.stat().st_mode & 0o077 for file in (tmp_path / "spool").iterdir()}
+    assert "spool.sqlite" in modes
+    assert not any(modes.values()), "others may read the spool"
     assert events[-1] == "stopped"
     last = collector.states[-1]
     assert (last.clock_steps, last.last_step_s) == (0, None)

@@ -55,6 +55,38 @@ def test_secrets_that_others_may_read_or_change_are_named(
         assert found(**sections) == expected
 
 
+@pytest.mark.parametrize("host", ["10.0.0.1", "bms.example"])
+def test_meters_that_are_heard_in_clear_text_are_named(host: str) -> None:
+    """The broker of the mqtt source, unless it is on this machine or speaks TLS."""
+    plain = {"broker": {"host": host, "tls": False}}
+    assert found(sources={"mqtt": plain}) == [("tls off", "sources.mqtt.broker.tls", host)]
+    assert found(sources={"mqtt": {"broker": {"host": host}}}) == []
+    assert found(sources={"mqtt": {"broker": {"host": "127.0.0.1", "tls": False}}}) == []
+
+
+def test_secrets_of_devices_that_others_may_read_are_named(tmp_path: Path) -> None:
+    """Of a source, of each of its devices, of its broker; a certificate is none."""
+    secret = tmp_path / "secret"
+    secret.touch()
+    secret.chmod(0o644)
+    name = str(secret)
+    sections = {
+        "snmp": {"devices": [{"community_file": name}, {"auth_file": name, "privacy_file": name}]},
+        "redfish": {"password_file": name, "ca_file": name},
+        "mqtt": {"broker": {"password_file": name, "cert_file": name, "key_file": name}},
+    }
+    assert [key for _, key, _ in found(sources=sections)] == [
+        "sources.snmp.devices[0].community_file",
+        "sources.snmp.devices[1].auth_file",
+        "sources.snmp.devices[1].privacy_file",
+        "sources.redfish.password_file",
+        "sources.mqtt.broker.password_file",
+        "sources.mqtt.broker.key_file",
+    ]
+    secret.chmod(0o600)
+    assert found(sources=sections) == []
+
+
 async def test_check_warns_and_run_says_it_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from jauge_agent.refusal import Failure
 
 from tests.agent.certificates import Authority, Issued, make_password_file
 from tests.agent.ground import Ground, bench_at, failed, fields_of, ground_in, pair
-from tests.agent.test_publisher import ADDRESS
+from tests.agent.test_publisher import ADDRESS, Bench
 from tests.parts import Mosquitto, eventually, free_port
 
 SECRET = "a-secret-nobody-may-see"
@@ -222,3 +222,36 @@ async def test_a_broker_that_says_nothing_is_given_up(
                 await eventually(lambda: len(taken) > gone, within=8, what="tried again")
         for writer in taken:
             writer.close()
+
+
+async def test_two_agents_under_one_certificate_are_said_once(
+    ground: Ground, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each ends the other's connection: after a few, why is said once, and then only counted."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    with caplog.at_level(logging.INFO):
+        async with (
+            bench_at(ground.config(), one) as first,
+            bench_at(ground.config(), two) as second,
+        ):
+
+            def counted(bench: Bench) -> int:
+                return bench.publisher.stats.failures[Failure.TAKEN_OVER]
+
+            await eventually(
+                lambda: counted(first) > 0 and counted(second) > 0, within=120, what="both know"
+            )
+            said = len(lines_of(caplog))
+            before = counted(first)
+            await eventually(lambda: counted(first) > before, within=120, what="once more")
+            assert len(lines_of(caplog)) == said
+    causes = [fields for fields in lines_of(caplog) if fields.get("reason") == "taken_over"]
+    assert len(causes) == 2, "once by each"
+    assert all("two agents under one name?" in fields["detail"] for fields in causes)
+
+
+def lines_of(caplog: pytest.LogCaptureFixture) -> list[dict[str, str]]:
+    """What publishers have said of their connections."""
+    return [fields_of(r) for r in caplog.records if r.getMessage().startswith("broker ")]

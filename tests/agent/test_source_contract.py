@@ -1,4 +1,8 @@
-"""What every source must keep to: it runs over all built-in sources and their fixtures."""
+"""What every source must keep to: it runs over all built-in sources and their fixtures.
+
+A source of this machine has its fixtures as files of a machine; one of other devices is tested
+against real counterparts of these, in a folder of tests that bears its name.
+"""
 
 import json
 import shutil
@@ -17,9 +21,14 @@ from jauge_models.wire import Method
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 ROOTS: Final = {"sysfs_root": "sys", "procfs_root": "proc"}
 
+LOCAL: Final = [
+    name
+    for name in BUILT_IN
+    if ROOTS.keys() & {field.name for field in msgspec.structs.fields(load(name).Settings)}
+]
 CASES: Final = [
     pytest.param(name, folder, id=f"{name}-{folder.name}")
-    for name in BUILT_IN
+    for name in LOCAL
     for folder in sorted((FIXTURES / name).glob("*/"))
 ]
 
@@ -35,9 +44,12 @@ def built(name: str, machine: Path) -> Source:
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_source_has_fixtures_and_settings(name: str) -> None:
-    """A built-in source has a folder of fixtures, and settings that extend the common ones."""
+    """A built-in source has fixtures or counterparts, and settings that extend the common ones."""
     make = load(name)
-    assert list((FIXTURES / name).glob("*/expected.json"))
+    if name in LOCAL:
+        assert list((FIXTURES / name).glob("*/expected.json"))
+    else:
+        assert list((Path(__file__).parent / name).glob("test_*.py"))
     assert issubclass(make.Settings, SourceSettings)
     assert make.Settings.__struct_config__.forbid_unknown_fields
 

@@ -10,6 +10,13 @@ BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
         "host": "jauge_agent.sources.host:HostSource",
         "rapl": "jauge_agent.sources.rapl:RaplSource",
         "hwmon": "jauge_agent.sources.hwmon:HwmonSource",
+        "power_supply": "jauge_agent.sources.power_supply:PowerSupplySource",
+        "snmp": "jauge_agent.sources.snmp.source:SnmpSource",
+        "redfish": "jauge_agent.sources.redfish.source:RedfishSource",
+        "ipmi": "jauge_agent.sources.ipmi.source:IpmiSource",
+        "modbus": "jauge_agent.sources.modbus.source:ModbusSource",
+        "nvml": "jauge_agent.sources.nvml.source:NvmlSource",
+        "mqtt": "jauge_agent.sources.mqtt.source:MqttSource",
     }
 )
 """Name in the configuration: ``module:Class``. The class takes its ``Settings``."""

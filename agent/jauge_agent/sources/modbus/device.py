@@ -1,0 +1,284 @@
+"""One meter behind a gateway: who it is, what it has, and its values at each tick."""
+
+import asyncio
+import logging
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from jauge_models.quantities import CATALOGUE, Kind
+from jauge_models.resources import MAX_NAME_LENGTH, identity
+
+from jauge_agent.logs import say
+from jauge_agent.source import Method, Outcome, ResourceDescription, RetryError, Sample
+from jauge_agent.sources.modbus.blocks import Block, Range, blocks
+from jauge_agent.sources.modbus.config import ModbusDevice
+from jauge_agent.sources.modbus.gateway import BusyError, Gateway, MissingError
+from jauge_agent.sources.modbus.profile import EXPORT, Point, Profile, Serial
+from jauge_agent.sources.modbus.registers import Form, number, text
+
+SURVEY_S: Final = 1800.0
+"""Seconds after which registers that were refused are asked for again."""
+PHASE_KIND: Final = "phase"
+SENSOR_KIND: Final = "sensor"
+
+_LARGEST_EXPONENT: Final = 12
+_CONDUCTOR: Final = re.compile(r"L[123]|L[123]-L[123]|N")
+
+_log = logging.getLogger(__name__)
+
+_Words = Mapping[Range, Sequence[int] | None]
+"""Registers as they were read; None where the device could not give them this time."""
+
+
+class Meter:
+    """Meets `Source` for one unit; a poller gives it its ticks and its deadline."""
+
+    def __init__(self, gateway: Gateway, device: ModbusDevice, profile: Profile) -> None:
+        self._gateway = gateway
+        self._device = device
+        self._profile = profile
+        self._blocks: list[Block] = []
+        self._lacking: set[Range] = set()
+        """Ranges that the device has said it does not have."""
+        self._id = ""
+        self._warned = False
+        self._surveyed_at = float("-inf")
+
+    async def open(self) -> Sequence[ResourceDescription]:
+        """Read everything once, to learn what this very meter has. Raises RetryError."""
+        self._plan()
+        words = await self._read(Counter())
+        if all(self._of(point) in self._lacking for point in self._profile.points):
+            raise RetryError(
+                f"{self._gateway.name} unit {self._device.unit} has none of the registers of"
+                f" profile {self._device.profile}"
+            )
+        self._id = self._identity(words)
+        self._say_if_unsure()
+        return self._described()
+
+    async def read(self) -> Outcome:
+        """Read once. Raises RetryError when nothing can be had."""
+        lacking = frozenset(self._lacking)
+        if asyncio.get_running_loop().time() >= self._surveyed_at + SURVEY_S:
+            self._plan()
+        failed: Counter[str] = Counter()
+        words = await self._read(failed)
+        changed = self._is_another(words) or self._lacking != lacking
+        samples = [
+            sample
+            for point in self._profile.points
+            if (sample := self._sample(point, words, failed)) is not None
+        ]
+        if not samples:
+            raise RetryError(f"no register holds a value: {', '.join(sorted(failed)) or 'missing'}")
+        return Outcome(samples, failed, self._described() if changed else None)
+
+    async def close(self) -> None:
+        """Nothing is held here: the socket is the gateway's."""
+
+    def _plan(self) -> None:
+        """Ask for all registers of the profile, whatever was refused before."""
+        profile, offset = self._profile, self._device.first_register
+        ranges = [self._of(point) for point in profile.points]
+        ranges += [
+            _scale_range(point, profile, offset) for point in profile.points if point.scale_by
+        ]
+        if profile.serial is not None:
+            ranges.append(self._of(profile.serial))
+        self._blocks = blocks(ranges, most=profile.most_registers, gap=profile.gap)
+        self._lacking = set()
+        self._surveyed_at = asyncio.get_running_loop().time()
+
+    async def _read(self, failed: Counter[str]) -> dict[Range, Sequence[int] | None]:
+        """All ranges. A block that the device refuses is asked for in halves, and so remembered."""
+        words: dict[Range, Sequence[int] | None] = {}
+        ahead, kept = list(self._blocks), list[Block]()
+        heard = False
+        while ahead:
+            block = ahead.pop(0)
+            try:
+                registers = await self._gateway.read(
+                    self._device.unit, block.function, block.address, block.count
+                )
+            except MissingError:
+                heard = True
+                ahead[:0] = block.split()
+                if len(block.ranges) == 1:
+                    self._lacking.add(block.ranges[0])
+                continue
+            except BusyError:
+                if not heard and not ahead:
+                    raise
+                failed["busy"] += len(block.ranges)
+                words.update(dict.fromkeys(block.ranges))
+            except RetryError:
+                # Whoever does not answer this one is not kept waiting for with the others.
+                if not heard:
+                    raise
+                for left in (block, *ahead):
+                    failed["silent"] += len(left.ranges)
+                    words.update(dict.fromkeys(left.ranges))
+                kept += [block, *ahead]
+                break
+            else:
+                heard = True
+                for one in block.ranges:
+                    start = one.address - block.address
+                    words[one] = registers[start : start + one.words]
+            kept.append(block)
+        self._blocks = kept
+        if words and all(found is None for found in words.values()):
+            raise BusyError(f"{self._gateway.name} unit {self._device.unit} is busy")
+        return words
+
+    def _sample(self, point: Point, words: _Words, failed: Counter[str]) -> Sample | None:
+        found = words.get(self._of(point))
+        if found is None:
+            return None  # the device lacks it, or its request has been counted
+        value = self._number(found, point.form, point.none)
+        factor = self._factor(point, words)
+        if value is None or factor is None:
+            failed["none"] += 1
+            return None
+        value *= factor
+        entry = CATALOGUE[point.quantity]
+        if not math.isfinite(value) or not entry.low <= value <= entry.high:
+            # What flows back is not drawn: it has a register of its own, or a turned transformer.
+            failed["negative" if value < 0 <= entry.low else "range"] += 1
+            return None
+        return Sample(self._resource(point.part), point.quantity, value)
+
+    def _factor(self, point: Point, words: _Words) -> float | None:
+        device = self._device
+        factor = point.factor
+        if point.secondary in ("current", "power"):
+            factor *= device.ct_ratio
+        if point.secondary in ("voltage", "power"):
+            factor *= device.vt_ratio
+        if point.by_pulse_weight:
+            factor *= device.pulse_weight or math.nan
+        if point.scale_by is None:
+            return factor
+        found = words.get(_scale_range(point, self._profile, device.first_register))
+        by = None if found is None else self._number(found, point.scale_by.form)
+        if by is None:
+            return None
+        if point.scale_by.means == "factor":
+            return factor * by if by > 0 else None
+        return factor * 10.0**by if abs(by) <= _LARGEST_EXPONENT else None
+
+    def _number(self, words: Sequence[int], form: Form, none: Sequence[int] = ()) -> float | None:
+        profile = self._profile
+        orders = {"word_order": profile.word_order, "byte_order": profile.byte_order}
+        return number(words, form, none=none, **orders)
+
+    def _of(self, entry: Point | Serial) -> Range:
+        return self._profile.range_of(entry, self._device.first_register)
+
+    def _identity(self, words: _Words) -> str:
+        """By the serial number where there is one, else as configured. Raises RetryError."""
+        serial = self._serial(words)
+        if not serial:
+            if self._device.id:
+                return self._device.id
+            raise RetryError(
+                f"{self._gateway.name} unit {self._device.unit} tells no serial number:"
+                " give this device an id"
+            )
+        return identity(f"{self._profile.maker}-{serial}")[: MAX_NAME_LENGTH - 16]
+
+    def _serial(self, words: _Words) -> str:
+        entry = self._profile.serial
+        found = None if entry is None else words.get(self._of(entry))
+        if entry is None or found is None:
+            return ""
+        if entry.hexadecimal:
+            told = "".join(f"{word:04x}" for word in found)
+        elif entry.form is None:
+            told = text(found, byte_order=self._profile.byte_order)
+        else:
+            value = self._number(found, entry.form)
+            told = "" if value is None else str(value)
+        # Nothing but zeros is what an unset register holds.
+        return told if told.strip("0 ") and any(map(str.isalnum, told)) else ""
+
+    def _is_another(self, words: _Words) -> bool:
+        """Whether another meter stands here now than at the last reading."""
+        if self._profile.serial is None or not self._serial(words):
+            return False
+        found = self._identity(words)
+        if found == self._id:
+            return False
+        say(
+            _log,
+            logging.WARNING,
+            "meter replaced",
+            device=self._device.place,
+            before=self._id,
+            now=found,
+        )
+        self._id = found
+        return True
+
+    def _say_if_unsure(self) -> None:
+        if self._warned or not self._unsure():
+            return
+        self._warned = True
+        say(
+            _log,
+            logging.INFO,
+            "registers not verified",
+            device=self._device.place,
+            profile=self._device.profile,
+            quantities=",".join(sorted(self._unsure())),
+            detail="compare these values with the meter's display before they count",
+        )
+
+    def _unsure(self) -> set[str]:
+        profile = self._profile
+        return {point.quantity for point in profile.points if not profile.is_verified(point)}
+
+    def _resource(self, part: str | None) -> str:
+        if part is None:
+            return f"{self._profile.kind}:{self._id}"
+        if part == EXPORT:
+            return f"{self._profile.kind}:{self._id}.{EXPORT}"
+        kind = PHASE_KIND if _CONDUCTOR.fullmatch(part) else SENSOR_KIND
+        return f"{kind}:{self._id}.{part}"
+
+    def _described(self) -> list[ResourceDescription]:
+        profile, device = self._profile, self._device
+        parts: dict[str | None, dict[str, Method]] = {}
+        unsure: dict[str | None, set[str]] = {}
+        for point in profile.points:
+            if self._of(point) in self._lacking:
+                continue
+            is_total = CATALOGUE[point.quantity].kind is Kind.COUNTER
+            methods = parts.setdefault(point.part, {})
+            methods[point.quantity] = Method.REGISTER if is_total else Method.GAUGE
+            if not profile.is_verified(point):
+                unsure.setdefault(point.part, set()).add(point.quantity)
+        name = device.name or profile.title
+        described: list[ResourceDescription] = []
+        for part, methods in parts.items():
+            labels = {**device.labels, "profile": device.profile, "stability": profile.stability}
+            if part == EXPORT:
+                labels["flow"] = EXPORT
+            elif part is not None and _CONDUCTOR.fullmatch(part):
+                labels["phase"] = part
+            if part in unsure:
+                labels["unverified"] = " ".join(sorted(unsure[part]))
+            told = name if part is None else f"{name} {part}"
+            described.append(ResourceDescription(self._resource(part), methods, told, labels))
+        return described
+
+
+def _scale_range(point: Point, profile: Profile, offset: int) -> Range:
+    if point.scale_by is None:
+        raise ValueError(f"{point.quantity} is not scaled by a register")
+    by = point.scale_by
+    return Range(point.function or profile.function, by.address + offset, by.form.words)

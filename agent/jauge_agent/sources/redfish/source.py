@@ -1,0 +1,329 @@
+"""The source ``redfish``: many BMCs, each polled on its own."""
+
+import asyncio
+import logging
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import msgspec
+from jauge_models.resources import is_name
+
+from jauge_agent.config import resolved, secret
+from jauge_agent.logs import say
+from jauge_agent.polling import Device, Poller
+from jauge_agent.source import (
+    AbsentError,
+    FatalError,
+    Outcome,
+    ResourceDescription,
+    RetryError,
+    Sample,
+    SourceSettings,
+)
+
+if TYPE_CHECKING:
+    import ssl
+
+    from jauge_agent.sources.redfish.inventory import Plan
+    from jauge_agent.sources.redfish.session import Bmc, Login
+    from jauge_agent.sources.redfish.values import Document
+
+FLOOR_S: Final = 60.0
+"""Shortest period for one BMC: a small processor that has a server to look after."""
+DEADLINE_S: Final = 240.0
+"""Seconds for one round of requests, a look around included; the tick does not wait for it."""
+REVIEW_S: Final = 6 * 3600.0
+"""After so long a BMC is looked around anew: power supplies are exchanged while it runs."""
+MOST_REFUSALS: Final = 3
+REFUSED_PAUSE_S: Final = 3600.0
+"""Pause after so many refused logins in a row, lest the account be locked."""
+
+_HOST: Final = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+|[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+
+_log = logging.getLogger(__name__)
+
+
+class RedfishDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One BMC."""
+
+    host: str
+    """Name or address of the BMC."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 443
+    """Its TCP port."""
+    name: str | None = None
+    """What logs call it, and its identity if it tells neither UUID nor serial; else the host."""
+    username: str | None = None
+    """User to log in as; that of the source when left out."""
+    password_file: str | None = None
+    """File that holds the password; a relative name is a systemd credential."""
+    ca_file: str | None = None
+    """Certificates to trust (PEM), the BMC's own too; those of the source when left out."""
+    verify: bool | None = None
+    """Whether the BMC's certificate is checked; as for the source when left out."""
+    login: Literal["session", "basic"] = "session"
+    """How to log in; `basic` sends the password with every request."""
+    period_s: Annotated[float, msgspec.Meta(ge=FLOOR_S, le=86400)] | None = None
+    """Seconds between reads of this BMC; that of the source when left out."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no host or no name; the text becomes the error of the file."""
+        if not _HOST.fullmatch(self.host):
+            raise ValueError(f"host {self.host!r} is no name or address")
+        if self.name is not None and not is_name(self.name):
+            raise ValueError(f"{self.name!r} is not a name: use letters, digits and . _ : -")
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in an address."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 443 else f"{host}:{self.port}"
+
+    @property
+    def label(self) -> str:
+        """What logs call it."""
+        return self.name or self.authority
+
+
+class RedfishSettings(SourceSettings, frozen=True):
+    """Settings of the redfish source."""
+
+    period_s: Annotated[float, msgspec.Meta(ge=FLOOR_S, le=86400)] = FLOOR_S
+    """Seconds between reads of each BMC; 60 at least."""
+    deadline_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 50.0
+    """Seconds that a tick waits for its BMCs; what comes later goes with the next one."""
+    username: str | None = None
+    """User to log in as; it needs no more than the right to log in and read."""
+    password_file: str | None = None
+    """File that holds the password; a relative name is a systemd credential."""
+    ca_file: str | None = None
+    """Certificates of the authorities, or of BMCs, to trust (PEM); the system's when left out."""
+    verify: bool = True
+    """Whether certificates are checked; without, anybody may answer and learn the password."""
+    devices: list[RedfishDevice] = msgspec.field(default_factory=list)
+    """The BMCs."""
+
+    def __post_init__(self) -> None:
+        """Refuse two BMCs of one name, and a password that belongs to nobody."""
+        names = Counter(device.label for device in self.devices)
+        if repeated := [name for name, times in names.items() if times > 1]:
+            raise ValueError(f"devices: {repeated[0]!r} is listed twice")
+        for device in self.devices:
+            username = device.username or self.username
+            password = device.password_file or self.password_file
+            if (username is None) != (password is None):
+                raise ValueError(f"devices: {device.label!r} needs username and password_file")
+
+
+class RedfishSource:
+    """Power, energy, air and fans of servers by their BMCs."""
+
+    Settings = RedfishSettings
+
+    def __init__(self, settings: RedfishSettings) -> None:
+        self._settings = settings
+        trust = Trust()
+        self._poller = Poller(
+            "redfish",
+            [
+                Device(
+                    device.label,
+                    BmcSource(device, settings, trust),
+                    period_s=device.period_s,
+                    deadline_s=DEADLINE_S,
+                    floor_s=FLOOR_S,
+                )
+                for device in settings.devices
+            ],
+            settings,
+        )
+
+    async def open(self) -> Sequence[ResourceDescription]:
+        """Open the BMCs. Raises AbsentError when none is listed or aiohttp is missing."""
+        if self._settings.devices and find_spec("aiohttp") is None:
+            raise AbsentError("aiohttp is not installed; install jauge-agent[redfish]")
+        for device in self._settings.devices:
+            if not _verifies(device, self._settings):
+                say(
+                    _log,
+                    logging.WARNING,
+                    "certificate not checked",
+                    source="redfish",
+                    device=device.label,
+                    detail="anybody may answer for this BMC and learn its password",
+                )
+        return await self._poller.open()
+
+    async def read(self) -> Outcome:
+        """Read the BMCs that are due."""
+        return await self._poller.read()
+
+    async def close(self) -> None:
+        """End the sessions."""
+        await self._poller.close()
+
+
+class BmcSource:
+    """One BMC: looked around when opened, then asked for the documents of its plan."""
+
+    def __init__(self, device: RedfishDevice, settings: RedfishSettings, trust: "Trust") -> None:
+        self._device = device
+        self._settings = settings
+        self._trust = trust
+        self._bmc: Bmc | None = None
+        self._plan: Plan | None = None
+        self._review_at = 0.0
+        self._refusals = 0
+        self._not_before = 0.0
+
+    @property
+    def plan(self) -> "Plan | None":
+        """What was found when the BMC was last looked around."""
+        return self._plan
+
+    async def open(self) -> Sequence[ResourceDescription]:
+        """Log in and look around."""
+        from jauge_agent.sources.redfish.session import Bmc  # noqa: PLC0415 - only where used
+
+        if self._bmc is None:
+            self._bmc = Bmc(self._device.authority, self._login(), self._tls())
+        return (await self._look_around()).resources
+
+    async def read(self) -> Outcome:
+        """Ask for the documents that hold a value, one after the other."""
+        from jauge_agent.sources.redfish.values import Missing, take  # noqa: PLC0415
+
+        assert self._bmc is not None  # noqa: S101 - opened before it is read
+        resources = None
+        if self._plan is None or asyncio.get_running_loop().time() >= self._review_at:
+            before = self._plan
+            resources = (await self._look_around()).resources
+            if before is not None and before.resources == resources:
+                resources = None
+        plan = self._plan
+        assert plan is not None  # noqa: S101 - looked around just now or before
+        documents: dict[str, Document] = {}
+        for path in plan.documents:
+            document = await self._get(path)
+            if document is not None:
+                documents[path] = document
+        if not documents:
+            raise RetryError(f"{self._device.label}: none of its documents could be had")
+        taken = take(plan.picks, documents)
+        failed = Counter(self._bmc.failed)
+        self._bmc.failed.clear()
+        failed.update(str(missing) for _, missing in taken.missing)
+        lies = {
+            pick.resource.partition(":")[2]
+            for pick, value in taken.values
+            if value == 0 and pick.power_state is not None and await self._is_on(pick.power_state)
+        }
+        samples: list[Sample] = []
+        for pick, value in taken.values:
+            if value == 0 and pick.quantity == "power" and _is_of(pick.resource, lies):
+                failed[str(Missing.ZERO)] += 1
+            else:
+                samples.append(Sample(pick.resource, pick.quantity, value))
+        return Outcome(samples, failed, resources)
+
+    async def close(self) -> None:
+        """End the session."""
+        bmc, self._bmc = self._bmc, None
+        if bmc is not None:
+            await bmc.close()
+
+    async def _look_around(self) -> "Plan":
+        from jauge_agent.sources.redfish.inventory import take_inventory  # noqa: PLC0415
+        from jauge_agent.sources.redfish.walking import Walk  # noqa: PLC0415
+
+        name = self._device.label
+        rules = {} if self._plan is None else self._plan.rules
+        plan = await take_inventory(Walk(self._get), name, rules)
+        if not plan.picks:
+            raise AbsentError(f"{self._device.label} answers, but shows no power and no air")
+        self._plan = plan
+        spread = random.uniform(0.75, 1.0)  # noqa: S311 - nothing secret
+        self._review_at = asyncio.get_running_loop().time() + REVIEW_S * spread
+        return plan
+
+    async def _get(self, path: str) -> "Document | None":
+        from jauge_agent.sources.redfish.session import RefusedError  # noqa: PLC0415
+
+        assert self._bmc is not None  # noqa: S101 - see read
+        now = asyncio.get_running_loop().time
+        if now() < self._not_before:
+            raise FatalError(
+                f"{self._device.label}: {self._refusals} logins were refused: it waits"
+            )
+        try:
+            document = await self._bmc.get(path)
+        except RefusedError as refused:
+            self._refusals += 1
+            if self._refusals >= MOST_REFUSALS:
+                self._not_before = now() + REFUSED_PAUSE_S
+                raise FatalError(str(refused)) from None
+            raise
+        self._refusals = 0
+        return document
+
+    async def _is_on(self, path: str) -> bool:
+        """Whether a system is on, as far as its BMC tells."""
+        from jauge_agent.sources.redfish.values import text  # noqa: PLC0415
+
+        document = await self._get(path)
+        return document is None or text(document, "PowerState") in {"", "On"}
+
+    def _login(self) -> "Login | None":
+        from jauge_agent.sources.redfish.session import Login  # noqa: PLC0415
+
+        username = self._device.username or self._settings.username
+        file = self._device.password_file or self._settings.password_file
+        if username is None or file is None:
+            return None
+        try:
+            password = secret(file)
+        except (OSError, UnicodeDecodeError) as error:
+            raise FatalError(f"password_file {file} cannot be read: {error}") from None
+        return Login(username, password, session=self._device.login == "session")
+
+    def _tls(self) -> "ssl.SSLContext":
+        file = self._device.ca_file or self._settings.ca_file
+        return self._trust.context(file, verify=_verifies(self._device, self._settings))
+
+
+class Trust:
+    """TLS contexts, one for each authority file: each holds some hundred certificates."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[str | None, bool], ssl.SSLContext] = {}
+
+    def context(self, ca_file: str | None, *, verify: bool) -> "ssl.SSLContext":
+        """Trust in the authorities of a file, or the system's; raises FatalError."""
+        import ssl  # noqa: PLC0415 - only where used
+
+        key = (ca_file, verify)
+        if key not in self._contexts:
+            try:
+                made = ssl.create_default_context(cafile=resolved(ca_file) if ca_file else None)
+            except (OSError, ssl.SSLError) as error:
+                raise FatalError(f"ca_file {ca_file} cannot be used: {error}") from None
+            # Python 3.13 refuses what most controllers make for themselves.
+            made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            if not verify:
+                made.check_hostname = False
+                made.verify_mode = ssl.CERT_NONE
+            self._contexts[key] = made
+        return self._contexts[key]
+
+
+def _verifies(device: RedfishDevice, settings: RedfishSettings) -> bool:
+    return settings.verify if device.verify is None else device.verify
+
+
+def _is_of(resource: str, wholes: "set[str]") -> bool:
+    """Whether a resource is one of these servers, or a power supply of one of them."""
+    ident = resource.partition(":")[2]
+    return any(ident == each or ident.startswith(f"{each}.") for each in wholes)

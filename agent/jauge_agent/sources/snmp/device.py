@@ -1,0 +1,150 @@
+"""One SNMP device at work: opened, surveyed now and then, read at each tick."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from jauge_agent.config import resolved, secret
+from jauge_agent.logs import say
+from jauge_agent.source import FatalError, Outcome, ResourceDescription, RetryError
+from jauge_agent.sources.snmp.judgement import judged
+from jauge_agent.sources.snmp.profile import Profile, profiles
+from jauge_agent.sources.snmp.session import Objects, Session
+from jauge_agent.sources.snmp.settings import SnmpDeviceSettings
+from jauge_agent.sources.snmp.survey import Offer, recognised, surveyed
+
+SURVEY_S: Final = 1800.0
+"""Seconds after which a device is surveyed anew: outlets, probes and units may have changed."""
+
+_DOUBTS: Final = 256
+"""Things of one device whose doubtful values are said."""
+
+_log = logging.getLogger(__name__)
+
+
+class SnmpDevice:
+    """Meets `Source` for one device; a poller gives it its ticks and its deadline."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        known: Iterable[Profile],
+        *,
+        name: str,
+        labels: Mapping[str, str],
+    ) -> None:
+        """``name`` stands for the serial number of a device that tells none."""
+        self._objects = objects
+        self._profiles = list(known)
+        self._name = name
+        self._labels = dict(labels)
+        self._offer = Offer((), (), ())
+        self.floor_s = 0.0
+        """Shortest period that the family bears; known once it is open."""
+        self._surveyed_at = float("-inf")
+        self._doubts_said: set[str] = set()
+
+    async def open(self) -> Sequence[ResourceDescription]:
+        """Recognise the device and find what it offers. Raises RetryError, FatalError."""
+        self._offer = await self._surveyed()
+        return self._offer.resources
+
+    async def read(self) -> Outcome:
+        """The values of one tick; now and then a new survey after them."""
+        offer = self._offer
+        objects = await self._objects.get([point.oid for point in offer.measured])
+        verdict = judged(offer.measured, offer.totals, objects)
+        for doubt in verdict.doubts:
+            self._say(doubt)
+        changed = None
+        if asyncio.get_running_loop().time() - self._surveyed_at >= SURVEY_S:
+            changed = await self._changed()
+        return Outcome(verdict.samples, verdict.failed, changed)
+
+    async def close(self) -> None:
+        """Nothing stays open on the device: SNMP knows no sessions."""
+
+    async def _changed(self) -> Sequence[ResourceDescription] | None:
+        """What the device offers now, when it is something else; its values are kept if not."""
+        before = self._offer
+        try:
+            self._offer = await self._surveyed()
+        except RetryError as error:
+            _log.debug("%s not surveyed: %s", self._name, error)
+            return None
+        return None if self._offer.resources == before.resources else self._offer.resources
+
+    async def _surveyed(self) -> Offer:
+        identified = await recognised(self._objects, self._profiles)
+        self.floor_s = identified.profile.floor_s
+        offer = await surveyed(self._objects, identified, name=self._name, labels=self._labels)
+        if not offer.measured:
+            raise FatalError(f"{identified.profile.title} offers no value that its profile names")
+        self._surveyed_at = asyncio.get_running_loop().time()
+        return offer
+
+    def _say(self, doubt: str) -> None:
+        thing = doubt.partition(": ")[0]
+        if thing not in self._doubts_said and len(self._doubts_said) < _DOUBTS:
+            self._doubts_said.add(thing)
+            say(_log, logging.WARNING, "value suspicious", device=self._name, detail=doubt)
+
+
+class ListedDevice:
+    """Meets `Source` for a device of the configuration: its secrets, its session, its profile."""
+
+    def __init__(self, settings: SnmpDeviceSettings, *, timeout_s: float, batch: int) -> None:
+        """``timeout_s``: wait for one answer; ``batch``: objects per request."""
+        self._settings = settings
+        self._timeout_s = timeout_s
+        self._batch = batch
+        self._session: Session | None = None
+        self._device: SnmpDevice | None = None
+        self.floor_s = 0.0
+        """Shortest period that the device bears; known once it is open."""
+
+    async def open(self) -> Sequence[ResourceDescription]:
+        """See `Source`. Raises FatalError for a secret or profile that is not there."""
+        settings = self._settings
+        known = profiles()
+        if settings.profile is not None:
+            known = [profile for profile in known if profile.family == settings.profile]
+            if not known:
+                raise FatalError(f"there is no profile {settings.profile!r}")
+        session = Session(
+            settings, secrets_of(settings), timeout_s=self._timeout_s, batch=self._batch
+        )
+        self._session = session
+        self._device = SnmpDevice(session, known, name=settings.label, labels=settings.labels)
+        resources = await self._device.open()
+        self.floor_s = self._device.floor_s
+        return resources
+
+    async def read(self) -> Outcome:
+        """See `Source`."""
+        if self._device is None:
+            raise RetryError("not open")
+        return await self._device.read()
+
+    async def close(self) -> None:
+        """Give the socket back."""
+        if self._session is not None:
+            self._session.close()
+
+
+def secrets_of(settings: SnmpDeviceSettings) -> dict[str, str]:
+    """What the files named in the settings hold. Raises FatalError for one that cannot be read."""
+    found = {}
+    for key in ("community", "auth", "privacy"):
+        name: str | None = getattr(settings, f"{key}_file")
+        if name is None:
+            continue
+        try:
+            found[key] = secret(name)
+        except (OSError, UnicodeDecodeError) as error:
+            problem = getattr(error, "strerror", None) or "not text"
+            raise FatalError(f"{key}_file {resolved(name)} cannot be read: {problem}") from None
+        if not found[key]:
+            raise FatalError(f"{key}_file {resolved(name)} is empty")
+    return found

@@ -1,0 +1,664 @@
+"""The modbus source against servers that behave, and against ones that do not."""
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jauge_agent.source import AbsentError, FatalError, Outcome, RetryError
+from jauge_agent.sources.modbus import gateway as gateways
+from jauge_agent.sources.modbus.blocks import Range, blocks
+from jauge_agent.sources.modbus.config import ModbusDevice, ModbusSettings
+from jauge_agent.sources.modbus.device import Meter
+from jauge_agent.sources.modbus.gateway import (
+    BusyError,
+    Gateway,
+    MissingError,
+    SilentError,
+    WriteAttemptedError,
+)
+from jauge_agent.sources.modbus.profile import Profile, load
+from jauge_agent.sources.modbus.source import ModbusSource
+from jauge_models.quantities import CATALOGUE
+from jauge_models.readings import flaw_of
+
+from tests.agent.modbus.meters import (
+    Registers,
+    answering,
+    device,
+    holding,
+    put,
+    reply,
+    serving,
+    words_of,
+)
+from tests.parts import eventually, free_port
+
+OWN = """
+title = "Test meter"
+maker = "test"
+models = ["T"]
+source = "none"
+verified = true
+gap = 8
+[serial]
+address = 100
+form = "uint32"
+[[points]]
+quantity = "energy"
+address = 0
+form = "uint32"
+unit = "kWh"
+[[points]]
+quantity = "power"
+address = 2
+form = "int32"
+unit = "W"
+[[points]]
+quantity = "current"
+part = "L1"
+address = 10
+form = "uint16"
+unit = "mA"
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    """A small profile of one's own."""
+    path = tmp_path / "own.toml"
+    path.write_text(OWN)
+    return str(path)
+
+
+def sound(serial: int = 4711, *, energy: int = 1000, power: int = 500) -> Registers:
+    """Registers of a meter of the small profile."""
+    registers: Registers = {}
+    put(registers, 3, 100, words_of(serial, load_form("uint32")))
+    put(registers, 3, 0, words_of(energy, load_form("uint32")))
+    put(registers, 3, 2, words_of(power, load_form("int32")))
+    put(registers, 3, 10, [2500])
+    # What is read along between two values.
+    put(registers, 3, 4, [0] * 6)
+    return registers
+
+
+def load_form(name: str) -> Any:
+    """A form by its name."""
+    from jauge_agent.sources.modbus.registers import Form
+
+    return Form(name)
+
+
+def settings_for(port: int, *devices: dict[str, Any], **more: Any) -> ModbusSettings:
+    """Settings for devices at one address."""
+    listed = [ModbusDevice(**{"host": "127.0.0.1", "port": port, **each}) for each in devices]
+    return ModbusSettings(devices=listed, **{"answer_s": 5.0, **more})
+
+
+def values(outcome: Outcome) -> dict[str, float]:
+    """Values by resource and quantity."""
+    return {f"{each.resource}/{each.quantity}": each.value for each in outcome.samples}
+
+
+@contextlib.asynccontextmanager
+async def metered(port: int, profile: str) -> AsyncIterator[Meter]:
+    """One meter without a poller, which would not ask it twice within its period."""
+    gateway = Gateway("127.0.0.1", port, answer_s=5.0)
+    named = ModbusDevice(host="127.0.0.1", port=port, profile=profile)
+    yield Meter(gateway, named, load(profile))
+    gateway.close()
+
+
+async def test_two_units_share_one_socket_and_are_known_by_their_serial_numbers(own: str) -> None:
+    """Opened and read, two units: one connection, only function 3."""
+    async with serving(device(1, sound(11)), device(2, sound(22, power=700))) as served:
+        source = ModbusSource(
+            settings_for(served.port, {"unit": 1, "profile": own}, {"unit": 2, "profile": own})
+        )
+        await source.open()
+        outcome = await source.read()
+        await source.close()
+    assert served.connections == 1
+    assert set(served.functions) == {3}
+    assert values(outcome) == {
+        "meter:test-11/energy": 3.6e9,
+        "meter:test-11/power": 500,
+        "phase:test-11.L1/current": 2.5,
+        "meter:test-22/energy": 3.6e9,
+        "meter:test-22/power": 700,
+        "phase:test-22.L1/current": 2.5,
+    }
+
+
+async def test_requests_of_one_address_never_overlap(own: str) -> None:
+    """The gateway has one serial line behind it: a request waits for the answer to the last."""
+    at_once = most = 0
+    loop = asyncio.get_running_loop()
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        loop.call_later(0.01, late, request, writer)  # and read on meanwhile
+
+    def late(request: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal at_once
+        at_once -= 1
+        writer.write(holding(request, {0: 0, 1: 9, 3: 5, 10: 1, 100: 0, 101: 40 + request[6]}))
+
+    async with answering(answer) as served:
+        source = ModbusSource(
+            settings_for(served.port, *({"unit": unit, "profile": own} for unit in range(1, 6)))
+        )
+        await source.open()
+        outcome = await source.read()
+        await source.close()
+    assert len(outcome.samples) == 15
+    assert most == 1
+    assert served.connections == 1
+
+
+async def test_adjacent_registers_are_read_together(own: str) -> None:
+    """Three values near one another and the serial number: two requests a reading."""
+    async with serving(device(1, sound())) as served:
+        source = ModbusSource(settings_for(served.port, {"profile": own}))
+        await source.open()
+        served.requests.clear()
+        await source.read()
+        await source.close()
+    asked = [
+        (int.from_bytes(request[8:10], "big"), int.from_bytes(request[10:12], "big"))
+        for request in served.requests
+    ]
+    assert asked == [(0, 11), (100, 2)]
+
+
+@given(
+    st.lists(
+        st.builds(Range, st.sampled_from([3, 4]), st.integers(0, 400), st.integers(1, 4)),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(4, 125),
+    st.integers(0, 125),
+)
+def test_blocks_hold_every_range_within_the_limit(ranges: list[Range], most: int, gap: int) -> None:
+    """Each range once and whole, in a block of its own function and of a size that is allowed."""
+    made = blocks(ranges, most=most, gap=gap)
+    assert Counter(one for block in made for one in block.ranges) == Counter(set(ranges))
+    for block in made:
+        assert block.count <= most
+        for one in block.ranges:
+            assert one.function == block.function
+            assert block.address <= one.address
+            assert one.end <= block.address + block.count
+
+
+async def test_a_device_that_lacks_registers_gives_the_others(own: str) -> None:
+    """A refused block is asked for in parts; what is not there is neither described nor a zero."""
+    registers = sound()
+    for address in range(4, 11):
+        del registers[3, address]
+    async with serving(device(1, registers)) as served, metered(served.port, own) as meter:
+        described = await meter.open()
+        first = await meter.read()
+        served.requests.clear()
+        second = await meter.read()
+    assert [each.id for each in described] == ["meter:test-4711"]
+    assert (
+        values(first)
+        == values(second)
+        == {
+            "meter:test-4711/energy": 3.6e9,
+            "meter:test-4711/power": 500,
+        }
+    )
+    assert not second.failed
+    asked = [int.from_bytes(request[8:10], "big") for request in served.requests]
+    assert asked == [0, 2, 100]  # what was refused is not asked for again
+
+
+async def test_a_unit_without_any_of_the_registers_is_said_to_be_none(own: str) -> None:
+    """The wrong profile, or the wrong unit."""
+    async with serving(device(1, {(4, 0): 1})) as served:
+        source = ModbusSource(settings_for(served.port, {"profile": own}))
+        with pytest.raises(RetryError, match="unit 1 has none of the registers of profile"):
+            await source.open()
+        await source.close()
+
+
+async def test_no_value_of_the_device_is_no_reading(own: str) -> None:
+    """All bits set, the largest number, a negative power: left out and counted, never a zero."""
+    registers = sound()
+    put(registers, 3, 0, [0xFFFF, 0xFFFF])
+    put(registers, 3, 2, words_of(-40, load_form("int32")))
+    async with serving(device(1, registers)) as served:
+        source = ModbusSource(settings_for(served.port, {"profile": own}))
+        await source.open()
+        outcome = await source.read()
+        await source.close()
+    assert values(outcome) == {"phase:test-4711.L1/current": 2.5}
+    assert outcome.failed == {"none": 1, "negative": 1}
+
+
+async def test_ratios_are_applied_to_secondary_values_only(tmp_path: Path, own: str) -> None:
+    """Where a profile says that a value is secondary, and nowhere else."""
+    path = tmp_path / "secondary.toml"
+    text = OWN.replace('unit = "W"', 'unit = "W"\nsecondary = "power"')
+    path.write_text(text.replace('unit = "mA"', 'unit = "mA"\nsecondary = "current"'))
+    async with serving(device(1, sound())) as served:
+        source = ModbusSource(
+            settings_for(served.port, {"profile": str(path), "ct_ratio": 40.0, "vt_ratio": 10.0})
+        )
+        await source.open()
+        outcome = await source.read()
+        await source.close()
+    assert values(outcome) == {
+        "meter:test-4711/energy": 3.6e9,
+        "meter:test-4711/power": 200_000,
+        "phase:test-4711.L1/current": 100,
+    }
+    with pytest.raises(ValueError, match="meters show primary values"):
+        ModbusDevice(host="h", profile=own, ct_ratio=2.0)
+
+
+@pytest.mark.parametrize(
+    ("means", "form", "word", "power"),
+    [
+        ("factor", "uint16", 3, 1500),
+        ("power_of_ten", "int16", 0xFFFE, 5),
+        ("power_of_ten", "int16", 1000, None),
+        ("factor", "uint16", 0, None),
+        ("factor", "uint16", 0xFFFF, None),
+    ],
+)
+async def test_a_value_may_be_scaled_by_another_register(
+    tmp_path: Path, means: str, form: str, word: int, power: float | None
+) -> None:
+    """By a factor or a power of ten; by nothing where that register holds nonsense."""
+    path = tmp_path / "scaled.toml"
+    by = f'unit = "W"\nscale_by = {{ address = 50, form = "{form}", means = "{means}" }}'
+    path.write_text(OWN.replace('unit = "W"', by))
+    registers = sound()
+    put(registers, 3, 50, [word])
+    async with serving(device(1, registers)) as served:
+        source = ModbusSource(settings_for(served.port, {"profile": str(path)}))
+        await source.open()
+        outcome = await source.read()
+        await source.close()
+    assert values(outcome).get("meter:test-4711/power") == power
+    assert outcome.failed == ({} if power is not None else {"none": 1})
+
+
+async def test_pulses_count_by_their_weight_where_the_channel_begins() -> None:
+    """Two channels of one pulse counter, each a water meter."""
+    registers: Registers = {}
+    put(registers, 3, 20, words_of(100, load_form("uint32")))
+    put(registers, 3, 22, words_of(7, load_form("uint32")))
+    pulse = {"profile": "pulse-water-meter", "unit": 3}
+    async with serving(device(3, registers)) as served:
+        source = ModbusSource(
+            settings_for(
+                served.port,
+                {**pulse, "id": "make-up", "first_register": 20, "pulse_weight": 10.0},
+                {**pulse, "id": "adiabatic", "first_register": 22, "pulse_weight": 1.0},
+            )
+        )
+        await source.open()
+        outcome = await source.read()
+        await source.close()
+    assert values(outcome) == {"meter:make-up/water": 1.0, "meter:adiabatic/water": 0.007}
+
+
+async def test_a_meter_that_was_replaced_gets_a_name_of_its_own(
+    own: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next reading carries the new serial number, and the birth is to be sent anew."""
+    registers = sound(11)
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(holding(request, {at: word for (_, at), word in registers.items()}))
+
+    async with answering(answer) as served, metered(served.port, own) as meter:
+        await meter.open()
+        before = await meter.read()
+        registers.update(sound(12))
+        after = await meter.read()
+    assert before.resources is None
+    assert {each.resource for each in before.samples} == {"meter:test-11", "phase:test-11.L1"}
+    assert {each.resource for each in after.samples} == {"meter:test-12", "phase:test-12.L1"}
+    assert after.resources is not None
+    assert {each.id for each in after.resources} == {"meter:test-12", "phase:test-12.L1"}
+    assert [r.message for r in caplog.records if r.message == "meter replaced"]
+
+
+async def test_without_a_serial_number_an_id_is_needed(own: str) -> None:
+    """A meter that should tell one and does not: the id stands in, or the fix is said."""
+    registers = sound(0)
+    async with serving(device(1, registers)) as served:
+        source = ModbusSource(settings_for(served.port, {"profile": own}))
+        with pytest.raises(RetryError, match="tells no serial number: give this device an id"):
+            await source.open()
+        await source.close()
+        source = ModbusSource(settings_for(served.port, {"profile": own, "id": "plate-3"}))
+        assert {each.id for each in await source.open()} == {"meter:plate-3", "phase:plate-3.L1"}
+        await source.close()
+    with pytest.raises(ValueError, match="id is missing"):
+        ModbusDevice(host="h", profile="janitza-umg96")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (1, MissingError),
+        (2, MissingError),
+        (3, MissingError),
+        (4, BusyError),
+        (5, BusyError),
+        (6, BusyError),
+        (10, BusyError),
+        (11, BusyError),
+    ],
+)
+async def test_exceptions_of_modbus_are_told_apart(code: int, error: type[Exception]) -> None:
+    """What is not there is missing; what cannot be had now is tried again."""
+    from pymodbus.constants import ExcCodes
+
+    async def refuse(*_: Any) -> ExcCodes:
+        return ExcCodes(code)
+
+    async with serving(device(1, {(3, 0): 1}, action=refuse)) as served:
+        gateway = Gateway("127.0.0.1", served.port, answer_s=5.0)
+        with pytest.raises(error):
+            await gateway.read(1, 3, 0, 1)
+        gateway.close()
+
+
+async def test_a_device_that_is_busy_in_the_middle_gives_what_it_has(own: str) -> None:
+    """One block is counted as busy, the other is read."""
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if len(served.requests) > 2 and request[8:10] == b"\0\x64":
+            writer.write(reply(request, bytes([0x83, 6])))
+        else:
+            held = {at: word for (_, at), word in sound().items()}
+            writer.write(holding(request, held))
+
+    async with answering(answer) as served:
+        source = ModbusSource(settings_for(served.port, {"profile": own}))
+        await source.open()
+        outcome = await source.read()
+        await source.close()
+    assert len(outcome.samples) == 3
+    assert outcome.failed == {"busy": 1}
+
+
+async def test_a_late_answer_is_not_taken_for_the_next_ones(own: str) -> None:
+    """An answer that comes after its time is thrown away, though it lies before the right one."""
+    late: list[bytes] = []
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if not late:
+            late.append(holding(request, [111]))
+            return
+        writer.write(late[0] + holding(request, [222]))
+
+    async with answering(answer) as served:
+        gateway = Gateway("127.0.0.1", served.port, answer_s=0.2)
+        with pytest.raises(SilentError, match=r"unit 1 did not answer within 0\.2 s"):
+            await gateway.read(1, 3, 0, 1)
+        assert await gateway.read(1, 3, 0, 1) == [222]
+        gateway.close()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"HTTP/1.0 400 Bad Request\r\n\r\n",
+        b"\0",
+        bytes(300),
+        "wrong function",
+        "wrong count",
+        "wrong unit",
+        "a list of two registers, and one asked for",
+        "an exception with a body",
+    ],
+)
+async def test_nonsense_is_no_reading_and_ends_the_connection(
+    nonsense: bytes | str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Said as what it is, in time, and without a traceback of any library."""
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        made = {
+            "wrong function": reply(request, b"\x04\x02\0\1"),
+            "wrong count": reply(request, b"\x03\x04\0\1"),
+            "wrong unit": reply(request, b"\x03\x02\0\1", unit=9),
+            "a list of two registers, and one asked for": reply(request, b"\x03\x04\0\1\0\1"),
+            "an exception with a body": reply(request, b"\x83\x02\0\1\0\1"),
+        }
+        writer.write(nonsense if isinstance(nonsense, bytes) else made[nonsense])
+
+    async with answering(answer) as served:
+        gateway = Gateway("127.0.0.1", served.port, answer_s=1.0)
+        with pytest.raises(RetryError):
+            await gateway.read(1, 3, 0, 1)
+        gateway.close()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_closed_connection_is_noticed_at_once_and_made_again(own: str) -> None:
+    """A gateway that hangs up costs one reading, not the time-out."""
+    hang_up = True
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if hang_up:
+            writer.close()
+        else:
+            writer.write(holding(request, [5]))
+
+    async with answering(answer) as served:
+        gateway = Gateway("127.0.0.1", served.port, answer_s=30.0)
+        async with asyncio.timeout(10):
+            with pytest.raises(RetryError, match="the connection was closed"):
+                await gateway.read(1, 3, 0, 1)
+        hang_up = False
+        assert await gateway.read(1, 3, 0, 1) == [5]
+        gateway.close()
+    assert served.connections == 2
+
+
+async def test_a_dead_gateway_does_not_cost_a_time_out_for_each_unit(
+    own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After three units in a row the others fail at once; later it is tried again."""
+    answers = False
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if answers:
+            writer.write(holding(request, [5]))
+
+    async with answering(answer) as served:
+        gateway = Gateway("127.0.0.1", served.port, answer_s=0.1)
+        errors = []
+        for unit in range(1, 21):
+            with pytest.raises(RetryError) as error:
+                await gateway.read(unit, 3, 0, 1)
+            errors.append(error.type)
+        assert errors == [SilentError] * gateways.SILENT_UNITS + [RetryError] * 17
+        assert len(served.requests) == gateways.SILENT_UNITS
+        answers = True
+        monkeypatch.setattr(gateway, "_dead_until", float("-inf"))
+        assert await gateway.read(4, 3, 0, 1) == [5]
+        gateway.close()
+
+
+async def test_one_silent_unit_leaves_the_others_on_its_line_alone(own: str) -> None:
+    """It costs one time-out; the others are read at every tick."""
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if request[6] != 3:
+            held = {at: word for (_, at), word in sound(40 + request[6]).items()}
+            writer.write(holding(request, held))
+
+    async with answering(answer) as served:
+        source = ModbusSource(
+            settings_for(
+                served.port,
+                *({"unit": unit, "profile": own} for unit in range(1, 6)),
+                answer_s=0.3,
+                period_s=1.0,
+            )
+        )
+        await source.open()
+        outcomes: list[Outcome] = []
+
+        async def four_ticks() -> bool:
+            outcome = await source.read()
+            outcomes.extend([outcome] if outcome.samples else [])
+            return len(outcomes) == 4
+
+        await eventually(four_ticks, within=60, what="four ticks with readings")
+        await source.close()
+    for outcome in outcomes:
+        assert {each.resource for each in outcome.samples if each.quantity == "power"} == {
+            f"meter:test-{40 + unit}" for unit in (1, 2, 4, 5)
+        }
+        assert set(outcome.failed) <= {"retry", "lost", "busy"}
+
+
+async def test_nobody_there_is_said_in_one_line(own: str) -> None:
+    """No server at that port."""
+    port = free_port()
+    source = ModbusSource(settings_for(port, {"profile": own}))
+    with pytest.raises(RetryError, match=f"127.0.0.1:{port} does not take the connection"):
+        await source.open()
+    await source.close()
+
+
+async def test_only_readings_can_leave(own: str) -> None:
+    """The library could write; through a gateway of ours it cannot, whoever asks it to."""
+    async with serving(device(1, sound())) as served:
+        gateway = Gateway("127.0.0.1", served.port, answer_s=5.0)
+        await gateway.read(1, 3, 0, 2)
+        client = gateway._client
+        for write in (
+            client.write_register(0, 1, device_id=1),
+            client.write_registers(0, [1, 2], device_id=1),
+            client.write_coil(0, value=True, device_id=1),
+            client.write_coils(0, [True], device_id=1),
+            client.mask_write_register(address=0, device_id=1),
+            client.readwrite_registers(read_count=1, values=[1], device_id=1),
+            client.report_device_id(device_id=1),
+            client.diag_restart_communication(toggle=True, device_id=1),
+        ):
+            with pytest.raises(WriteAttemptedError):
+                await write
+        assert await gateway.read(1, 3, 0, 2) == [0, 1000]
+        gateway.close()
+    assert set(served.functions) == {3}
+
+
+async def test_every_profile_and_the_source_ask_by_reading_functions_only() -> None:
+    """A server that refuses everything sees each request a meter can cause."""
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(request, bytes([request[7] | 0x80, 2])))
+
+    from jauge_agent.sources.modbus.profile import names
+
+    async with answering(answer) as served:
+        for name in names():
+            profile = load(name)
+            weight = {"pulse_weight": 1.0} if profile.counts_pulses else {}
+            asked = settings_for(served.port, {"profile": name, "id": "x", **weight})
+            source = ModbusSource(asked)
+            with pytest.raises(RetryError):
+                await source.open()
+            await source.close()
+    assert len(served.functions) > 100
+    assert set(served.functions) == {3, 4}
+
+
+async def test_a_machine_without_meters_or_without_the_library(
+    own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Absent without a device; with one, what is to be installed is said."""
+    with pytest.raises(AbsentError, match=r"no device is listed under sources\.modbus\.devices"):
+        await ModbusSource(ModbusSettings()).open()
+    monkeypatch.setitem(__import__("sys").modules, "pymodbus.client", None)
+    source = ModbusSource(settings_for(1, {"profile": own}))
+    with pytest.raises(FatalError, match="pymodbus is not installed: install jauge-agent with"):
+        await source.open()
+    await source.close()
+
+
+@pytest.mark.parametrize(
+    ("devices", "message"),
+    [
+        ([{"host": "h", "profile": "none"}], "'none' is no profile; known are eastron"),
+        ([{"host": "h", "profile": "pulse-water-meter", "id": "x"}], "pulse_weight is missing"),
+        ([{"host": "h", "profile": "eastron-sdm630", "pulse_weight": 1}], "must be left out"),
+        ([{"host": "h", "profile": "eastron-sdm630", "id": "a b"}], "is not a name"),
+        ([{"host": "h", "profile": "eastron-sdm630", "first_register": 65530}], "first_register"),
+        ([{"host": "h", "profile": "eastron-sdm630"}] * 2, "h:502/1 is listed twice"),
+        ([{"host": "h", "profile": "eastron-sdm630", "unit": 256}], "unit"),
+        (
+            [{"host": h, "profile": "janitza-umg96", "id": "x"} for h in ("a", "b")],
+            "id 'x' is given to two devices",
+        ),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_said_at_start(
+    devices: list[dict[str, Any]], message: str
+) -> None:
+    """Before anything runs."""
+    with pytest.raises(msgspec.ValidationError, match=message):
+        msgspec.convert({"devices": devices}, ModbusSettings)
+
+
+class _Noise(Gateway):
+    """A gateway whose devices hold random registers."""
+
+    def __init__(self, words: list[int]) -> None:
+        super().__init__("h", 1, answer_s=1.0)
+        self.words = words
+
+    async def read(self, unit: int, function: Any, address: int, count: int) -> list[int]:  # noqa: ARG002
+        """Some of the words."""
+        return [self.words[(address + at) % len(self.words)] for at in range(count)]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_registers_give_readings_within_the_catalogue_or_none(data: st.DataObject) -> None:
+    """Whatever a meter holds: no crash, and no reading that the collector would refuse."""
+    from jauge_agent.sources.modbus.profile import names
+
+    name = data.draw(st.sampled_from(names()))
+    profile: Profile = load(name)
+    word = st.sampled_from([0, 1, 0x7FFF, 0x8000, 0xFFFF, 0x7F80, 0x7FC0]) | st.integers(0, 0xFFFF)
+    words = data.draw(st.lists(word, min_size=1, max_size=40))
+    weight = 1e6 if profile.counts_pulses else None
+    named = ModbusDevice(host="h", profile=name, id="x", pulse_weight=weight)
+    meter = Meter(_Noise(words), named, profile)
+
+    async def once() -> Outcome | None:
+        try:
+            await meter.open()
+            return await meter.read()
+        except RetryError:
+            return None
+
+    outcome = asyncio.run(once())
+    for sample in outcome.samples if outcome else ():
+        unit = CATALOGUE[sample.quantity].unit
+        assert flaw_of(sample.resource, sample.quantity, unit, sample.value) is None

@@ -1,0 +1,343 @@
+"""Numbers out of messages: plain, JSON, SenML, and whatever else somebody publishes."""
+
+import json
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jauge_agent.sources.mqtt.config import MOST_POINTS, MqttPoint, MqttSettings
+from jauge_agent.sources.mqtt.payload import LARGEST_PAYLOAD, Found, NoNumberError, found_in
+from jauge_agent.sources.mqtt.values import MOST_SERIES, LastValues
+from jauge_models.quantities import CATALOGUE
+from jauge_models.readings import flaw_of
+
+NOW = 1_800_000_000.0
+
+
+def point(**changes: Any) -> MqttPoint:
+    """A water meter's point, but for the changes."""
+    usual = {"topic": "w/1", "resource": "meter:W1", "quantity": "water", "unit": "l"}
+    return MqttPoint(**{**usual, **changes})
+
+
+def power(**changes: Any) -> MqttPoint:
+    """A power, but for the changes."""
+    return point(**{"quantity": "power", "unit": "kW", **changes})
+
+
+def reason(payload: bytes, of: MqttPoint) -> str:
+    """Why there is no number."""
+    with pytest.raises(NoNumberError) as error:
+        found_in(payload, of)
+    return error.value.reason
+
+
+@pytest.mark.parametrize(
+    ("payload", "value"),
+    [
+        (b"1500", 1.5),
+        (b" 1500.0\n", 1.5),
+        (b"1.5e3", 1.5),
+        (b"0", 0.0),
+        (b"-2", -0.002),
+    ],
+)
+def test_a_plain_number_is_read(payload: bytes, value: float) -> None:
+    """In the unit of the catalogue."""
+    found = found_in(payload, point(payload="plain"))
+    assert found.value == pytest.approx(value)
+    assert found.time_s is None
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"on", b"1,5", b"12 l", b"nan", b"inf", b"0x10", b"1_000", b"\xff", b"1e400"]
+)
+def test_what_is_no_plain_number_is_none(payload: bytes) -> None:
+    """Nothing is guessed."""
+    assert reason(payload, point(payload="plain")) in ("value", "form")
+
+
+def test_a_number_in_json_is_found_by_its_pointer() -> None:
+    """Names, places in lists, escapes of RFC 6901, and a number written as a text."""
+    text = json.dumps({"a": [{"b/c": 3}, {"~": "4.5"}], "": 7, "t": True, "n": None}).encode()
+    assert found_in(text, power(path="/a/0/b~1c")).value == 3000
+    assert found_in(text, power(path="/a/1/~0")).value == 4500
+    assert found_in(text, power(path="/")).value == 7000
+    assert found_in(b"12", power()).value == 12_000
+    for path in ("/b", "/a/2", "/a/-", "/a/x", "/a/0/b~1c/d"):
+        assert reason(text, power(path=path)) == "path"
+    for path in ("/t", "/n", "/a", ""):
+        assert reason(text, power(path=path)) == "value"
+
+
+@pytest.mark.parametrize(
+    ("told", "form", "time_s"),
+    [
+        ("2026-11-24T10:00:00Z", "iso8601", 1_795_514_400.0),
+        ("2026-11-24T11:00:00+01:00", "iso8601", 1_795_514_400.0),
+        (1_795_514_400, "unix", 1_795_514_400.0),
+        ("1795514400.5", "unix", 1_795_514_400.5),
+        (1_795_514_400_250, "unix_ms", 1_795_514_400.25),
+    ],
+)
+def test_the_time_of_the_measurement_may_be_told(told: Any, form: Any, time_s: float) -> None:
+    """As a moment with its zone, in seconds or in milliseconds."""
+    text = json.dumps({"v": 1, "t": told}).encode()
+    assert found_in(text, power(path="/v", time="/t", time_form=form)).time_s == time_s
+
+
+@pytest.mark.parametrize(
+    ("told", "form"),
+    [
+        ("2026-11-24T10:00:00", "iso8601"),
+        ("yesterday", "iso8601"),
+        (5, "iso8601"),
+        (1_795_514_400_250, "unix"),
+        (0, "unix"),
+        (-1, "unix"),
+        (10**400, "unix"),
+    ],
+)
+def test_a_time_that_is_none_makes_no_reading(told: Any, form: Any) -> None:
+    """Without its zone, before there were such meters, or nonsense."""
+    text = json.dumps({"v": 1, "t": told}).encode()
+    assert reason(text, power(path="/v", time="/t", time_form=form)) in ("time", "value")
+
+
+def test_a_record_of_senml_is_found_by_its_whole_name() -> None:
+    """With base name, unit, value and time; the latest where a pack holds several."""
+    pack = [
+        {"bn": "urn:dev:ow:10e2073a01080063:", "bt": 1_795_514_400, "bu": "kW", "bv": 1, "n": "p",
+         "v": 2},
+        {"n": "p", "t": 60, "v": 3},
+        {"n": "p", "t": -60, "v": 9},
+        {"n": "v", "u": "V", "v": 230},
+        {"n": "s", "vs": "text"},
+    ]  # fmt: skip
+    text = json.dumps(pack).encode()
+    whole = "urn:dev:ow:10e2073a01080063:"
+    assert found_in(text, power(payload="senml", record=f"{whole}p", unit="")) == Found(
+        4000, 1_795_514_460
+    )
+    for record, unit, why in (
+        ("p", "", "path"),
+        (f"{whole}x", "", "path"),
+        (f"{whole}s", "", "path"),
+        (f"{whole}v", "", "unit"),
+    ):
+        assert reason(text, power(payload="senml", record=record, unit=unit)) == why
+    assert found_in(b'[{"n":"p","v":2}]', power(payload="senml", record="p", unit="W")) == Found(
+        2, None
+    )
+    for text_, why in (
+        (b"{}", "form"),
+        (b"[1]", "form"),
+        (b'[{"n":1,"v":1}]', "form"),
+        (b'[{"n":"p","v":1,"x_":1}]', "form"),
+        (b'[{"n":"p","u":"W","v":1,"t":5}]', "time"),
+        (b'[{"n":"p","u":"W","v":true}]', "value"),
+        (b"[" + b"{}," * 2001 + b"{}]", "form"),
+    ):
+        assert reason(text_, power(payload="senml", record="p", unit="")) == why
+
+
+def test_large_and_deep_messages_are_not_looked_at() -> None:
+    """Whoever may publish cannot make the agent busy."""
+    assert reason(b"1" * (LARGEST_PAYLOAD + 1), power()) == "size"
+    assert reason(b"[" * 50_000, power()) == "form"
+    assert reason(b"9" * 60_000, power()) in ("value", "form")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"quantity": "wine"}, "'wine' is no quantity"),
+        ({"quantity": "water_amount"}, "take the running total"),
+        ({"unit": "kWh"}, "unit 'kWh' is none of water; known are m3, l"),
+        ({"unit": ""}, "unit '' is none of water"),
+        ({"topic": "a/b+/c"}, "stands for a whole level"),
+        ({"topic": "a/#/c", "resource": "meter:x"}, "# stands last"),
+        ({"topic": "a/+"}, "may be of many"),
+        ({"topic": "a/+", "resource": "meter:{2}"}, "the topic has 1 wildcards"),
+        ({"resource": "wine:{1}"}, "wildcards"),
+        ({"resource": "wine:1"}, "is none, such as meter:W1"),
+        ({"path": "a/b"}, "begins with /"),
+        ({"payload": "plain", "time": "/t"}, "time must be left out"),
+        ({"payload": "senml"}, "record is missing"),
+    ],
+)
+def test_a_mistake_in_a_point_is_said_at_start(changes: dict[str, Any], message: str) -> None:
+    """By its key, before anything is subscribed."""
+    tree = {"topic": "w/1", "resource": "meter:W1", "quantity": "water", "unit": "l", **changes}
+    with pytest.raises(msgspec.ValidationError, match="points") as error:
+        msgspec.convert({"points": [tree]}, MqttSettings)
+    assert message in str(error.value)
+
+
+def test_two_points_never_give_one_value() -> None:
+    """And there is a most."""
+    with pytest.raises(ValueError, match="meter:W1/water is given by two points"):
+        MqttSettings(points=[point(), point(topic="w/2")])
+    tree = {"topic": "w/1", "resource": "meter:W1", "quantity": "water", "unit": "l"}
+    many = [{**tree, "resource": f"meter:{at}"} for at in range(MOST_POINTS + 1)]
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"points": many}, MqttSettings)
+
+
+def test_a_file_of_the_broker_that_cannot_be_used_is_said_at_start() -> None:
+    """Only where there is a point that needs the broker."""
+    from jauge_agent.config import BrokerConfig
+
+    broker = BrokerConfig(ca_file="/nowhere/ca.pem")
+    MqttSettings(broker=broker)
+    with pytest.raises(ValueError, match="a file of the broker cannot be read"):
+        MqttSettings(broker=broker, points=[point()])
+    with pytest.raises(ValueError, match="are given together"):
+        MqttSettings(broker=BrokerConfig(key_file="k"), points=[point()])
+    with pytest.raises(ValueError, match="a password needs one"):
+        MqttSettings(broker=BrokerConfig(password_file="p"), points=[point()])
+
+
+def values(*points: MqttPoint) -> LastValues:
+    """Nothing heard yet."""
+    return LastValues(points)
+
+
+def told(held: LastValues, now_s: float) -> dict[str, float]:
+    """What a reading gives."""
+    samples, _ = held.read(now_s)
+    return {f"{each.resource}/{each.quantity}": each.value for each in samples}
+
+
+def test_a_gauge_holds_until_its_age_and_not_longer() -> None:
+    """A stale value is no value."""
+    held = values(power(max_age_s=120))
+    held.take("w/1", b"2", kept=False, now_s=NOW)
+    assert told(held, NOW + 60) == {"meter:W1/power": 2000}
+    assert told(held, NOW + 120) == {"meter:W1/power": 2000}
+    samples, failed = held.read(NOW + 121)
+    assert (samples, failed) == ([], {"stale": 1})
+    held.take("w/1", b"3", kept=False, now_s=NOW + 130)
+    assert told(held, NOW + 131) == {"meter:W1/power": 3000}
+
+
+def test_a_running_total_is_given_once_for_each_message() -> None:
+    """Repeated it would say that nothing flowed meanwhile."""
+    held = values(point(max_age_s=3600))
+    held.take("w/1", b"1000", kept=False, now_s=NOW)
+    assert told(held, NOW + 60) == {"meter:W1/water": 1}
+    assert held.read(NOW + 120) == ([], {})
+    held.take("w/1", b"1000", kept=False, now_s=NOW + 130)
+    assert told(held, NOW + 180) == {"meter:W1/water": 1}
+
+
+def test_a_told_time_makes_the_age() -> None:
+    """A late one is stale at once; one from the future is not believed; an older one is ignored."""
+    held = values(power(path="/v", time="/t", time_form="unix", max_age_s=120))
+
+    def say(value: float, at: float, *, now_s: float = NOW, kept: bool = False) -> None:
+        held.take("w/1", json.dumps({"v": value, "t": at}).encode(), kept=kept, now_s=now_s)
+
+    say(1, NOW - 200)
+    assert held.read(NOW) == ([], {"stale": 1})
+    say(2, NOW - 20, kept=True)
+    assert told(held, NOW) == {"meter:W1/power": 2000}
+    say(3, NOW - 30)
+    assert told(held, NOW) == {"meter:W1/power": 2000}
+    say(4, NOW + 3600)
+    samples, failed = held.read(NOW)
+    assert ([each.value for each in samples], failed) == ([2000], {"future": 1})
+
+
+def test_what_the_broker_had_kept_without_a_time_is_not_used() -> None:
+    """It may be a year old."""
+    held = values(power())
+    held.take("w/1", b"2", kept=True, now_s=NOW)
+    assert held.read(NOW) == ([], {"retained": 1, "silent": 1})
+
+
+def test_a_wildcard_stands_for_many_devices() -> None:
+    """Each becomes a resource when it is first heard; a name that is none is counted."""
+    held = values(
+        power(topic="site/+/meter/+/power", resource="meter:{1}.{2}", labels={"hall": "A"}),
+    )
+    assert held.resources() == []
+    assert not held.changed
+    held.take("site/h1/meter/7/power", b"1", kept=False, now_s=NOW)
+    held.take("site/h 2/meter/8/power", b"2", kept=False, now_s=NOW)
+    held.take("site/h1/meter/7/energy", b"9", kept=False, now_s=NOW)
+    held.take("site/-/meter/7/power", b"9", kept=False, now_s=NOW)
+    assert [each.id for each in held.resources()] == ["meter:h1.7", "meter:h-2.8"]
+    samples, failed = held.read(NOW)
+    assert [each.value for each in samples] == [1000, 2000]
+    assert failed == {"name": 1}
+
+
+def test_topics_of_others_cannot_bring_series_without_end() -> None:
+    """Beyond the most they are counted and left alone."""
+    held = values(power(topic="m/+", resource="meter:{1}"))
+    for at in range(MOST_SERIES + 5):
+        held.take(f"m/{at}", b"1", kept=False, now_s=NOW)
+    samples, failed = held.read(NOW)
+    assert len(samples) == MOST_SERIES
+    assert failed == {"limits": 5}
+
+
+def test_one_message_may_hold_several_points() -> None:
+    """And a last # stands for the rest of the topic."""
+    held = values(
+        power(topic="t/+/#", path="/p", resource="meter:{1}"),
+        point(topic="t/+/#", path="/w", resource="meter:{1}", quantity="voltage", unit="V"),
+    )
+    held.take("t/a/b/c", b'{"p": 2, "w": 231}', kept=False, now_s=NOW)
+    assert told(held, NOW) == {"meter:a/power": 2000, "meter:a/voltage": 231}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["v", "n", "t", "bn", "bt", "u", "bu", "bv", "a"]), inner)
+    ),
+    max_leaves=12,
+)
+POINTS = (
+    power(path="/v"),
+    power(path="/v/0/n", time="/t", time_form="unix", resource="meter:a"),
+    power(path="/v", time="/t", resource="meter:b"),
+    power(payload="senml", record="p", unit="", resource="meter:c"),
+    power(payload="plain", resource="meter:d"),
+    point(path="/a", quantity="energy", unit="GJ", scale=1e9, resource="meter:e"),
+)
+
+
+@given(
+    st.lists(
+        st.binary(max_size=60)
+        | JSON.map(lambda tree: json.dumps(tree).encode())
+        | st.lists(
+            st.fixed_dictionaries(
+                {}, optional=dict.fromkeys(("n", "v", "t", "bn", "bt", "u", "bv"), JSON)
+            ),
+            max_size=4,
+        ).map(lambda tree: json.dumps(tree).encode()),
+        max_size=8,
+    ),
+    st.booleans(),
+)
+def test_any_message_gives_readings_within_the_catalogue_or_none(
+    payloads: list[bytes], kept: bool
+) -> None:
+    """Whatever somebody publishes: no crash, and nothing that the collector would refuse."""
+    held = LastValues(POINTS)
+    for payload in payloads:
+        held.take("w/1", payload, kept=kept, now_s=NOW)
+    samples, failed = held.read(NOW)
+    for sample in samples:
+        assert math.isfinite(sample.value)
+        unit = CATALOGUE[sample.quantity].unit
+        assert flaw_of(sample.resource, sample.quantity, unit, sample.value) is None
+    assert all(count > 0 for count in failed.values())

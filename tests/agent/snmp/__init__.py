@@ -1,0 +1,1 @@
+"""The snmp source against real agents and recorded devices."""
