@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final, NamedTuple
 
 from jauge_models.boundaries import WHOLE
@@ -71,7 +72,8 @@ class Policy:
 
     ``coverage_factor`` widens the combined standard error of both sides into the tolerance. A
     ticket opens when ``broken_hours`` of the last ``of_hours`` comparable hours are broken, and
-    is resolved when as many of them hold again. Hours older than ``memory_ms`` no longer count.
+    is resolved when as many of them hold that came since. Hours older than ``memory_ms`` no longer
+    count.
     """
 
     coverage_factor: float = 2.0
@@ -112,12 +114,21 @@ def hours_of(rows: Iterable[Interval]) -> dict[int, HourAmount]:
     parts: dict[int, list[Interval]] = {}
     found: dict[int, HourAmount] = {}
     for row in rows:
-        first = row.start_ms - row.start_ms % HOUR_MS
-        if row.end_ms <= first + HOUR_MS:
+        start_ms, end_ms = row.start_ms, row.end_ms
+        first = start_ms - start_ms % HOUR_MS
+        if (
+            row.amount is not None
+            and not row.flags
+            and row.profile_ms == HOUR_MS
+            and end_ms == start_ms + HOUR_MS
+            and row.basis in _TELLING
+        ):  # as nearly all are: nothing to add up
+            found[start_ms] = HourAmount(row.amount, row.grade)
+        elif end_ms <= first + HOUR_MS:
             parts.setdefault(first, []).append(row)
-            continue
-        for hour in range(first, row.end_ms, HOUR_MS):
-            found[hour] = HourAmount(None, row.grade, Gap.COARSE)
+        else:
+            for hour in range(first, end_ms, HOUR_MS):
+                found[hour] = HourAmount(None, row.grade, Gap.COARSE)
     for hour, some in parts.items():
         if hour not in found:
             found[hour] = _hour(some)
@@ -143,7 +154,10 @@ def _gap(row: Interval) -> Gap | None:
         return Gap.SUSPENDED
     if not row.is_comparable:
         return Gap.PARTIAL
-    return Gap.ESTIMATED if row.basis in (Basis.ATTESTED, Basis.ESTIMATE) else None
+    return None if row.basis in _TELLING else Gap.ESTIMATED
+
+
+_TELLING: Final = frozenset({Basis.REGISTER, Basis.AMOUNT, Basis.COUNTER, Basis.POWER})
 
 
 # --- accuracy
@@ -199,6 +213,7 @@ class Subject:
         return error**2 + self.resolution**2 / 6
 
 
+@cache
 def class_limit(text: str) -> float | None:
     """The limit of error that a class states: ``0.5S``, ``1``, ``MID B``; None for no class."""
     if match := _CLASS.fullmatch(text.strip()):
@@ -240,8 +255,8 @@ class Check:
 
     @property
     def key(self) -> str:
-        """The same for the same check, whenever it was worked out."""
-        return f"{'+'.join(self.lower)}<={'+'.join((*self.upper, *self.dark))}"
+        """Names the check by what feeds: what is fed comes and goes, and it stays the same one."""
+        return "+".join((*self.upper, *self.dark))
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -312,6 +327,7 @@ class Began(NamedTuple):
 
     opened_ms: int
     since_ms: int
+    last_ms: int
 
 
 class Episode(NamedTuple):
@@ -319,7 +335,7 @@ class Episode(NamedTuple):
 
     ``opened_ms`` is the start of the hour that opened it, ``since_ms`` of the first broken hour
     that did; ``last_ms`` of the newest broken one. ``window`` are the comparable hours that speak
-    for it, in order, as they stood at the last broken hour.
+    for it, in order, as they stood at the last broken hour; empty where that lies before the walk.
     """
 
     opened_ms: int
@@ -338,29 +354,32 @@ def episodes(
     one from the very beginning gives. Hours that are not judged change nothing.
     """
     window: deque[Verdict] = deque()
+    broken = 0
     found: list[Episode] = []
     current: Episode | None = None
     if began is not None:
-        current = Episode(began.opened_ms, began.since_ms, began.opened_ms, None, ())
+        current = Episode(*began, None, ())
     for verdict in sorted(verdicts):
         if verdict.outcome is Outcome.NOT_JUDGED:
             continue
-        window.append(verdict)
-        while len(window) > life.of or window[0].hour_ms <= verdict.hour_ms - life.memory_ms:
-            window.popleft()
-        broken = [v for v in window if v.outcome is Outcome.BROKEN]
         is_broken = verdict.outcome is Outcome.BROKEN
+        window.append(verdict)
+        broken += is_broken
+        while len(window) > life.of or window[0].hour_ms <= verdict.hour_ms - life.memory_ms:
+            broken -= window.popleft().outcome is Outcome.BROKEN
         if verdict.hour_ms < from_ms:
-            if current is not None and is_broken and verdict.hour_ms >= current.opened_ms:
-                current = current._replace(last_ms=verdict.hour_ms, window=tuple(window))
-        elif current is None:
-            if is_broken and len(broken) >= life.open_after:
-                since = broken[0].hour_ms
+            continue
+        if current is None:
+            if is_broken and broken >= life.open_after:
+                since = next(v.hour_ms for v in window if v.outcome is Outcome.BROKEN)
                 current = Episode(verdict.hour_ms, since, verdict.hour_ms, None, tuple(window))
         elif is_broken:
             current = current._replace(last_ms=verdict.hour_ms, window=tuple(window))
-        elif len(window) - len(broken) >= life.resolve_after:
+        elif _holding_since(window, current.opened_ms) >= life.resolve_after:
             found.append(current._replace(resolved_ms=verdict.hour_ms))
             current = None
-            window.clear()
     return found if current is None else [*found, current]
+
+
+def _holding_since(window: Iterable[Verdict], opened_ms: int) -> int:
+    return sum(v.outcome is Outcome.HOLDS and v.hour_ms > opened_ms for v in window)

@@ -126,6 +126,8 @@ class EventKind(StrEnum):
     BYPASS = "bypass"
     GENERATOR_TEST = "generator_test"
     LOAD_BANK = "load_bank"
+    BATTERY = "battery"
+    """A UPS runs on its battery, in a test or without mains: it gives more than it takes."""
     MAINTENANCE = "maintenance"
 
 

@@ -1,5 +1,8 @@
 """Errors in configuration files name file, key and fix in one line."""
 
+from enum import StrEnum
+from typing import Annotated, Literal
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -19,6 +22,28 @@ class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     dial: Dial | None = None
     since: str | None = None
+
+
+class Role(StrEnum):
+    """Values that are listed."""
+
+    READER = "reader"
+    OFFICER = "officer"
+
+
+class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """With values that must be of a form."""
+
+    role: Role | None = None
+    also: list[Literal["open", "token"]] = []
+    digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{4}$", description="4 digits")] = "0000"
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z]+$")] | None = None
+
+
+class Doors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file with such values."""
+
+    grants: list[Grant] = []
 
 
 class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,6 +111,29 @@ def test_what_is_wrong_is_said_with_file_key_and_fix(text: str, said: str) -> No
     assert problem(text) == said
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            'role = "rader"',
+            "role: 'rader' is no choice; did you mean 'reader'? choices are 'reader', 'officer'",
+        ),
+        ('role = "zzz"', "role: 'zzz' is no choice; choices are 'reader', 'officer'"),
+        (
+            'also = ["open", "tokn"]',
+            "also[1]: 'tokn' is no choice; did you mean 'token'? choices are 'open', 'token'",
+        ),
+        ('digest = "12"', "digest: expected 4 digits"),
+        ('name = "12"', "name: is not of the form that is asked for"),
+    ],
+)
+def test_a_value_of_none_of_the_forms_is_told_which_there_are(text: str, said: str) -> None:
+    """Choices are listed, the nearest is named; no regular expression is shown."""
+    with pytest.raises(ConfigurationError) as wrong:
+        parse(f"[[grants]]\n{text}\n", Doors, file="doors.toml")
+    assert str(wrong.value) == f"doors.toml: grants[0].{said}"
+
+
 def test_a_file_that_is_not_toml_is_said_with_its_place() -> None:
     """The parser's line and column come through, in one line."""
     said = problem('name = "a\nb"\n')
@@ -139,3 +187,14 @@ def test_any_tree_is_read_or_refused_in_one_line(tree: dict[str, object]) -> Non
         said = "site.toml: fine"
     assert said.startswith("site.toml: ")
     assert "\n" not in said
+
+
+def test_an_error_is_one_short_printable_line() -> None:
+    """Whatever the file holds: a value of a thousand brackets, line ends, an escape sequence."""
+    error = ConfigurationError("f.toml", "a" * 900, "[" * 2000 + "\x1b[2J\nb", "c\td")
+    told = str(error)
+    assert told.isprintable()
+    assert len(told) < 1100
+    assert told.startswith("f.toml: aaa")
+    assert told.endswith("…; c d")
+    assert error.key == "a" * 900

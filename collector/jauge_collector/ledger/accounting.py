@@ -7,6 +7,7 @@ keeps are frozen.
 
 import asyncio
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from jauge_collector.ledger.computation import (
     jumps,
     suspensions,
 )
+from jauge_collector.ledger.connected import connected_feeds
+from jauge_collector.ledger.marks import FROM_AHEAD_MS
 from jauge_collector.ledger.rows import Jump, Row, Stretch
 from jauge_collector.ledger.wiring import EVER_MS, alone, blinding, fed_by_ups
 from jauge_collector.registers.meters import attended_ms, dial_points, topology_of
@@ -64,19 +67,32 @@ async def run_pass(
     now_ms: int,
     *,
     progress: Progress | None = None,
+    steady_s: float = math.inf,
 ) -> PassResult:
     """Recompute what is marked, finalise what has become final; the caller holds the writer lock.
 
     Takes marks first set at least the store's settle time ago, and deletes those that were not
     renewed since. ``progress`` is told rows done and rows to do. Raises StoreError, LedgerError;
     a pass that was cut short loses nothing, the next one does it again.
+
+    ``steady_s`` says for how long the clock of ``now_ms`` was not set. A clock that was set forward
+    makes marks look older than they are, so none of an agent is deleted before all that were
+    written until then have settled.
     """
+    await asyncio.to_thread(ledger.bring_back, site.name, now_ms)
     settled_ms = now_ms - round(store.settle_s * 1000)
     taken = await asyncio.to_thread(_ripe_marks, ledger, site, settled_ms, now_ms)
     work = await asyncio.to_thread(_Work, ledger, site, taken, now_ms)
     run = _Pass(store, work, await store.oldest_kept_ms(now_ms), progress)
     await run.everything()
-    finished = [m for m in taken if m.scope == "meter" or m.last_ms <= settled_ms]
+    steady = steady_s * 1000 >= store.settle_s * 1000 + FROM_AHEAD_MS
+    finished = [
+        mark
+        for mark in taken
+        if mark.scope == "meter"
+        # Rows stop a little ahead of now: what lies beyond, by a clock set back, is not done.
+        or (steady and mark.last_ms <= settled_ms and mark.end_ms <= now_ms + _AHEAD_MS)
+    ]
     gone = await asyncio.to_thread(ledger.unmark, site.name, finished)
     await asyncio.to_thread(ledger.set_declared, site.name, work.redeclared)
     return PassResult(len(taken), len(taken) - gone, run.written, run.revised)
@@ -132,7 +148,7 @@ async def account_now(
 
 
 class _Subject:
-    """A meter, or a host that no meter claims, with what its rows are computed from."""
+    """A meter, or a host or connected thing that no meter claims, with what gives its rows."""
 
     def __init__(
         self, work: "_Work", meter: Meter, *, attended: tuple[int, ...], level: int
@@ -206,7 +222,8 @@ class _Work:
         }
         guesses = {Feed(agent, "host") for agent in self.agent_marks} - hosts - claimed
         self.guessed = {f"{feed.agent}/{feed.resource}" for feed in guesses}
-        for feed in sorted((hosts | guesses) - claimed, key=lambda f: (f.agent, f.resource)):
+        others = hosts | guesses | connected_feeds(self.topology, self.methods)
+        for feed in sorted(others - claimed, key=lambda f: (f.agent, f.resource)):
             meter = Meter(
                 f"{feed.agent}/{feed.resource}",
                 Commodity.ELECTRICITY,
@@ -283,6 +300,11 @@ class _Pass:
             while unsettled:
                 unsettled = await self._recompute(unsettled)
 
+    def _alive(self) -> None:
+        """The pass has got somewhere, be it only to what it has to do."""
+        if self._progress is not None:
+            self._progress(min(self._done, self._todo), self._todo)
+
     async def _drop_guesses(self) -> None:
         """Agents that turn out to be no hosts: nothing was ever read of one."""
         guessed = [self._work.subjects[name] for name in self._work.guessed]
@@ -305,7 +327,9 @@ class _Pass:
         for (start, end), subjects in at.items():
             running = {c.series for s in subjects for c in s.channels if c.is_running}
             earlier = await self._store.before(running, start)
+            self._alive()
             later = await self._store.after(running, end)
+            self._alive()
             for subject in subjects:
                 low, high = start - subject.reach_ms, end + subject.meter.max_gap_ms
                 for channel in subject.channels:
@@ -326,9 +350,13 @@ class _Pass:
             series = [channel.series for subject in subjects for channel in subject.channels]
             begin = max(start, self._kept_from_ms)
             earlier = await self._store.before(series, begin)
+            self._alive()
             first = await self._store.after(series, begin)
+            self._alive()
             last = earlier | await self._store.before(first, end)
+            self._alive()
             later = await self._store.after(first, end)
+            self._alive()
             for subject in subjects if begin < end else ():
                 before, at_first, at_last, behind = (
                     [found[c.series].time_ms for c in subject.channels if c.series in found]
@@ -386,8 +414,7 @@ class _Pass:
                 for changed in await asyncio.to_thread(self._save, some, readings, start, end):
                     again[changed.meter.id] = changed
                 self._done += rows_each * len(some)
-                if self._progress is not None:
-                    self._progress(min(self._done, self._todo), self._todo)
+                self._alive()
         return list(again.values())
 
     async def _readings(

@@ -31,6 +31,8 @@ from jauge_collector.ledger.marks import (
     QUARTER_MS,
     Mark,
     add_marks,
+    ahead,
+    bring_back,
     due_since,
     marks_of,
     quarters_of,
@@ -302,6 +304,14 @@ class Ledger(Database):
         with self._reading() as connection:
             return marks_of(connection, site, until_ms)
 
+    def bring_back(self, site: str, now_ms: int) -> None:
+        """Stamp marks from far ahead anew: a clock wrote them that was set back since."""
+        with self._reading() as connection:
+            if not ahead(connection, site, now_ms):
+                return
+        with self._writing() as connection:
+            bring_back(connection, site, now_ms)
+
     def due_since(self, now_ms: int) -> int | None:
         """Since when the mark waits that is due longest, of all sites; None where none is due.
 
@@ -333,6 +343,42 @@ class Ledger(Database):
         """Of each agent whose clock was ever wrong: when, in its own time stamps, in order."""
         with self._reading() as connection:
             return clocks.spans_of(connection, site)
+
+    def withdraw_clock(
+        self,
+        site: str,
+        agent: str,
+        from_ms: int,
+        to_ms: int,
+        *,
+        reason: str,
+        signatory: str,
+        now_ms: int,
+    ) -> tuple[int, list[ClockSpan]]:
+        """Take back that an agent's clock was wrong in [from, to): the spans that lie in it go.
+
+        Returns the number of the entry that keeps what they were, and the spans; (0, []) where
+        there is none. What they feed is marked in the same commit.
+        """
+        with self._writing() as connection:
+            gone = clocks.withdraw(connection, site, agent, from_ms, to_ms)
+            if not gone:
+                return 0, []
+            marks = [(site, "agent", agent, *span) for span in quarters_of(gone, now_ms)]
+            add_marks(connection, self._insert(schema.marks), marks, now_ms)
+            content = {"reason": reason, "spans": [list(span) for span in gone]}
+            draft = Draft(
+                kind="clock_withdrawal",
+                subject=agent,
+                start_ms=gone[0].from_ms,
+                end_ms=gone[-1].to_ms,
+                content=json.dumps(content, sort_keys=True),
+                signatory=signatory,
+                document=None,
+                corrects=None,
+                entered_ms=now_ms,
+            )
+            return add_entry(connection, site, draft), gone
 
     def oldest(self, site: str) -> dict[str, int]:
         """``bfrom`` of every agent of a site that ever sent one."""

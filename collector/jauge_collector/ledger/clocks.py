@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, select
 from jauge_collector.ledger import schema
 
 MAX_SPANS_OF_AGENT: Final = 1000
-"""Beyond it an agent's two nearest spans become one: a bound on what a mad clock can write."""
+"""An agent that has as many gets none that stands alone: a bound on what a mad clock writes."""
 
 
 class ClockSpan(NamedTuple):
@@ -60,32 +60,41 @@ def bounded(spans: list[ClockSpan], most: int = MAX_SPANS_OF_AGENT) -> list[Cloc
 def note(
     connection: Connection, statement: Any, site: str, agent: str, spans: Iterable[ClockSpan]
 ) -> list[ClockSpan]:
-    """Keep spans; those that say something new. ``statement`` is an insert into the table."""
+    """Keep spans; those that say something new. ``statement`` is an insert into the table.
+
+    What neither touches a known span nor finds room beside `MAX_SPANS_OF_AGENT` is left out.
+    """
     t = schema.clocks.c
     news: list[ClockSpan] = []
+    mine = (t.site == site) & (t.agent == agent)
+    counted = select(func.count()).select_from(schema.clocks).where(mine)
+    room = MAX_SPANS_OF_AGENT - connection.execute(counted).scalar_one()
     for span in joined(spans):
-        mine = (t.site == site) & (t.agent == agent)
         near = mine & (t.from_ms <= span.to_ms) & (t.to_ms >= span.from_ms)
         known = [
             ClockSpan(*row)
             for row in connection.execute(select(t.from_ms, t.to_ms, t.skew_ms).where(near))
         ]
         (whole,) = joined([*known, span])
-        if known == [whole]:
+        if known == [whole] or (not known and room <= 0):
             continue
+        room += len(known) - 1
         news.append(span)
         connection.execute(delete(schema.clocks).where(near))
         connection.execute(statement.values(site=site, agent=agent, **whole._asdict()))
-        counted = select(func.count()).select_from(schema.clocks).where(mine)
-        if connection.execute(counted).scalar_one() > MAX_SPANS_OF_AGENT:
-            every = spans_of(connection, site, agent)[agent]
-            fewer = bounded(every)
-            news += [span for span in fewer if span not in every]
-            connection.execute(delete(schema.clocks).where(mine))
-            connection.execute(
-                statement, [{"site": site, "agent": agent, **span._asdict()} for span in fewer]
-            )
     return news
+
+
+def withdraw(
+    connection: Connection, site: str, agent: str, from_ms: int, to_ms: int
+) -> list[ClockSpan]:
+    """Delete an agent's spans that lie in [from, to); those that went."""
+    t = schema.clocks.c
+    inside = (t.site == site) & (t.agent == agent) & (t.from_ms >= from_ms) & (t.to_ms <= to_ms)
+    columns = select(t.from_ms, t.to_ms, t.skew_ms).where(inside).order_by(t.from_ms)
+    gone = [ClockSpan(*row) for row in connection.execute(columns)]
+    connection.execute(delete(schema.clocks).where(inside))
+    return gone
 
 
 def spans_of(

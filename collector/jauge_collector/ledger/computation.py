@@ -37,7 +37,7 @@ from jauge_collector.ledger.rows import Jump
 COUNTER_BRIDGE_MS: Final = 10 * 60 * 1000
 """How far apart two values of a device counter may lie: a 32-bit one wraps within minutes."""
 
-_LASTING: Final = frozenset({"meter", "outlet", "pdu", "ups"})
+_LASTING: Final = frozenset({"circuit", "inlet", "meter", "outlet", "pdu", "phase", "ups"})
 """Kinds whose counter survives a restart and wraps after months: any gap can be bridged."""
 
 _ORDER: Final = (Basis.REGISTER, Basis.AMOUNT, Basis.COUNTER, Basis.POWER, Basis.ESTIMATE)

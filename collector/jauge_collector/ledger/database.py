@@ -14,7 +14,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from jauge_collector.ledger import schema
 
-_BUSY_TIMEOUT_MS: Final = 30_000
+_BUSY_TIMEOUT_MS: Final = 8_000
+"""For one wait for another process's transaction: two of them still end within
+`ingest.HANGS_AFTER_S`, so that a ledger that is locked is a failure and no hang."""
 
 
 class LedgerError(Exception):

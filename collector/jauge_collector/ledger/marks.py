@@ -3,13 +3,17 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, case, delete, func, select
+from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from jauge_collector.ledger import schema
 from jauge_collector.ledger.clocks import ClockSpan
 
 QUARTER_MS: Final = 15 * 60 * 1000
 """Grid of the marks that batches set."""
+
+FROM_AHEAD_MS: Final = 60_000
+"""A mark that is stamped further ahead of now was set by a clock that has been set back since; one
+that is stamped less far ahead may just have been written, by a writer that had to wait."""
 
 _MARKS: Final = schema.marks.c
 _UNMARK: Final = delete(schema.marks).where(
@@ -42,24 +46,58 @@ def add_marks(
     marks: Sequence[tuple[str, str, str, int, int]],
     now_ms: int,
 ) -> None:
-    """Set marks, or renew them: site, scope, name, start, end. ``statement`` inserts into them."""
+    """Set marks, or renew them: site, scope, name, start, end. ``statement`` inserts into them.
+
+    The latest of the stamps holds, of two writers; not one that lies `FROM_AHEAD_MS` ahead.
+    """
     if not marks:
         return
     table = schema.marks
-    later = statement.excluded.last_ms
+    new = statement.excluded
+    holds = (table.c.last_ms > new.last_ms) & (table.c.last_ms <= new.last_ms + FROM_AHEAD_MS)
+    earlier = table.c.first_ms < new.first_ms
     names = ("site", "scope", "name", "start_ms", "end_ms")
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=list(table.primary_key),
             set_={
                 "generation": table.c.generation + 1,
-                "last_ms": case((later > table.c.last_ms, later), else_=table.c.last_ms),
+                "first_ms": case((earlier, table.c.first_ms), else_=new.first_ms),
+                "last_ms": case((holds, table.c.last_ms), else_=new.last_ms),
             },
         ),
         [
             dict(zip(names, mark, strict=True), generation=0, first_ms=now_ms, last_ms=now_ms)
             for mark in marks
         ],
+    )
+
+
+def ahead(connection: Connection, site: str, now_ms: int) -> bool:
+    """Whether there is anything for `bring_back`."""
+    t = schema.marks.c
+    far_ms = now_ms + FROM_AHEAD_MS
+    far = (t.first_ms > far_ms) | (t.last_ms > far_ms)
+    return (
+        connection.execute(select(t.name).where(t.site == site, far).limit(1)).first() is not None
+    )
+
+
+def bring_back(connection: Connection, site: str, now_ms: int) -> None:
+    """Stamp marks from far ahead anew, or none would see to them until that time has come.
+
+    Their end stays so far ahead that whatever rides on them is readable before they go.
+    """
+    t = schema.marks.c
+    far_ms = now_ms + FROM_AHEAD_MS
+    connection.execute(
+        update(schema.marks)
+        .where(t.site == site, (t.first_ms > far_ms) | (t.last_ms > far_ms))
+        .values(
+            generation=t.generation + 1,
+            first_ms=case((t.first_ms > far_ms, now_ms), else_=t.first_ms),
+            last_ms=far_ms,
+        )
     )
 
 

@@ -4,12 +4,11 @@ Each step is one short transaction, so that marks and passes go on in between; a
 cut short is taken again. Who calls what changes rows holds `Ledger.writer`.
 """
 
-import json
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta, tzinfo
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from jauge_models.intervals import Flag, compacted
 from jauge_models.resources import kind_of
@@ -37,6 +36,9 @@ CLOSED: Final = ("amount", "event")
 replaced or commissioned stays, for it says how a meter in service is to be read."""
 
 _ROWS_AT_ONCE: Final = 5000
+_DAYS_AT_ONCE: Final = 64
+"""Made in one transaction, and so with one flush to the disk; marks wait for it meanwhile."""
+_FORGOTTEN: Final = "forgotten"
 _HOUR_MS: Final = 3_600_000
 _DAY: Final = timedelta(days=1)
 
@@ -72,6 +74,24 @@ def subjects(ledger: Ledger, site: str | None = None) -> list[Subject]:
         return [Subject(*row) for row in connection.execute(statement)]
 
 
+def stands(ledger: Ledger, subject: Subject) -> bool:
+    """Whether a subject still is what `subjects` said: its number may be another's by now."""
+    t = schema.subjects.c
+    same = (t.id == subject.key) & (t.site == subject.site) & (t.name == subject.name)
+    with ledger.transaction(writes=False) as connection:
+        return connection.execute(select(t.id).where(same)).first() is not None
+
+
+def has_rows_before(ledger: Ledger, time_ms: int) -> bool:
+    """Whether there are rows that began before a moment."""
+    t = schema.intervals.c
+    with ledger.transaction(writes=False) as connection:
+        return (
+            connection.execute(select(t.subject).where(t.start_ms < time_ms).limit(1)).first()
+            is not None
+        )
+
+
 # --- rows past their time
 
 
@@ -103,7 +123,7 @@ def _gone(
     while found.rows and not dry_run:
         with ledger.transaction(writes=True) as connection:
             if overwrite:
-                _overwriting(connection)
+                overwriting(connection)
             step = select(time).where(where).order_by(time).limit(1).offset(_ROWS_AT_ONCE)
             beyond = connection.execute(step).scalar()
             some = where if beyond is None else where & (time < beyond)
@@ -113,7 +133,7 @@ def _gone(
     return found
 
 
-def _overwriting(connection: Connection) -> None:
+def overwriting(connection: Connection) -> None:
     """SQLite overwrites what this connection deletes from now on."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
@@ -139,20 +159,20 @@ def compact(
     """
     hours, days, after_ms = Held(0), 0, 0
     while starts := _hours_since(ledger, subject, after_ms, until_ms):
-        for start_ms, end_ms in dict.fromkeys(_day_around(start, where) for start in starts):
-            after_ms = end_ms
-            if end_ms > until_ms:
-                break
+        spans = list(dict.fromkeys(_day_around(start, where) for start in starts))
+        after_ms = spans[-1][1]
+        whole = [span for span in spans if span[1] <= until_ms]
+        for at in range(0, len(whole), _DAYS_AT_ONCE):
             with ledger.transaction(writes=not dry_run) as connection:
-                parts = rows_touching(connection, subject.key, start_ms, end_ms)
-                if not _make_a_day(parts, start_ms, end_ms):
-                    continue
-                hours = hours.joined(
-                    Held(len(parts), parts[0].interval.start_ms, parts[-1].interval.start_ms)
-                )
-                days += 1
-                if not dry_run:
-                    _replace(connection, subject, parts, (start_ms, end_ms), now_ms)
+                for span in whole[at : at + _DAYS_AT_ONCE]:
+                    parts = rows_touching(connection, subject.key, *span)
+                    if not _make_a_day(parts, *span):
+                        continue
+                    first, last = parts[0].interval, parts[-1].interval
+                    hours = hours.joined(Held(len(parts), first.start_ms, last.start_ms))
+                    days += 1
+                    if not dry_run:
+                        _replace(connection, subject, parts, span, now_ms)
     return Compaction(hours, days)
 
 
@@ -277,19 +297,38 @@ def sources_of(ledger: Ledger, site: str) -> set[Source]:
     return found | {s.source for s in subjects(ledger, site) if s.source is not None}
 
 
-def forget_agents(ledger: Ledger, site: str, agents: Collection[str]) -> int:
-    """Delete all that is kept of agents besides rows, overwritten; how many records went."""
+def forget_agents(ledger: Ledger, site: str, agents: Collection[str], now_ms: int) -> int:
+    """Delete all that is kept of agents besides rows, overwritten; how many records went.
+
+    A mark that batches may still ride on stays for the next pass: its agent is sending.
+    """
     gone = 0
     for agent in agents:
         with ledger.transaction(writes=True) as connection:
-            _overwriting(connection)
+            overwriting(connection)
             for table in _named_by("site", "agent"):
                 mine = (table.c.site == site) & (table.c.agent == agent)
                 gone += connection.execute(delete(table).where(mine)).rowcount
             t = schema.marks.c
             marked = (t.site == site) & (t.scope == "agent") & (t.name == agent)
-            connection.execute(delete(schema.marks).where(marked))
+            connection.execute(delete(schema.marks).where(marked & (t.last_ms < now_ms)))
+            _note_forgotten(connection)
     return gone
+
+
+def forgotten(ledger: Ledger) -> int:
+    """Differs once names have gone: what was learnt of the ledger before may be there no more."""
+    t = schema.facts.c
+    with ledger.transaction(writes=False) as connection:
+        found = connection.execute(select(t.value).where(t.name == _FORGOTTEN)).scalar()
+    return 0 if found is None else int(found)
+
+
+def _note_forgotten(connection: Connection) -> None:
+    t = schema.facts.c
+    risen = update(schema.facts).where(t.name == _FORGOTTEN).values(value=t.value + 1)
+    if not connection.execute(risen).rowcount:
+        connection.execute(insert(schema.facts).values(name=_FORGOTTEN, value=1))
 
 
 def known_of(ledger: Ledger, site: str, agent: str) -> int:
@@ -351,17 +390,13 @@ def erase(
             found = found.joined(_gone(ledger, table, where, time, dry_run=dry_run, overwrite=True))
         if not dry_run:
             with ledger.transaction(writes=True) as connection:
-                _overwriting(connection)
+                overwriting(connection)
                 _forget_subject(connection, subject)
     for agent, resource in sources:
         for table in _named_by("site", "agent", "resource"):
             t = table.c
             where = (t.site == site) & (t.agent == agent) & (t.resource == resource)
             names += _names(ledger, table, where, dry_run=dry_run)
-        t = schema.entries.c
-        subject_names = t.subject.in_([resource, f"{agent}/{resource}"])
-        where = (t.site == site) & (t.kind == "event") & subject_names
-        names += _names(ledger, schema.entries, where, dry_run=dry_run)
     return found, names
 
 
@@ -370,8 +405,9 @@ def _names(ledger: Ledger, table: Table, where: Where, *, dry_run: bool) -> int:
         counted = select(func.count()).select_from(table).where(where)
         count = connection.execute(counted).scalar_one()
         if count and not dry_run:
-            _overwriting(connection)
+            overwriting(connection)
             connection.execute(delete(table).where(where))
+            _note_forgotten(connection)
     return int(count)
 
 
@@ -387,65 +423,3 @@ def reclaim(ledger: Ledger) -> bool:
         except sqlite3.OperationalError:
             return False
     return not busy
-
-
-# --- purges asked for while another process computes rows
-
-
-class Request(NamedTuple):
-    """A purge that was asked for."""
-
-    key: int
-    content: Mapping[str, Any]
-
-
-def ask(ledger: Ledger, content: Mapping[str, Any], now_ms: int) -> int:
-    """Ask the process that computes rows for a purge; its number."""
-    t = schema.purge_requests
-    asked = insert(t).values(asked_ms=now_ms, content=json.dumps(content)).returning(t.c.id)
-    with ledger.transaction(writes=True) as connection:
-        return int(connection.execute(asked).scalar_one())
-
-
-def asked(ledger: Ledger) -> list[Request]:
-    """What was asked for and is not done, in that order."""
-    t = schema.purge_requests.c
-    waiting = select(t.id, t.content).where(t.outcome.is_(None)).order_by(t.id)
-    with ledger.transaction(writes=False) as connection:
-        return [Request(row.id, json.loads(row.content)) for row in connection.execute(waiting)]
-
-
-def answer(ledger: Ledger, request: Request, outcome: Mapping[str, Any]) -> None:
-    """Leave the outcome of a request, and forget what it asked."""
-    t = schema.purge_requests
-    with ledger.transaction(writes=True) as connection:
-        _overwriting(connection)
-        told = update(t).where(t.c.id == request.key)
-        connection.execute(told.values(outcome=json.dumps(outcome), content=""))
-
-
-def answered(ledger: Ledger, key: int) -> dict[str, Any] | None:
-    """The outcome of a request, once, or None while there is none."""
-    t = schema.purge_requests
-    with ledger.transaction(writes=True) as connection:
-        outcome = connection.execute(select(t.c.outcome).where(t.c.id == key)).scalar()
-        if outcome is None:
-            return None
-        connection.execute(delete(t).where(t.c.id == key))
-    found: dict[str, Any] = json.loads(outcome)
-    return found
-
-
-def withdraw(ledger: Ledger, key: int) -> None:
-    """Ask no longer."""
-    t = schema.purge_requests
-    with ledger.transaction(writes=True) as connection:
-        _overwriting(connection)
-        connection.execute(delete(t).where(t.c.id == key))
-
-
-def drop_old_requests(ledger: Ledger, before_ms: int) -> None:
-    """Forget outcomes that nobody came for."""
-    t = schema.purge_requests
-    with ledger.transaction(writes=True) as connection:
-        connection.execute(delete(t).where(t.c.asked_ms < before_ms, t.c.outcome.is_not(None)))

@@ -75,6 +75,13 @@ def subject_ids(connection: Connection, site: str, names: Iterable[str]) -> dict
     return keys
 
 
+def electricity_subjects(connection: Connection, site: str) -> frozenset[str]:
+    """Names of everything of a site that has rows of electricity."""
+    t = schema.subjects.c
+    electric = t.commodity == Commodity.ELECTRICITY.value
+    return frozenset(connection.execute(select(t.name).where(t.site == site, electric)).scalars())
+
+
 def add_subject(connection: Connection, site: str, name: str, commodity: Commodity) -> int:
     """The key of a new subject."""
     added = insert(schema.subjects).values(site=site, name=name, commodity=commodity.value)

@@ -19,11 +19,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Rises with every change of the tables; a newer ledger than the program knows is not opened.
 
-An older one is brought up to date: 2 added ``clocks`` and ``purge_requests``. A new table is made
-where it is missing; a change of an existing one needs statements of its own in `database`.
+An older one is brought up to date: 2 added ``clocks`` and ``purge_requests``, 3 ``tickets`` and
+``standings``. A new table is made where it is missing; a change of an existing one needs statements
+of its own in `database`.
 """
 
 metadata = MetaData()
@@ -166,6 +167,35 @@ purge_requests = Table(
     Column("outcome", Text),
 )
 """Purges asked for while another process computes rows; it does them and leaves the outcome."""
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("check", Text, nullable=False),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("resolved_ms", BigInteger),
+    Column("evidence", Text, nullable=False),
+    Column("acknowledged_ms", BigInteger),
+    Column("acknowledged_by", Text, nullable=False, server_default=""),
+    Column("note", Text, nullable=False, server_default=""),
+    UniqueConstraint("site", "kind", "check", "opened_ms"),
+    sqlite_autoincrement=True,
+)
+"""What cross-checks found, as rows tell it; that a person has seen it is theirs and stays."""
+
+standings = Table(
+    "standings",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("judged_to_ms", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),
+)
+"""How the checks of a site stood when they were last worked out."""
 
 entries = Table(
     "entries",

@@ -14,6 +14,7 @@ from jauge_collector.kpis import site_kpis
 from jauge_collector.ledger import clocks
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.clocks import ClockSpan, bounded, joined
+from jauge_collector.ledger.schema import VERSION
 from jauge_models.effectiveness import CoveragePolicy, Kpi
 from jauge_models.intervals import Flag, Grade, Interval
 
@@ -190,18 +191,45 @@ def test_spans_join_in_any_order(spans: list[tuple[int, int, int]], seed: random
 
 
 def test_a_mad_clock_fills_no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit the nearest spans become one, and what lies between them is marked."""
+    """Beyond the limit none is added and nothing marked; what touches a known one joins it."""
     monkeypatch.setattr(clocks, "MAX_SPANS_OF_AGENT", 3)
-    monkeypatch.setattr(clocks.bounded, "__defaults__", (3,))
     with Ledger(tmp_path / "ledger.db") as ledger:
-        for at in (0, 10 * HOUR, 20 * HOUR, 21 * HOUR):
-            ledger.note_clock(
-                "lab", "gw", [ClockSpan(START + at, START + at + 1, SKEW)], START + DAY
-            )
+
+        def note(at: int, length: int = 1) -> int:
+            span = ClockSpan(START + at, START + at + length, SKEW)
+            before = len(ledger.marks("lab", START + DAY))
+            ledger.note_clock("lab", "gw", [span], START + DAY)
+            return len(ledger.marks("lab", START + DAY)) - before
+
+        assert [note(at * HOUR) for at in (0, 10, 20, 21, 5)] == [1, 1, 1, 0, 0]
         spans = ledger.wrong_clocks("lab")["gw"]
         assert [span.from_ms - START for span in spans] == [0, 10 * HOUR, 20 * HOUR]
-        marked = {(m.start_ms - START, m.end_ms - START) for m in ledger.marks("lab", START + DAY)}
-        assert (20 * HOUR, 21 * HOUR + QUARTER) in marked
+        note(0, 10 * HOUR)
+        assert len(ledger.wrong_clocks("lab")["gw"]) == 2, "it joins two"
+        assert note(21 * HOUR) == 1, "so there is room for another"
+
+
+async def test_what_was_said_of_a_clock_in_error_is_taken_back(tmp_path: Path) -> None:
+    """Its rows get their grade back; an entry keeps what was withdrawn, by whom and why."""
+    async with Bench(tmp_path) as bench:
+        await bench.receive(steady(0, 2 * HOUR, MINUTE))
+        wrong(bench, 0, HOUR)
+        wrong(bench, HOUR + MINUTE, 2 * HOUR)
+        await bench.account()
+        assert len(mistimed(bench)) == 8
+
+        def withdraw(until: int) -> tuple[int, list[ClockSpan]]:
+            return bench.ledger.withdraw_clock(
+                "lab", "gw", START, START + until, reason="ours", signatory="A", now_ms=bench.now_ms
+            )
+
+        assert withdraw(HOUR - 1) == (0, []), "a span goes whole or not at all"
+        key, gone = withdraw(HOUR)
+        await bench.account()
+        assert mistimed(bench) == [4, 5, 6, 7]
+        (entry,) = bench.ledger.entries("lab", "clock_withdrawal", "gw")
+        assert (entry.id, entry.signatory, entry.content["reason"]) == (key, "A", "ours")
+        assert entry.content["spans"] == [list(span) for span in gone]
 
 
 def test_what_lies_ahead_is_kept_and_marks_nothing(tmp_path: Path) -> None:
@@ -230,5 +258,5 @@ async def test_an_older_ledger_is_brought_up_to_date(tmp_path: Path) -> None:
         await bench.account()
         assert mistimed(bench) == [0]
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        assert connection.execute("SELECT value FROM facts").fetchall() == [(2,)]
+        assert connection.execute("SELECT value FROM facts").fetchall() == [(VERSION,)]
     connection.close()
