@@ -51,7 +51,7 @@ class Block(NamedTuple):
 def blocks(document: Path) -> Iterator[Block]:
     """Every fenced block of a document."""
     found = re.findall(
-        r"^```(\w*) ?([\w.-]*)\n(.*?)^```$", document.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        r"^```(\w*) ?([\w./-]*)\n(.*?)^```$", document.read_text("utf-8"), re.DOTALL | re.MULTILINE
     )
     return (Block(*groups) for groups in found)
 

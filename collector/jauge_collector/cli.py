@@ -7,19 +7,44 @@ import inspect
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector import __version__
 from jauge_collector.stores import StoreError, UnfitStoreError
 
-COMMANDS: Final = ("run", "check", "import_", "kpi", "attest", "meter", "event", "purge", "token")
+COMMANDS: Final = (
+    "run",
+    "check",
+    "import_",
+    "kpi",
+    "attest",
+    "meter",
+    "event",
+    "clock",
+    "connections",
+    "purge",
+    "token",
+)
+
+
+_OURS_ALONE: Final = 0o077
+"""What others may not do with the files we make: ledger, readings, documents, records."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; for those of the commands too."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. 0: done; 1: failed while running; 2: bad input or configuration."""
     args = _parser().parse_args(argv)
+    before = os.umask(_OURS_ALONE)
     try:
         outcome = args.func(args)
         if inspect.iscoroutine(outcome):
@@ -30,11 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, 1)
     except KeyboardInterrupt:
         return 130
+    finally:
+        os.umask(before)
     return int(outcome)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="jauge-collector",
         description="Stores readings and answers with accounted energy, water and KPIs.",
         epilog="example: jauge-collector run --config /etc/jauge/collector.toml",

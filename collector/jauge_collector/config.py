@@ -3,9 +3,11 @@
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from jauge_models.configuration import ConfigurationError, parse
+from jauge_models.crosschecks import Policy as CheckPolicy
 from jauge_models.effectiveness import DAY_MS, CoveragePolicy
 
 from jauge_collector.access.roles import Role
@@ -110,7 +112,7 @@ class RetentionConfig(_Section, frozen=True, kw_only=True):
     """
 
     ledger_years: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
-    """Years of the ledger's rows, of attested amounts and of events that have ended."""
+    """Years of the ledger's rows, attested amounts, and events and tickets that have ended."""
     guest_hours_months: Annotated[int, msgspec.Meta(ge=1, le=1200)] = 13
     """Months after which a guest's (virtual machine's) hourly rows become one a day."""
     documents_years: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
@@ -233,6 +235,32 @@ class PolicyConfig(_Section, frozen=True, kw_only=True):
         )
 
 
+class CrossChecksConfig(_Section, frozen=True, kw_only=True):
+    """How meters are held against each other along the connection map: the project's policy."""
+
+    enabled: bool = True
+    """Whether tickets are worked out at all."""
+    every_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 3600.0
+    """Seconds between two rounds."""
+    coverage_factor: Annotated[float, msgspec.Meta(gt=0, le=10)] = 2.0
+    """What the combined standard error of both sides is multiplied by: the tolerance."""
+    broken_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 18
+    """So many broken hours open a ticket; as many that hold resolve it."""
+    of_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 24
+    """Of the last so many comparable hours, none older than a week."""
+    stuck_hours: Annotated[int, msgspec.Meta(ge=3, le=168)] = 12
+    """For so long a value stands still while its neighbours move before it counts as stuck."""
+
+    def checks(self) -> CheckPolicy:
+        """The policy as the models know it."""
+        return CheckPolicy(
+            coverage_factor=self.coverage_factor,
+            broken_hours=self.broken_hours,
+            of_hours=self.of_hours,
+            stuck_hours=self.stuck_hours,
+        )
+
+
 class CollectorFile(_Section, frozen=True, kw_only=True):
     """What stands in ``collector.toml``."""
 
@@ -252,6 +280,7 @@ class CollectorFile(_Section, frozen=True, kw_only=True):
     limits: LimitsConfig = LimitsConfig()
     console: ConsoleConfig = ConsoleConfig()
     policy: PolicyConfig = PolicyConfig()
+    crosschecks: CrossChecksConfig = CrossChecksConfig()
 
 
 class CollectorConfig(CollectorFile, frozen=True, kw_only=True):
@@ -277,6 +306,17 @@ class CollectorConfig(CollectorFile, frozen=True, kw_only=True):
     def beside(self, path: Path) -> Path:
         """A path of this configuration, made absolute from where the file stands."""
         return self.source.parent / path
+
+    def read(self, key: str, path: Path) -> str:
+        """Text of a file that this configuration names. Raises ConfigurationError with its key."""
+        named = self.beside(path)
+        try:
+            return named.read_text(encoding="utf-8")
+        except OSError as error:
+            problem = f"{named} cannot be read: {(error.strerror or 'error').lower()}"
+        except UnicodeDecodeError:
+            problem = f"{named} is not UTF-8 text"
+        raise ConfigurationError(str(self.source), key, problem, "correct the path or its rights")
 
     def state(self, path: Path) -> Path:
         """A path below ``state_dir``."""
@@ -304,11 +344,40 @@ def load(path: Path) -> CollectorConfig:
         raise ConfigurationError(
             str(path), "console.language", f"{config.console.language!r}", "use 'fr' or 'en'"
         )
+    _check_urls(str(path), config)
     _check_access(str(path), config.console, _bound(config.console))
     if not config.sites:
         raise ConfigurationError(str(path), "sites", "names no site file", "add one")
+    if config.crosschecks.broken_hours > config.crosschecks.of_hours:
+        raise ConfigurationError(
+            str(path), "crosschecks.broken_hours", "is more than of_hours", "lower it"
+        )
     declared = {name: getattr(config, name) for name in CollectorFile.__struct_fields__}
     return CollectorConfig(**declared, source=path.absolute())
+
+
+def _check_urls(file: str, config: CollectorFile) -> None:
+    """Whether what shall be a URL is one. Raises ConfigurationError."""
+    store = config.store
+    urls = {"store.url": store.url, "store.write_url": store.write_url}
+    urls |= {"store.read_url": store.read_url}
+    urls |= {f"store.metrics_urls[{at}]": url for at, url in enumerate(store.metrics_urls)}
+    if config.influxdb is not None:
+        urls["influxdb.url"] = config.influxdb.url
+    for key, url in urls.items():
+        if url is not None and not _is_url(url):
+            fix = "write 'http://127.0.0.1:8428', or https"
+            raise ConfigurationError(file, key, f"{url!r} is no URL of HTTP", fix)
+
+
+def _is_url(text: str) -> bool:
+    """Whether a text says by HTTP or HTTPS, at which host, and at which port if any."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and _is_host(host) and port != 0
 
 
 def _bound(console: ConsoleConfig) -> str:
@@ -331,6 +400,13 @@ def _check_access(file: str, console: ConsoleConfig, host: str) -> None:
             "console.access.mode",
             f"{console.listen} is not loopback: whoever reaches it would read everything",
             "set mode = 'token' and tokens_file, or listen on 127.0.0.1",
+        )
+    if access.mode == "open" and access.tokens_file is not None:
+        raise ConfigurationError(
+            file,
+            "console.access.mode",
+            "is 'open', so nobody is asked for a token of tokens_file",
+            "set mode = 'token', or take tokens_file out",
         )
     if access.mode == "token" and access.tokens_file is None:
         raise ConfigurationError(

@@ -5,7 +5,8 @@ import logging
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from jauge_models.readings import Reading
@@ -22,11 +23,13 @@ from jauge_models.wire import (
 
 from jauge_collector.answers import Answers, Arrival
 from jauge_collector.checks import MALFORMED, Batch, Checks, PackError
+from jauge_collector.clock import OwnClock, wall_ms
 from jauge_collector.faults import Faults, Named, printable
 from jauge_collector.fed import Fed
 from jauge_collector.inbox import Inbox, Received
 from jauge_collector.inventory import Agent, Inventory
 from jauge_collector.ledger.book import Ledger, LedgerError
+from jauge_collector.ledger.retention import forgotten as forgettings
 from jauge_collector.marks import Marks
 from jauge_collector.progress import Progress
 from jauge_collector.skew import Skews
@@ -42,10 +45,18 @@ _MESSAGES_PER_ROUND: Final = 256
 _GATHER_S: Final = 0.05
 """One request to the store, and one commit, for what comes within it."""
 _READINGS_TOPIC: Final = f"/{Channel.READINGS}"
+_BIRTH_TOPIC: Final = f"/{Channel.BIRTH}"
 _LONGEST_BACK_OFF_S: Final = 5.0
 _ANSWER_EVERY_S: Final = 0.5
 HANGS_AFTER_S: Final = 20.0
-"""Far longer than a round of the store or a round of answers takes."""
+"""Longer than the store or the ledger may take to fail: waiting for them with a deadline is
+progress, and each says that it is over."""
+STALLS_AFTER_S: Final = 3.0
+"""Until a call of the store fails, /readyz shows it as not ready from then on."""
+BIRTHS_AT_ONCE: Final = 4
+BIRTHS_EVERY_S: Final = 60.0
+"""Of one agent so many births within this time reach the ledger; of more, the last one after it.
+An agent sends a few at its start and after each change of what it measures."""
 _ANSWER_EVERY_UNSETTLED_S: Final = 0.05
 """Where the store settles at once, nothing is gained by waiting to merge answers."""
 
@@ -74,8 +85,11 @@ class _Accepted(NamedTuple):
     received_ms: int
 
 
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
+class _Told(NamedTuple):
+    """When the ledger was first told of an agent's methods in this minute, and how often since."""
+
+    since_s: float
+    times: int
 
 
 class Ingest:
@@ -99,7 +113,8 @@ class Ingest:
         sink: InfluxSink | None = None,
         fed: Fed | None = None,
         progress: Progress | None = None,
-        now_ms: Callable[[], int] = _wall_ms,
+        now_ms: Callable[[], int] = wall_ms,
+        clock: OwnClock | None = None,
     ) -> None:
         self._inbox = inbox
         self._subscriber = subscriber
@@ -111,6 +126,7 @@ class Ingest:
         self._telemetry = telemetry
         self._sink = sink
         self._now_ms = now_ms
+        self.clock = clock or OwnClock()
         progress = progress or Progress()
         self._storing = progress.stage("store", HANGS_AFTER_S)
         self._answering = progress.stage("answer", HANGS_AFTER_S)
@@ -121,7 +137,12 @@ class Ingest:
         """Of the methods that the ledger knows of each agent."""
         self._undelivered: dict[Address, dict[tuple[str, str], Method]] = {}
         """Methods that the ledger could not take yet."""
+        self._forgotten = 0
+        """How often the ledger had forgotten names when the fingerprints were begun."""
         self._undelivered_methods = 0
+        self._told: dict[Address, _Told] = {}
+        self._asked_s: float | None = None
+        """Since when the running call of the store has not come back."""
         self._bug_told = False
         self._named = Named()
         self._generation: str | None = None
@@ -175,7 +196,13 @@ class Ingest:
             if due.is_empty:
                 return
             try:
-                await asyncio.to_thread(self._ledger.record, *due)
+                await asyncio.to_thread(
+                    self._ledger.record,
+                    due.arrived,
+                    due.oldest_ms,
+                    due.stamp_ms,
+                    due.wrong_clocks,
+                )
             except BaseException:
                 self.marks.failed(due)
                 raise
@@ -184,26 +211,76 @@ class Ingest:
     async def write_methods(self) -> None:
         """Tell the ledger how quantities are obtained, as births say. Raises LedgerError."""
         async with self._marking:
-            while self._undelivered:
-                address, methods = next(iter(self._undelivered.items()))
+            for address in self._due_births():
+                methods = self._undelivered[address]
+                forgotten = self._forgotten
                 await asyncio.to_thread(self._ledger.set_methods, *address, methods)
+                self._note_told(address)
+                self._storing.alive()
                 if len(self._fingerprints) >= MAX_FINGERPRINTS:
                     self._fingerprints.clear()  # what is not news is told once more
-                self._fingerprints[address] = _fingerprint(methods)
+                if forgotten == self._forgotten:
+                    self._fingerprints[address] = _fingerprint(methods)
                 if self._undelivered.get(address) is methods:
                     self._undelivered_methods -= len(methods)
                     del self._undelivered[address]
 
+    def _due_births(self) -> list[Address]:
+        """Whose methods the ledger may be told of now."""
+        return [address for address in self._undelivered if not self._told_enough(address)]
+
+    def _told_enough(self, address: Address) -> bool:
+        told = self._told.get(address)
+        return (
+            told is not None
+            and told.times >= BIRTHS_AT_ONCE
+            and time.monotonic() - told.since_s < BIRTHS_EVERY_S
+        )
+
+    def _note_told(self, address: Address) -> None:
+        now_s = time.monotonic()
+        if len(self._told) >= MAX_FINGERPRINTS:
+            self._told = {
+                of: told for of, told in self._told.items() if now_s - told.since_s < BIRTHS_EVERY_S
+            }
+        told = self._told.get(address)
+        if told is None or now_s - told.since_s >= BIRTHS_EVERY_S:
+            # A held one that is told at last leaves no room for as many more at once.
+            held = told is not None and told.times >= BIRTHS_AT_ONCE
+            self._told[address] = _Told(now_s, BIRTHS_AT_ONCE if held else 1)
+        else:
+            self._told[address] = _Told(told.since_s, told.times + 1)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """A call of the store, which ends by its own deadline."""
+        self._asked_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self._asked_s = None
+            self._storing.alive()
+
+    @property
+    def store_stalls(self) -> str:
+        """For how long the store has not answered what it was asked; empty while it does."""
+        if self._asked_s is None or (waited_s := time.monotonic() - self._asked_s) < STALLS_AFTER_S:
+            return ""
+        return f"has not answered for {waited_s:.0f} s"
+
     async def _round(self, messages: Sequence[Received]) -> bool:
         """Judge, store and mark; whether store and ledger took it."""
         try:
-            if self._generation is None:
-                self._generation = await self._store.generation()
-            generation = self._generation
-            self._oldest_kept_ms = await self._store.oldest_kept_ms(self._now_ms())
+            with self._asking():
+                if self._generation is None:
+                    self._generation = await self._store.generation()
+                generation = self._generation
+                self._oldest_kept_ms = await self._store.oldest_kept_ms(self._now_ms())
         except StoreError as error:
             self.store_failed(error)
             generation = None
+        if any(message.topic.endswith(_BIRTH_TOPIC) for message in messages):
+            await self._heed_forgetting()
         accepted = self._judged(messages)
         if self._undelivered:
             try:
@@ -211,12 +288,25 @@ class Ingest:
             except LedgerError as error:
                 self.ledger_failed(error)
                 return self._forget(accepted, LEDGER)
+            finally:
+                self._storing.alive()
         if not accepted:
             return generation is not None
         if generation is None:
             return self._forget(accepted, STORE)
         readings = [reading for taken in accepted for reading in taken.batch.readings]
         return await self._keep(accepted, readings, generation)
+
+    async def _heed_forgetting(self) -> None:
+        """Once names have gone from the ledger, whoever returns is news to it."""
+        try:
+            forgotten = await asyncio.to_thread(forgettings, self._ledger)
+        except LedgerError as error:
+            self.ledger_failed(error)
+            return
+        if forgotten != self._forgotten:
+            self._forgotten = forgotten
+            self._fingerprints.clear()
 
     def _judged(self, messages: Sequence[Received]) -> list[_Accepted]:
         """Packs of which all that is right may be stored; whatever else came is noted."""
@@ -253,7 +343,8 @@ class Ingest:
         if readings:
             before = dict(self._store.left_out)
             try:
-                await self._store.write(readings)
+                with self._asking():
+                    await self._store.write(readings)
             except StoreError as error:
                 self.store_failed(error)
                 return self._forget(accepted, STORE)
@@ -274,7 +365,7 @@ class Ingest:
             agent.oldest_ms = min(batch.oldest_ms, batch.time_ms)
             agent.newest_ms = max(batch.time_ms, agent.newest_ms or 0)
             self.fed.note(batch.address, batch.readings)
-            self.marks.note(batch.address, batch.times_ms, agent.oldest_ms, now_ms)
+            self.marks.note(batch.address, batch.times_ms, agent.oldest_ms)
         if self.marks.waiting and not await self._marks_written():
             return self._forget(accepted, LEDGER)
         arrivals = [
@@ -379,7 +470,9 @@ class Ingest:
             detail=error.detail,
             payload=message.payload,
         )
-        if error.refusal is not None:
+        # An agent deletes what is refused: not because our own clock runs ahead.
+        unproven = error.reason is Reason.TOO_OLD and not self.clock.may_judge
+        if error.refusal is not None and not unproven:
             if self.answers.refused(*error.refusal, str(error.reason)):
                 self._telemetry.packs_refused.labels(error.reason).inc()
                 self._stirred.set()
@@ -429,7 +522,12 @@ class Ingest:
                 agent = self._inventory.stated(
                     address, state, message.time_ms, retained=message.retained, size=size
                 )
-                if state.online and not message.retained and not agent.quarantined:
+                if (
+                    state.online
+                    and not message.retained
+                    and not agent.quarantined
+                    and self.clock.heard(address, state, message.time_ms)
+                ):
                     self.marks.note_clock(
                         address, self._skews.note(address, state, message.time_ms)
                     )
@@ -475,6 +573,7 @@ class Ingest:
 
     def _learn(self) -> None:
         """What the ledger knows: at a start, ten thousand retained births come at once."""
+        self._forgotten = forgettings(self._ledger)
         for site in self._checks.sites:
             known: defaultdict[str, set[tuple[tuple[str, str], Method]]] = defaultdict(set)
             for (agent, resource, quantity), method in self._ledger.methods(site).items():

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from jauge_models.boundaries import (
@@ -21,7 +21,7 @@ from jauge_models.boundaries import (
     evaluate,
 )
 from jauge_models.effectiveness import CoveragePolicy, Kpi, Period, Side, assess, joint_spans
-from jauge_models.intervals import Interval
+from jauge_models.intervals import Basis, Interval
 from jauge_models.rules import Indicator, rule_in_force
 from jauge_models.topology import MEASURES
 
@@ -275,10 +275,12 @@ class Slot:
     end_ms: int
     amount: float | None
     covered_ms: int
+    totals_ms: int = 0
+    """How much of it was read as totals of periods that are longer than the ledger's rows."""
 
     @property
     def coverage(self) -> float:
-        """Profile coverage: the share of the slot whose own bounds were read."""
+        """The share of the slot that was read: at its own bounds, or as totals within it."""
         return self.covered_ms / (self.end_ms - self.start_ms)
 
     @property
@@ -293,19 +295,28 @@ def energy_profile(
     """Slots of a chart over [start, end), of an equation or of one meter by its id.
 
     Only what was read at its own bounds shows: no bridge, no attested month spread over days.
-    For one meter, also what is measured before it is commissioned. Raises KeyError for an
-    unknown meter.
+    Totals of periods no longer than the slots show too, though the rows split them. For one
+    meter, also what is measured before it is commissioned. Raises KeyError for an unknown meter.
     """
     if isinstance(of, Equation):
         since = counting_since(ledger, site)
         meters = [term.meter for term in of.terms]
         rows = ledger.rows(site.name, meters, start_ms, end_ms, counts_from=since, proofs=False)
-        read = {meter: [r for r in some if _is_profile(r)] for meter, some in rows.items()}
-        pieces = [(f.start_ms, f.end_ms, f.amount) for f in evaluate(of, read, start_ms, end_ms)]
+        read = {
+            meter: _shown(some, site.topology.meter(meter).period_ms, step)
+            for meter, some in rows.items()
+        }
+        pieces = [
+            _Piece(f.start_ms, f.end_ms, f.amount, split=f.bridged)
+            for f in evaluate(of, read, start_ms, end_ms)
+        ]
     else:
-        site.topology.meter(of)
+        period_ms = site.topology.meter(of).period_ms
         some = ledger.rows(site.name, [of], start_ms, end_ms, proofs=False)[of]
-        pieces = [(r.start_ms, r.end_ms, r.amount) for r in some if _is_profile(r)]
+        pieces = [
+            _Piece(r.start_ms, r.end_ms, r.amount, split=not _is_profile(r))
+            for r in _shown(some, period_ms, step)
+        ]
     return list(_slots(pieces, list(_bounds(site, start_ms, end_ms, step))))
 
 
@@ -316,8 +327,36 @@ def unit_of(site: Site, of: Equation | str) -> str:
     return MEASURES[site.topology.meter(of).commodity].unit
 
 
+class _Piece(NamedTuple):
+    """An amount over a piece of time; ``split``: out of a total that reaches beyond its row."""
+
+    start_ms: int
+    end_ms: int
+    amount: float | None
+    split: bool
+
+
+_LENGTHS_MS: Final = {
+    Step.QUARTER_HOUR: 900_000,
+    Step.HOUR: 3_600_000,
+    Step.DAY: 86_400_000,
+    Step.MONTH: 31 * 86_400_000,
+}
+
+
+def _shown(rows: Sequence[Interval], period_ms: int, step: Step) -> list[Interval]:
+    """The rows that a chart of such slots may show."""
+    totals = period_ms <= _LENGTHS_MS[step]
+    return [r for r in rows if _is_profile(r) or (totals and _is_total(r))]
+
+
 def _is_profile(row: Interval) -> bool:
     return row.amount is not None and row.profile_coverage >= WHOLE
+
+
+def _is_total(row: Interval) -> bool:
+    """Whether a row is wholly measured by totals of periods, whatever their bounds."""
+    return row.amount is not None and row.basis is Basis.AMOUNT and row.coverage >= WHOLE
 
 
 def _bounds(site: Site, start_ms: int, end_ms: int, step: Step) -> Iterator[tuple[int, int]]:
@@ -335,27 +374,26 @@ def _next_bound(site: Site, at_ms: int, step: Step) -> int:
         return civil.midnight_ms(civil.first_of_month(today, 1), site.zone)
     if step is Step.DAY:
         return civil.midnight_ms(today + timedelta(days=1), site.zone)
-    length = {Step.QUARTER_HOUR: 900_000, Step.HOUR: 3_600_000}[step]
+    length = _LENGTHS_MS[step]
     offset = civil.local(at_ms, site.zone).utcoffset() or timedelta()
     shift = round(offset.total_seconds() * 1000)
     return at_ms + length - (at_ms + shift) % length
 
 
-def _slots(
-    pieces: Sequence[tuple[int, int, float | None]], bounds: Sequence[tuple[int, int]]
-) -> Iterator[Slot]:
+def _slots(pieces: Sequence[_Piece], bounds: Sequence[tuple[int, int]]) -> Iterator[Slot]:
     """Pieces in time order, gathered into slots; one that crosses a bound is split linearly."""
     at = 0
     for start, end in bounds:
-        amount, covered = 0.0, 0
+        amount, covered, totals = 0.0, 0, 0
         while at < len(pieces) and pieces[at][1] <= start:
             at += 1
         here = at
         while here < len(pieces) and pieces[here][0] < end:
-            begin, finish, value = pieces[here]
+            begin, finish, value, split = pieces[here]
             shared = min(finish, end) - max(begin, start)
             if value is not None:
                 amount += value * shared / (finish - begin)
                 covered += shared
+                totals += shared if split else 0
             here += 1
-        yield Slot(start, end, amount if covered else None, covered)
+        yield Slot(start, end, amount if covered else None, covered, totals)

@@ -1,30 +1,29 @@
 """What is kept how long: the policy of ``[retention]`` carried out, and erasures on demand.
 
 Raw readings go from the store, whoever asks; rows and names go from the ledger by the process
-that holds its writer lock. While a collector runs, that is the collector: `Retention.account`
-does what a command asked for, and the policy once a day.
+that holds its writer lock. While a collector runs, that is the collector: see `purging`.
 """
 
 import asyncio
 import calendar
 import hashlib
 import logging
-import time
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Mapping
 from datetime import UTC, date, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from jauge_models.effectiveness import DAY_MS
 
 from jauge_collector import civil
 from jauge_collector.access import audit as audit_log
 from jauge_collector.access.audit import AuditLog
 from jauge_collector.config import CollectorConfig, RetentionConfig
-from jauge_collector.faults import Faults
 from jauge_collector.ledger import retention as kept
-from jauge_collector.ledger.book import Ledger, LedgerError
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.erased_events import erase_events
+from jauge_collector.ledger.tickets import TicketBook
+from jauge_collector.registers.events import declared_names
 from jauge_collector.sites import Site
 from jauge_collector.stores import Held, Source, Store
 
@@ -34,6 +33,7 @@ DOCUMENTS: Final = Path("documents")
 """Folder of attested values' documents, below ``state_dir``."""
 _YEAR: Final = 12
 
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -41,7 +41,7 @@ class Gone(msgspec.Struct, frozen=True):
     """One kind of thing that went, or would go."""
 
     what: str
-    """``readings``, ``rows``, ``guest_hours``, ``entries``, ``documents``, ``names``,
+    """``readings``, ``rows``, ``guest_hours``, ``entries``, ``tickets``, ``documents``, ``names``,
     ``console_audit``, ``audit``."""
     rows: int
     oldest_ms: int | None = None
@@ -63,6 +63,8 @@ class Erasure(msgspec.Struct, frozen=True):
     agents: list[str]
     stays: dict[str, list[str]] = {}
     """``<agent>/<resource>`` that meters are fed from, with their meters: these stay."""
+    subjects: list[str] = []
+    """Names under which events go with them: not what the site declares or another agent has."""
 
     @property
     def fingerprint(self) -> str:
@@ -107,12 +109,45 @@ def expire(
     ``oldest_kept_ms`` is the store's. Raises LedgerError, OSError; what was cut short is taken
     again. The caller holds the writer lock.
     """
+    steps = expiry(
+        ledger,
+        config,
+        sites,
+        now_ms=now_ms,
+        oldest_kept_ms=oldest_kept_ms,
+        site=site,
+        dry_run=dry_run,
+        progress=progress,
+    )
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            gone: list[Gone] = done.value
+            return gone
+
+
+def expiry(
+    ledger: Ledger,
+    config: CollectorConfig,
+    sites: Mapping[str, Site],
+    *,
+    now_ms: int,
+    oldest_kept_ms: int,
+    site: str | None = None,
+    dry_run: bool,
+    progress: Progress | None = None,
+) -> Generator[None, None, list[Gone]]:
+    """`expire`, which stops between subjects: a pass may go on there, and an erasure be done."""
     policy = config.retention
     years_ms = before(now_ms, policy.ledger_years * _YEAR, UTC)
     rows, hours, days, names = Held(0), Held(0), 0, 0
     alive: set[tuple[str, str]] = set()
     subjects = kept.subjects(ledger, site)
     for done, subject in enumerate(subjects):
+        yield
+        if not kept.stands(ledger, subject):
+            continue
         where = sites[subject.site].zone if subject.site in sites else UTC
         until_ms = before(now_ms, policy.ledger_years * _YEAR, where)
         rows = rows.joined(kept.old_rows(ledger, subject, until_ms, dry_run=dry_run))
@@ -128,12 +163,13 @@ def expire(
         if progress is not None:
             progress("ledger", done + 1, len(subjects))
     for name in [site] if site is not None else kept.named_sites(ledger):
-        feeding = {agent for agent, _ in _feeding(sites[name])} if name in sites else set()
-        for agent, oldest_ms in ledger.oldest(name).items():
-            if oldest_ms < oldest_kept_ms and agent not in feeding and (name, agent) not in alive:
-                names += kept.known_of(ledger, name, agent)
-                if not dry_run:
-                    kept.forget_agents(ledger, name, [agent])
+        silent = {a for a, oldest_ms in ledger.oldest(name).items() if oldest_ms < oldest_kept_ms}
+        silent -= {agent for agent, _ in _feeding(sites[name])} if name in sites else set()
+        for agent in sorted(agent for agent in silent if (name, agent) not in alive):
+            names += kept.known_of(ledger, name, agent)
+            if not dry_run:
+                kept.forget_agents(ledger, name, [agent], now_ms)
+    tickets = Held(*TicketBook(ledger).forget(years_ms, site, dry_run=dry_run))
     closed = kept.old_entries(ledger, kept.CLOSED, years_ms, site)
     documents = Held(0)
     if site is None:
@@ -151,6 +187,7 @@ def expire(
         Gone.of("rows", rows),
         Gone.of("guest_hours", hours, into=days),
         Gone.of("entries", kept.drop_entries(ledger, closed, dry_run=dry_run)),
+        Gone.of("tickets", tickets),
         Gone.of("documents", documents),
         Gone("names", names),
         Gone.of("console_audit", changes),
@@ -201,7 +238,9 @@ async def erasure(
     stays = {f"{a}/{r}": feeding[a, r] for a, r in sorted(meant & feeding.keys())}
     gone = sorted(meant - feeding.keys())
     whole = [agent] if agent is not None and not stays else []
-    return Erasure(site.name, gone, whole, stays)
+    others = {of_other for _, of_other in known.difference(gone)}
+    names = {f"{a}/{r}" for a, r in gone} | {r for _, r in gone if r not in others}
+    return Erasure(site.name, gone, whole, stays, sorted(names - declared_names(site)))
 
 
 async def held(store: Store, erasure: Erasure) -> Gone:
@@ -209,15 +248,20 @@ async def held(store: Store, erasure: Erasure) -> Gone:
     return Gone.of("readings", await store.held(erasure.site, erasure.sources))
 
 
-def erase(ledger: Ledger, erasure: Erasure, *, dry_run: bool) -> list[Gone]:
-    """Rows and names go from the ledger, unless it is a dry run. Raises LedgerError.
+def erase(
+    ledger: Ledger, site: Site | None, erasure: Erasure, *, now_ms: int, dry_run: bool
+) -> list[Gone]:
+    """Rows, names and events go from the ledger, unless it is a dry run. Raises LedgerError.
 
-    The caller holds the writer lock; the readings are gone already.
+    The caller holds the writer lock; the readings are gone already. Of a site that is no longer
+    declared, no meter is marked.
     """
+    meters = [meter.id for meter in site.topology.meters] if site is not None else []
     rows, names = kept.erase(ledger, erasure.site, erasure.sources, dry_run=dry_run)
+    names += erase_events(ledger, erasure.site, erasure.subjects, meters, now_ms, dry_run=dry_run)
     known = sum(kept.known_of(ledger, erasure.site, agent) for agent in erasure.agents)
     if not dry_run:
-        known = kept.forget_agents(ledger, erasure.site, erasure.agents)
+        known = kept.forget_agents(ledger, erasure.site, erasure.agents, now_ms)
     return [Gone.of("rows", rows), Gone("names", names + known)]
 
 
@@ -254,78 +298,6 @@ def record(
         now_ms=now_ms,
         signatory=signatory,
     )
-
-
-# --- beside the running collector
-
-
-class Retention:
-    """What a running collector does about it, in two parts that never raise LedgerError."""
-
-    def __init__(
-        self, config: CollectorConfig, sites: Mapping[str, Site], ledger: Ledger, faults: Faults
-    ) -> None:
-        self._config = config
-        self._sites = sites
-        self._ledger = ledger
-        self._faults = faults
-        self._done_through_ms: int | None = None
-        self._readings = 0
-        self._failing = False
-
-    async def purge(self, store: Store) -> None:
-        """Old readings from the store, old examples from memory. Raises StoreError."""
-        now_ms = time.time_ns() // 1_000_000
-        self._faults.forget(now_ms - round(self._config.retention.fault_examples_days * DAY_MS))
-        self._readings += await store.purge(now_ms)
-
-    async def account(self, store: Store) -> None:
-        """Whatever a command asked for, and the policy once a day; the caller holds the lock."""
-        now_ms = time.time_ns() // 1_000_000
-        try:
-            oldest_kept_ms = await store.oldest_kept_ms(now_ms)
-            await asyncio.to_thread(self._account, now_ms, oldest_kept_ms)
-        except (LedgerError, OSError) as error:
-            if not self._failing:
-                _log.error("retention: %s", error)
-            self._failing = True
-        else:
-            if self._failing:
-                _log.info("retention works again")
-            self._failing = False
-
-    def _account(self, now_ms: int, oldest_kept_ms: int) -> None:
-        for asked in kept.asked(self._ledger):
-            request = msgspec.convert(asked.content, Request)
-            if request.erasure is not None:
-                gone = erase(self._ledger, request.erasure, dry_run=False)
-            else:
-                gone = self._expire(now_ms, oldest_kept_ms, request.site)
-            kept.answer(self._ledger, asked, {"gone": msgspec.to_builtins(gone)})
-        today_ms = before(now_ms, 0, UTC)
-        if self._done_through_ms != today_ms:
-            gone = self._expire(now_ms, oldest_kept_ms, None)
-            gone.append(Gone("readings", self._readings))
-            record(
-                self._ledger,
-                gone,
-                policy=self._config.retention,
-                retention_days=readings_days(self._config),
-                now_ms=now_ms,
-            )
-            kept.drop_old_requests(self._ledger, now_ms - DAY_MS)
-            self._done_through_ms, self._readings = today_ms, 0
-
-    def _expire(self, now_ms: int, oldest_kept_ms: int, site: str | None) -> list[Gone]:
-        return expire(
-            self._ledger,
-            self._config,
-            self._sites,
-            now_ms=now_ms,
-            oldest_kept_ms=oldest_kept_ms,
-            site=site,
-            dry_run=False,
-        )
 
 
 def readings_days(config: CollectorConfig) -> float | None:

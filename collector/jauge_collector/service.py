@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-from aiohttp import web
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector import sites
@@ -20,6 +19,8 @@ from jauge_collector.checks import Checks
 from jauge_collector.config import CollectorConfig
 from jauge_collector.console import app as console
 from jauge_collector.console import tls
+from jauge_collector.crosschecks import CrossChecks
+from jauge_collector.expiry import Expiry
 from jauge_collector.faults import Faults
 from jauge_collector.fed import Fed
 from jauge_collector.inbox import Inbox
@@ -28,7 +29,7 @@ from jauge_collector.inventory import Inventory
 from jauge_collector.ledger.accounting import run_pass
 from jauge_collector.ledger.book import Ledger, LedgerError, LedgerLockedError
 from jauge_collector.progress import Progress
-from jauge_collector.retention import Retention
+from jauge_collector.purging import Retention
 from jauge_collector.state import Part, ServiceState
 from jauge_collector.stores import Store, StoreError, UnfitStoreError
 from jauge_collector.stores.influxdb import InfluxSink
@@ -105,7 +106,19 @@ class Service:
             progress=progress,
             manager=self._manager,
         )
-        self._retention = Retention(config, self._sites, self._ledger, faults)
+        self._retention = Retention(
+            config,
+            self._sites,
+            self._ledger,
+            faults,
+            clock=self._ingest.clock,
+            telemetry=self._telemetry,
+            stage=progress.stage("retention", _LEDGER_HANGS_AFTER_S),
+        )
+        self._crosschecks = CrossChecks(
+            config.crosschecks, self._sites, self._ledger, self._telemetry
+        )
+        self._expiry = Expiry(config, self._telemetry)
         self._store_open = False
         self._complaints = ""
         self._complained = 0
@@ -136,6 +149,7 @@ class Service:
             async with (
                 self._console(),
                 self._signs_of_life(),
+                self._expiry.watched(),
                 contextlib.AsyncExitStack() as stack,
             ):
                 if not await self._open_store(stack, stop):
@@ -153,7 +167,7 @@ class Service:
 
     def readiness(self) -> Sequence[Part]:
         """How each part stands."""
-        store = self._ingest.store_problem or self._complaints
+        store = self._ingest.store_problem or self._ingest.store_stalls or self._complaints
         ledger = self._ingest.ledger_problem
         if not ledger and self._ledger_standby:
             standby = "another collector computes it; this one only marks"
@@ -163,6 +177,9 @@ class Service:
             Part("mqtt", not self._subscriber.problem, self._subscriber.problem),
             Part("store", self._store_open and not store, store),
             Part("ledger", not ledger, ledger or standby),
+            # Whoever waits for readings is served all the same, so it is ready either way.
+            Part("retention", True, self._retention.put_off),
+            Part("clock", not self._ingest.clock.problem, self._ingest.clock.problem),
             *self._vitals.parts(),
         )
 
@@ -192,19 +209,19 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def _console(self) -> AsyncIterator[None]:
-        encrypted = tls.context(self._config)
-        runner = console.runner(console.build_app(self.state), stop_within_s=_STOP_WITHIN_S)
-        await runner.setup()
+        encrypted = self._expiry.serve(tls.context(self._config))
+        app = console.build_app(self.state)
         host, port = self._listen
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            serving = console.listening(
+                app, host, port, encrypted=encrypted, stop_within_s=_STOP_WITHIN_S
+            )
             try:
-                await web.TCPSite(runner, host, port, ssl_context=encrypted).start()
+                await stack.enter_async_context(serving)
             except OSError as error:
                 raise self._cannot_listen(error) from None
             _log.info("console at http%s://%s:%d", "s" if encrypted else "", host, port)
             yield
-        finally:
-            await runner.cleanup()
 
     def _cannot_listen(self, error: OSError) -> ConfigurationError:
         taken = error.errno == errno.EADDRINUSE
@@ -248,6 +265,7 @@ class Service:
                     while True:
                         await self._pass()
                         await self._retention.account(self._store)
+                        await self._cross_check()
                         await asyncio.sleep(every_s)
             except LedgerLockedError as error:
                 if not self._ledger_standby:
@@ -273,6 +291,7 @@ class Service:
         await self._flush_marks()
         for site in self._sites.values():
             self._accounting.alive()
+            self._ingest.clock.look()
             try:
                 await run_pass(
                     self._store,
@@ -280,6 +299,7 @@ class Service:
                     site,
                     time.time_ns() // 1_000_000,
                     progress=lambda _done, _todo: self._accounting.alive(),
+                    steady_s=self._ingest.clock.steady_s,
                 )
             except LedgerError as error:
                 failed = True
@@ -296,6 +316,13 @@ class Service:
             self._ingest.ledger_works()
         await self._note_pass(whole=not failed)
         self._telemetry.ledger_pass.observe(time.monotonic() - began)
+
+    async def _cross_check(self) -> None:
+        with self._accounting.step():
+            try:
+                await self._crosschecks.account(self._accounting.alive)
+            except LedgerError as error:
+                self._ingest.ledger_failed(error)
 
     async def _note_pass(self, *, whole: bool) -> None:
         try:

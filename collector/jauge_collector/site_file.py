@@ -36,6 +36,8 @@ class SiteSection(_Section, frozen=True, kw_only=True):
     """Whether its readings come from a model: every output then says so."""
     note: str = ""
     """Shown with every figure, e.g. where simulated values come from."""
+    connections_file: str | None = None
+    """CSV file with more ``[[connections]]``: upstream, downstream, feed, valid_from, valid_to."""
     agents: list[str] | None = None
     """The agents that may report, e.g. ``["gateway", "srv-*"]``; ``*`` is any text. Absent: any."""
 
@@ -130,7 +132,7 @@ class ConnectionSection(Dated, frozen=True, kw_only=True):
     """What feeds what."""
 
     upstream: str
-    """What feeds: the id of a meter or resource."""
+    """What feeds: the id of a meter, ``kind:id``, or ``agent/resource``."""
     downstream: str
     """What is fed."""
     feed: str = ""

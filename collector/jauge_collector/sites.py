@@ -30,7 +30,9 @@ from jauge_models.topology import (
 from jauge_collector import civil
 from jauge_collector.agent_list import AgentList
 from jauge_collector.config import read_text
+from jauge_collector.connection_file import read_connections
 from jauge_collector.site_file import (
+    ConnectionSection,
     Dated,
     EquationSection,
     EventSection,
@@ -58,7 +60,7 @@ RESERVED: Final = frozenset(
 """Names that no site may have: the console serves something else there."""
 
 REPEATED: Final = frozenset(
-    {"host", "package", "core", "uncore", "dram", "platform", "gpu", "psu", "sensor"}
+    {"host", "package", "core", "uncore", "dram", "platform", "gpu", "psu", "psu_output", "sensor"}
 )
 """Kinds whose ids repeat from machine to machine: they name nothing without their agent."""
 
@@ -117,6 +119,12 @@ class Site:
         return None
 
 
+def is_feed(name: str) -> bool:
+    """Whether a name is ``agent/resource``."""
+    agent, _, resource = name.partition("/")
+    return is_name(agent) and is_resource(resource)
+
+
 def load(path: Path) -> Site:
     """Read a site file. Raises ConfigurationError."""
     return resolve(parse(read_text(path), SiteFile, file=str(path)), path)
@@ -131,6 +139,7 @@ class _Resolver:
     def __init__(self, declared: SiteFile, path: Path) -> None:
         self._declared = declared
         self._path = path
+        self._connections = self._all_connections()
         self._zone = self._try("site.time_zone", lambda: civil.zone(declared.site.time_zone))
 
     def site(self) -> Site:
@@ -148,8 +157,8 @@ class _Resolver:
         topology = Topology(
             meters=meters,
             connections=tuple(
-                Connection(c.upstream, c.downstream, c.feed, self._validity(f"connections[{i}]", c))
-                for i, c in enumerate(self._declared.connections)
+                Connection(c.upstream, c.downstream, c.feed, self._validity(key, c))
+                for key, c in self._connections
             ),
             events=tuple(self._event(i, e) for i, e in enumerate(self._declared.events)),
             attributes=tuple(
@@ -190,6 +199,15 @@ class _Resolver:
             file=self._path,
             agents=agents,
         )
+
+    def _all_connections(self) -> list[tuple[str, ConnectionSection]]:
+        """Those of the site file and of its connections file, each with where it stands."""
+        declared = self._declared
+        found = [(f"connections[{i}]", c) for i, c in enumerate(declared.connections)]
+        if declared.site.connections_file is not None:
+            file = self._path.parent / declared.site.connections_file
+            found += [(f"{file.name}:{line}", c) for line, c in read_connections(file)]
+        return found
 
     def _agents(self, patterns: list[str] | None) -> AgentList | None:
         if patterns is None:
@@ -281,22 +299,23 @@ class _Resolver:
         for meter in declared.meters:
             known |= {name for feed in meter.feeds for name in (feed, feed.partition("/")[2])}
         named: list[tuple[str, str]] = []
-        for i, c in enumerate(declared.connections):
+        for key, c in self._connections:
             if c.upstream == c.downstream:
-                raise self._wrong(f"connections[{i}].downstream", "feeds itself", "correct one end")
-            named.append((f"connections[{i}].upstream", c.upstream))
-            named.append((f"connections[{i}].downstream", c.downstream))
+                raise self._wrong(f"{key}.downstream", "feeds itself", "correct one end")
+            named += [(f"{key}.{end}", getattr(c, end)) for end in ("upstream", "downstream")]
         named += [(f"events[{i}].subject", e.subject) for i, e in enumerate(declared.events)]
         for key, name in named:
             whole_site = name == "" and key.startswith("events")
-            if not (whole_site or name in known or (":" in name and is_resource(name))):
+            if not (
+                whole_site or name in known or (":" in name and is_resource(name)) or is_feed(name)
+            ):
                 raise self._wrong(key, f"{name!r} is unknown", self._known_subjects("'pdu:a1'"))
         for i, fact in enumerate(declared.attributes):
             name = fact.subject
-            agent, _, resource = name.partition("/")
-            of_agent = is_name(agent) and is_resource(resource)
             if not (
-                name in known | {declared.site.name} or of_agent or (":" in name and is_name(name))
+                name in known | {declared.site.name}
+                or is_feed(name)
+                or (":" in name and is_name(name))
             ):
                 raise self._wrong(
                     f"attributes[{i}].subject",

@@ -5,7 +5,7 @@ state took. It speaks for the readings around it: back to the state before, on t
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from jauge_models.wire import STATE_EVERY_S, Address, State
@@ -17,12 +17,19 @@ SHOWN_MS: Final = 2_000
 """A skew beyond it is shown as a warning."""
 WRONG_MS: Final = 30_000
 """A clock that is further off stamps nothing that may be compared with other meters."""
+LARGEST_MS: Final = 366 * 86_400_000
+"""Spans further from our clock than this are not kept: no reading that is stored lies there."""
 
 _EVERY_MS: Final = round(STATE_EVERY_S * 1000)
-_FIRST_REACH_MS: Final = 60 * 60_000
-"""How far back the first state after a start speaks at most."""
 _SLEWED_MS: Final = 5_000
 """More than slewing changes a clock by between two states: it was set, or the state was late."""
+SLEW: Final = 0.000_5
+"""What a kernel slews by at most, of the time that passes."""
+_FIRST_REACH_MS: Final = 60 * 60_000
+"""How far back the first state after a start speaks at most."""
+_NOTED_EVERY_MS: Final = _EVERY_MS * 9 // 10
+"""A state that comes sooner after one that wrote spans tells nothing: the next one speaks for it.
+Agents send at intervals of `STATE_EVERY_S`, and whoever sends more often writes no more."""
 
 
 class _Heard(NamedTuple):
@@ -47,6 +54,7 @@ class Skews:
         self._limit = limit
         self._last: OrderedDict[Address, _Heard] = OrderedDict()
         self._settled_ms: dict[Address, int] = {}
+        self._wrote_ms: OrderedDict[Address, int] = OrderedDict()
 
     def settled(self, oldest_ms: Mapping[Address, int]) -> None:
         """What was settled of each agent before this process began: no further back to look."""
@@ -57,6 +65,9 @@ class Skews:
         heard = _Heard(round(state.sent_at * 1000), received_ms, state.boot, state.clock_steps)
         last = self._last.get(address)
         if last is not None and _tells_nothing(last, heard):
+            return []
+        wrote_ms = self._wrote_ms.get(address)
+        if wrote_ms is not None and abs(received_ms - wrote_ms) < _NOTED_EVERY_MS:
             return []
         self._last[address] = heard
         self._last.move_to_end(address)
@@ -73,6 +84,12 @@ class Skews:
         if heard.is_wrong:
             begin_ms = max(0, self._begin_ms(address, last, heard))
             spans.append(ClockSpan(begin_ms, heard.sent_ms + _EVERY_MS, heard.skew_ms))
+        spans = list(_within(spans, received_ms - LARGEST_MS, received_ms + LARGEST_MS))
+        if spans:
+            self._wrote_ms[address] = received_ms
+            self._wrote_ms.move_to_end(address)
+            if len(self._wrote_ms) > self._limit:
+                self._wrote_ms.popitem(last=False)
         return spans
 
     def _begin_ms(self, address: Address, last: _Heard | None, heard: _Heard) -> int:
@@ -89,10 +106,17 @@ class Skews:
         return max(begin_ms, known_ms)
 
 
-def _tells_nothing(last: _Heard, heard: _Heard) -> bool:
-    """Whether a state is the last one again, or was held up on its way.
+def _within(spans: Iterable[ClockSpan], from_ms: int, to_ms: int) -> Iterator[ClockSpan]:
+    for span in spans:
+        begin_ms, end_ms = max(span.from_ms, from_ms), min(span.to_ms, to_ms)
+        if begin_ms < end_ms:
+            yield span._replace(from_ms=begin_ms, to_ms=end_ms)
 
-    A clock that was not set between two states cannot have lost seconds between them.
+
+def _tells_nothing(last: _Heard, heard: _Heard) -> bool:
+    """Whether a state is the last one again, was held up on its way, or it is our clock that moved.
+
+    A clock that was not set between two states cannot have lost or gained seconds between them.
     """
     if heard.boot != last.boot:
         return False
@@ -100,4 +124,7 @@ def _tells_nothing(last: _Heard, heard: _Heard) -> bool:
         return True
     if heard.steps is None or heard.steps != last.steps:
         return False
-    return heard.sent_ms < last.sent_ms or heard.skew_ms - last.skew_ms > _SLEWED_MS
+    moved_ms = abs(heard.skew_ms - last.skew_ms)
+    return heard.sent_ms < last.sent_ms or moved_ms > _SLEWED_MS + SLEW * (
+        heard.sent_ms - last.sent_ms
+    )

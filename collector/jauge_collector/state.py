@@ -17,7 +17,7 @@ class Part:
     """One part of the service as /readyz shows it."""
 
     name: str
-    """``mqtt``, ``store``, ``ledger``, ``lag``, ``silence`` or ``progress``."""
+    """``mqtt``, ``store``, ``ledger``, ``retention``, ``lag``, ``silence`` or ``progress``."""
     ready: bool
     detail: str
     """One line for a person; empty where there is nothing to say."""

@@ -12,23 +12,32 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, Self
 
 import aiomqtt
-from aiomqtt.exceptions import MqttConnectError
+from jauge_models.certificates import Certificate
 from jauge_models.configuration import ConfigurationError
 from jauge_models.wire import TOPIC_ROOT, Channel
 from paho.mqtt import client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from jauge_collector import broker_log, heartbeat
+from jauge_collector import broker_log, credentials, heartbeat
 from jauge_collector.broker_log import BrokerLog
 from jauge_collector.config import CollectorConfig
 from jauge_collector.heartbeat import Heartbeat
 from jauge_collector.inbox import Inbox
 from jauge_collector.progress import Progress
 from jauge_collector.receiver import Receiver
+from jauge_collector.refusal import (
+    BrokenError,
+    ClosedError,
+    DeafError,
+    Drops,
+    Failure,
+    SubscriptionError,
+    explain,
+)
 from jauge_collector.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
@@ -66,13 +75,16 @@ class Subscriber:
         self._mqtt = config.mqtt
         self._inbox = inbox
         self._telemetry = telemetry
-        password(config)
-        tls_context(config)
+        credentials.password(config)
+        credentials.broker_context(config)
         self._client: aiomqtt.Client | None = None
         self.connected = asyncio.Event()
         self.problem = "not connected yet"
         """Why there is no connection, for /readyz; empty while there is one."""
         self._loss_told = False
+        self._drops = Drops()
+        self._drops_told = False
+        self._attempt: _Client | None = None
         self._heartbeat = Heartbeat(config.mqtt.client_id)
         self._deaf = False
         self._refusal_told = False
@@ -114,17 +126,17 @@ class Subscriber:
         return sent
 
     async def _session(self) -> None:
-        client = _Client(
+        client = self._attempt = _Client(
             self._mqtt.host,
             self._mqtt.port,
             username=self._mqtt.username,
             # Read anew for each connection, so that renewed secrets are taken up.
-            password=password(self._config),
+            password=credentials.password(self._config),
             identifier=self._mqtt.client_id or None,
             protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True,
             keepalive=_KEEPALIVE_S,
-            tls_context=tls_context(self._config),
+            tls_context=credentials.broker_context(self._config),
             deliver=self._deliver,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
@@ -138,7 +150,7 @@ class Subscriber:
             )
             needed = granted[: len(_CHANNELS)]
             if any(isinstance(code, ReasonCode) and code.is_failure for code in needed):
-                raise aiomqtt.MqttError("the broker refuses the subscription")
+                raise SubscriptionError("the broker refuses the subscription")
             _raise_if_cancelled()
             await self._ask_for_log(client)
             self._client = client
@@ -148,7 +160,7 @@ class Subscriber:
                     async for _ in client.messages:
                         pass  # delivered already; the iterator tells of a lost connection
             except TimeoutError:
-                raise _DeafError(self._heartbeat.topic) from None
+                raise DeafError(self._heartbeat.topic) from None
             finally:
                 self._client = None
                 self.connected.clear()
@@ -170,6 +182,8 @@ class Subscriber:
         beat = self._heartbeat
         while not beat.is_deaf:
             self._stage.alive()
+            if self._drops.is_over(time.monotonic(), _STEADY_S):
+                self._recovered()
             if beat.is_refused and not self._refusal_told:
                 self._refusal_told = True
                 _log.warning(
@@ -210,7 +224,8 @@ class Subscriber:
             self._log = None
 
     def _found(self) -> None:
-        if not self._deaf:
+        self._drops.made(time.monotonic())
+        if not self._deaf and not self._drops.recurring:
             self._recovered()
         self.connected.set()
         self._telemetry.mqtt_connected.set(1)
@@ -219,42 +234,34 @@ class Subscriber:
     def _recovered(self) -> None:
         _log.info("connected to the broker at %s:%d", self._mqtt.host, self._mqtt.port)
         self.problem = ""
-        self._loss_told = False
+        self._loss_told = self._drops_told = False
 
     def _lost(self, error: Exception) -> None:
-        self._deaf = isinstance(error, _DeafError)
-        self.problem = str(error) or str(error.__cause__ or "refused")
-        self._telemetry.mqtt_failures.labels(_reason(error)).inc()
-        if not self._loss_told:
+        self._deaf = isinstance(error, DeafError)
+        self._drops.ended(time.monotonic())
+        attempt, self._attempt = self._attempt, None
+        failure, self.problem = explain(
+            error,
+            self._mqtt,
+            alert=attempt.alert if attempt else None,
+            certificate=self._certificate(),
+            drops=self._drops,
+        )
+        self._telemetry.mqtt_failures.labels(failure).inc()
+        is_news = failure is Failure.DROPPED and not self._drops_told
+        if is_news or not self._loss_told:
             self._loss_told = True
+            self._drops_told = self._drops_told or is_news
             where = f"{self._mqtt.host}:{self._mqtt.port}"
             what = "the broker delivers nothing" if self._deaf else "no connection to the broker"
-            _log.warning("%s at %s: %s", what, where, self.problem)
+            more = " (more of this is only counted)" if is_news else ""
+            _log.warning("%s at %s: %s%s", what, where, self.problem, more)
 
-
-class _ClosedError(aiomqtt.MqttError):
-    """The broker ended a connection instead of accepting it."""
-
-
-class _DeafError(aiomqtt.MqttError):
-    """The connection holds, and nothing comes through it."""
-
-    def __init__(self, topic: str) -> None:
-        super().__init__(f"deaf: not even {topic} comes back, which we publish ourselves")
-
-
-def _reason(error: Exception) -> str:
-    """Why there is no connection, out of a bounded set: deaf, refused, tls, file, host, network."""
-    if isinstance(error, _DeafError):
-        return "deaf"
-    if isinstance(error, ConfigurationError):
-        return "file"
-    if isinstance(error, ValueError):
-        return "host"
-    if isinstance(error, MqttConnectError | _ClosedError):
-        return "refused"
-    # aiomqtt hides what it translates, but does not lose it.
-    return "tls" if isinstance(error.__context__, ssl.SSLError) else "network"
+    def _certificate(self) -> Certificate | None:
+        try:
+            return credentials.certificate(self._config, "mqtt")
+        except ConfigurationError:
+            return None  # which is what is wrong, and said
 
 
 class _Client(aiomqtt.Client):
@@ -269,25 +276,57 @@ class _Client(aiomqtt.Client):
         super().__init__(*arguments, **more)
         self._receiver = Receiver(self._client, deliver)
         self._client.disable_logger()  # it says every failure anew
+        self._socket: object = None
+
+    @property
+    def alert(self) -> ssl.SSLError | None:
+        """What TLS said when it ended the connection."""
+        return getattr(self._socket, "alert", None)
 
     def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:
         super()._on_socket_open(client, userdata, sock)
+        self._socket = sock
         # After the base class's own reader, which this one replaces.
-        self._loop.call_soon_threadsafe(self._loop.add_reader, sock.fileno(), self._read)
+        self._loop.call_soon_threadsafe(self._watch, sock)
+
+    def _watch(self, sock: Any) -> None:
+        if sock.fileno() >= 0:  # it may be closed by now, when ended at once
+            self._loop.add_reader(sock.fileno(), self._read)
 
     def _read(self) -> None:
         try:
             self._receiver.read()
         except Exception as error:  # noqa: BLE001 (whatever it was, this connection is of no more use)
             if not self._disconnected.done():
-                self._disconnected.set_exception(aiomqtt.MqttError(str(error)))
+                self._disconnected.set_exception(BrokenError(str(error) or type(error).__name__))
+            # Nobody else does: aiomqtt takes what it has noted as disconnected for closed.
+            self._client._sock_close()  # noqa: SLF001
 
     async def __aenter__(self) -> Self:
         try:
             return await super().__aenter__()
         except BaseException:
             self._client.disconnect()
+            self._client._sock_close()  # noqa: SLF001 (where it could not even say goodbye)
+            self._look()
             raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await super().__aexit__(kind, error, trace)
+        finally:
+            self._look()
+
+    def _look(self) -> None:
+        """At why it ended, or asyncio says of each that nobody did."""
+        for future in (self._connected, self._disconnected):
+            if future.done() and not future.cancelled():
+                future.exception()
 
     def _on_disconnect(
         self, client: paho.Client, userdata: Any, flags: Any, reason_code: Any, *more: Any
@@ -295,11 +334,7 @@ class _Client(aiomqtt.Client):
         if self._connected.done():
             super()._on_disconnect(client, userdata, flags, reason_code, *more)
         else:
-            self._connected.set_exception(
-                _ClosedError(
-                    "the broker closed the connection at once: check TLS and client certificate"
-                )
-            )
+            self._connected.set_exception(ClosedError("the broker closed the connection"))
 
 
 def _raise_if_cancelled() -> None:
@@ -307,68 +342,3 @@ def _raise_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-def password(config: CollectorConfig) -> str | None:
-    """The broker's password out of its file. Raises ConfigurationError."""
-    if config.mqtt.password_file is None:
-        return None
-    path = config.beside(config.mqtt.password_file)
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise _unusable(config, "mqtt.password_file", path, error) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(
-            str(config.source), "mqtt.password_file", f"{path} is not UTF-8 text"
-        ) from None
-
-
-class _ClosingSocket(ssl.SSLSocket):
-    """Closed when its handshake fails, which paho leaves to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except BaseException:
-            self.close()
-            raise
-
-
-def tls_context(config: CollectorConfig) -> ssl.SSLContext | None:
-    """Trust and identity as the configuration says; None without TLS. Raises ConfigurationError."""
-    mqtt = config.mqtt
-    files = {"ca_file": mqtt.ca_file, "cert_file": mqtt.cert_file, "key_file": mqtt.key_file}
-    if not mqtt.tls:
-        for key, path in files.items():
-            if path is not None:
-                raise ConfigurationError(
-                    str(config.source), f"mqtt.{key}", "is set without TLS", "set mqtt.tls = true"
-                )
-        return None
-    authorities = None if mqtt.ca_file is None else config.beside(mqtt.ca_file)
-    try:
-        context = ssl.create_default_context(cafile=authorities)
-    except (OSError, ssl.SSLError) as error:
-        raise _unusable(config, "mqtt.ca_file", authorities, error) from None
-    context.sslsocket_class = _ClosingSocket
-    if mqtt.cert_file is not None:
-        certificate = config.beside(mqtt.cert_file)
-        key_file = None if mqtt.key_file is None else config.beside(mqtt.key_file)
-        try:
-            context.load_cert_chain(certificate, key_file, password=_no_passphrase)
-        except (OSError, ssl.SSLError) as error:
-            raise _unusable(config, "mqtt.cert_file", certificate, error) from None
-    return context
-
-
-def _no_passphrase() -> str:
-    """Instead of asking on the terminal, which a service does not have."""
-    return ""
-
-
-def _unusable(
-    config: CollectorConfig, key: str, path: Path | None, error: OSError
-) -> ConfigurationError:
-    problem = (error.strerror or str(error)).lower()
-    return ConfigurationError(str(config.source), key, f"{path} cannot be used: {problem}")

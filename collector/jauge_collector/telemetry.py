@@ -86,6 +86,9 @@ class Telemetry:
         self.ledger_pass = histogram(
             "ledger_pass_seconds", "Duration of a ledger pass over all sites.", _SECONDS
         )
+        self.purges_refused = counter(
+            "purges_refused", "Times that nothing went by its age: the clock is doubted.", "reason"
+        )
         self.ledger_writer = gauge(
             "ledger_writer", "1 while this collector holds the ledger's writer lock."
         )
@@ -96,6 +99,14 @@ class Telemetry:
         )
         self.access_refused = counter(
             "access_refused", "Requests that the console did not let in, by reason.", "reason"
+        )
+        self.console_connections_ended = counter(
+            "console_connections_ended",
+            "Connections that the console did not take or that did not last, by reason.",
+            "reason",
+        )
+        self.console_errors = counter(
+            "console_errors", "Requests that an error of the collector's own ended."
         )
         self.heartbeat_s: float | None = None
         """When every stage was last seen to make progress, in Unix seconds."""

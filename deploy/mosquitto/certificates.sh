@@ -12,11 +12,13 @@ usage: certificates.sh COMMAND [ARGUMENT...]     (the folder: JAUGE_AUTHORITY, o
   broker HOST [ADDRESS...]         the broker's certificate, for these host names and addresses
   collector [NAME]                 a collector's; NAME (collector) stands in access.acl
   agent SITE/AGENT [REQUEST.csr]   an agent's; of a request only the key is taken, never the name
+  relay SITE/NAME AGENT...         that of a broker that hands on what these agents of its site say
   revoke NAME                      every certificate of that name; writes revoked.pem anew
   list                             what was issued: state, end, serial number, name
 
 New certificates lie in issued/NAME: certificate.pem, key.pem (unless there was a request) and
-authority.pem; the broker's with revoked.pem. Issuing again renews; the old one stays good until
+authority.pem; the broker's with revoked.pem; a relay's with access.acl, to append to the broker's,
+and bridge.conf, to append to the mosquitto.conf of the relay. Issuing again renews; the old one stays good until
 it ends or the name is revoked. Days: JAUGE_DAYS (397; the authority 3650).
 END
 }
@@ -175,6 +177,51 @@ broker() {
 	cp "$authority/revoked.pem" "$authority/issued/broker/revoked.pem"
 }
 
+# relay SITE/NAME AGENT...
+relay() {
+	name=$1
+	shift
+	[ $# -ge 1 ] || fail "relay needs the names of the agents that it speaks for"
+	for agent in "$@"; do
+		check_name "$agent"
+		check_agent "${name%%/*}/$agent"
+	done
+	folder=$(issue "$name" client)
+	{
+		printf '\n# The relay %s speaks for these agents and for no other.\n\nuser %s\n' "$name" "$name"
+		for agent in "$@"; do
+			for channel in readings birth state; do
+				printf 'topic write jauge/v1/%s/+/%.0s%s\n' "${name%%/*}" "$agent" "$channel"
+			done
+			printf 'topic read jauge/v1/%s/%s/ack\n' "${name%%/*}" "$agent"
+		done
+	} >"$folder/access.acl"
+	# Topics are listed one by one: a wildcard would hand on what the broker denies, which ends the
+	# connection for all. Notifications would be such a topic too.
+	{
+		cat <<END
+
+connection jauge
+address BROKER:8883
+bridge_cafile /etc/mosquitto/relay/authority.pem
+bridge_certfile /etc/mosquitto/relay/certificate.pem
+bridge_keyfile /etc/mosquitto/relay/key.pem
+bridge_tls_version tlsv1.2
+remote_clientid $name
+notifications false
+cleansession true
+restart_timeout 1 30
+END
+		for agent in "$@"; do
+			for channel in readings birth state; do
+				printf 'topic jauge/v1/%s/%s/%s out 1\n' "${name%%/*}" "$agent" "$channel"
+			done
+			printf 'topic jauge/v1/%s/%s/ack in 0\n' "${name%%/*}" "$agent"
+		done
+	} >"$folder/bridge.conf"
+	printf '%s\n' "$folder"
+}
+
 revoke() {
 	need_authority
 	serials=$(listed | awk -v name="$1" '$1 == "V" && $4 == name { print $3 }')
@@ -218,6 +265,11 @@ agent)
 	[ $# -ge 1 ] || fail "agent needs SITE/AGENT"
 	check_agent "$1"
 	issue "$1" client "${2:-}"
+	;;
+relay)
+	[ $# -ge 1 ] || fail "relay needs SITE/NAME"
+	check_agent "$1"
+	relay "$@"
 	;;
 revoke)
 	[ $# -eq 1 ] || fail "revoke needs a name"

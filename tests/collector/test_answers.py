@@ -101,36 +101,39 @@ def test_what_there_is_no_room_for_stays_unanswered() -> None:
 
 def test_batches_ride_on_a_written_mark_until_its_stamp() -> None:
     """Within the stamp of a written mark no other is written; after it, and elsewhere, one is."""
-    marks = Marks()
+    seconds = Clock()
+    marks = Marks(clock=seconds)
     now = 100 * QUARTER_MS + 5
-    marks.note(A, {now, now - QUARTER_MS}, now, now)
+    marks.note(A, {now, now - QUARTER_MS}, now)
     waiting = [marks.waiting]
     due = marks.take(now)
     assert due.arrived == {A: {100 * QUARTER_MS, 99 * QUARTER_MS}}
     assert due.oldest_ms == {A: now}
     assert due.stamp_ms == now + RIDE_MS
-    marks.note(A, {now}, now, now + 1)
+    marks.note(A, {now}, now)
     waiting.append(marks.waiting)  # what is not written yet carries nobody
     marks.failed(marks.take(now + 1))
     waiting.append(marks.waiting)  # what could not be written is written the next time
     marks.written(marks.take(now))
     waiting.append(marks.waiting)
-    marks.note(A, {now + 1}, now + 1, now + RIDE_MS)
+    seconds.now_s += RIDE_MS / 1000 - 0.1
+    marks.note(A, {now + 1}, now + 1)
     waiting.append(marks.waiting)
     assert waiting == [True, True, True, False, False]
     assert marks.take(due.stamp_ms).oldest_ms == {A: now + 1}
 
-    marks.note(B, {now}, now, due.stamp_ms)
-    marks.note(A, {now}, now, due.stamp_ms + 1)
+    marks.note(B, {now}, now)
+    seconds.now_s += 0.1
+    marks.note(A, {now}, now)
     assert marks.take(due.stamp_ms + 1).arrived == {A: {100 * QUARTER_MS}, B: {100 * QUARTER_MS}}
 
 
 def test_a_failed_write_does_not_undo_what_came_meanwhile() -> None:
     """Noted while a write was under way: kept beside what failed, the newer bfrom wins."""
     marks = Marks()
-    marks.note(A, {0}, 1, 0)
+    marks.note(A, {0}, 1)
     failing = marks.take(0)
-    marks.note(A, {QUARTER_MS}, 2, 0)
+    marks.note(A, {QUARTER_MS}, 2)
     marks.failed(failing)
     due = marks.take(0)
     assert due.arrived == {A: {0, QUARTER_MS}}
@@ -140,9 +143,9 @@ def test_a_failed_write_does_not_undo_what_came_meanwhile() -> None:
 def test_marks_are_bounded_and_what_they_say_of_clocks_is_kept() -> None:
     """Full, they say so; what could not be written is written with what came since."""
     marks = Marks(limit=2)
-    marks.note(A, {0}, 0, 0)
+    marks.note(A, {0}, 0)
     assert (len(marks), marks.is_full) == (1, False)
-    marks.note(B, {0, QUARTER_MS, 2 * QUARTER_MS}, 0, 0)
+    marks.note(B, {0, QUARTER_MS, 2 * QUARTER_MS}, 0)
     assert (len(marks), marks.is_full) == (4, True)
     marks.note_clock(A, [ClockSpan(0, 10, 40_000)])
     due = marks.take(0)

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import logging
 import os
 import signal
 import socket
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from jauge_collector.cli import COMMANDS
+from jauge_collector.service import Service
 
-from tests.collector.running import configured
+from tests.collector.running import collecting, configured
 from tests.parts import Mosquitto, VictoriaMetrics, eventually, free_port
 
 COMMAND = (sys.executable, "-m", "jauge_collector.cli")
@@ -174,6 +176,30 @@ async def test_an_unfit_store_is_refused(tmp_path: Path, flags: dict[str, str], 
 
 
 @pytest.mark.end_to_end
+async def test_a_store_that_was_down_at_the_start_is_said_to_be_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lost once, back once; /readyz follows."""
+    store = VictoriaMetrics(tmp_path / "vm")
+    path = configured(tmp_path, mqtt_port=free_port(), store_url=f"http://127.0.0.1:{store.port}")
+
+    def stands(service: Service) -> bool:
+        return next(part.ready for part in service.readiness() if part.name == "store")
+
+    with caplog.at_level(logging.INFO):
+        async with collecting(path, ready=False) as service:
+            await eventually(lambda: "the store is lost" in caplog.text, within=60, what="lost")
+            assert not stands(service)
+            async with store:
+                await eventually(lambda: stands(service), within=60, what="back")
+    said = [message for message in caplog.messages if message.startswith("the store ")]
+    assert [message[:20] for message in said[:2]] == [
+        "the store is lost: h",
+        "the store works agai",
+    ]
+
+
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_it_stops_in_order(
     tmp_path: Path, mosquitto: Mosquitto, number: signal.Signals
@@ -199,7 +225,9 @@ async def test_it_stops_in_order(
         return await asyncio.to_thread(ready)
 
     try:
-        await eventually(up, within=20, what="/readyz is 200")
+        await eventually(up, within=60, what="/readyz is 200")
+        state = tmp_path / "state"
+        modes = {file.name: file.stat().st_mode & 0o077 for file in (state, *state.iterdir())}
         os.kill(process.pid, number)
         async with asyncio.timeout(STOPS_WITHIN_S):
             _, said = await process.communicate()
@@ -212,14 +240,32 @@ async def test_it_stops_in_order(
     assert "Traceback" not in text
     assert "WARNING" not in text
     assert last_line(text).endswith("stopped")
+    assert {"ledger.db", "ledger.db-wal", "ledger.db-shm", "readings.db"} <= set(modes)
+    assert not any(modes.values()), f"others may read {modes}"
 
 
-@pytest.mark.parametrize("arguments", [(), ("no-such-command",), ("run", "--no-such-option")])
-def test_bad_arguments_are_told(arguments: tuple[str, ...]) -> None:
-    """Unknown commands and options: usage and exit status 2."""
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "required: COMMAND; see jauge-collector --help"),
+        (("no-such-command",), "invalid choice: 'no-such-command'"),
+        (("run", "--no-such-option"), "--no-such-option"),
+        (("token", "--name", "n", "--role", "rader"), "--role: invalid choice: 'rader' (choose"),
+        (("purge", "--agent", "a", "--resource", "guest:g"), "--resource: not allowed with"),
+        (("token", "--role", "reader"), "token: the following arguments are required: --name"),
+        (
+            ("token", "--name", "n", "--role", "reader", "--expires", "2020-01-01"),
+            "--expires: 2020-01-01 is past",
+        ),
+    ],
+)
+def test_bad_arguments_are_told(arguments: tuple[str, ...], words: str) -> None:
+    """Unknown commands, options and values: one line, and exit status 2."""
     code, text = told(*arguments)
     assert code == 2
-    assert "usage: jauge-collector" in text
+    assert text.startswith("jauge-collector")
+    assert words in text
+    assert text.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -5,12 +5,15 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 import pytest
+from jauge_collector import ingest
 from jauge_collector.inventory import Inventory
+from jauge_collector.ledger.book import Ledger
 from jauge_collector.service import Service
 from jauge_models.intervals import Point
 from jauge_models.resources import Series
@@ -104,9 +107,10 @@ async def test_what_is_answered_is_stored_exactly(service: Service, mosquitto: M
 
 
 async def test_what_may_not_be_stored_is_counted_and_stops_nothing(
-    service: Service, mosquitto: Mosquitto
+    service: Service, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Malformed, oversized, mis-addressed and future-dated packs: a count and an example each."""
+    monkeypatch.setattr("jauge_collector.clock.GATHER_S", 0)  # it has run for a minute
     start_ms = now_ms() - 600_000
     tomorrow = now_ms() + 86_400_000
     async with WireAgent(mosquitto.port) as agent:
@@ -155,6 +159,18 @@ async def test_what_may_not_be_stored_is_counted_and_stops_nothing(
         for name, reasons in names.items():
             if reason in reasons:
                 assert await count_of(service, name, reason=reason) == fault.count, reason
+
+
+async def test_nothing_is_called_old_by_a_clock_that_nobody_has_confirmed(
+    service: Service, mosquitto: Mosquitto
+) -> None:
+    """In the first minute, or while agents find us wrong: no answer, so that no agent deletes."""
+    async with WireAgent(mosquitto.port) as agent:
+        await agent.send([pack(seq=15, time_ms=1_000_000_000_000)])
+        await agent.send(ticks(5, first=1, start_ms=now_ms() - 600_000))
+        await agent.answered(range(1, 6))
+        assert agent.refused == {}
+    assert await count_of(service, "packs_unanswered_total", reason="too_old") == 1
 
 
 async def test_births_and_states_make_the_inventory(service: Service, mosquitto: Mosquitto) -> None:
@@ -492,3 +508,44 @@ async def test_what_births_name_is_bounded_in_the_ledger(
         await described({"gpu:2", "gpu:5"}, "gpu:2", "gpu:5")
     assert await count_of(embedded, "births_cut_total", reason="name") == 1
     assert embedded.state.faults.by_reason["birth_name"].count == 1
+
+
+async def test_births_at_every_moment_reach_the_ledger_a_few_times_a_minute(
+    tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an agent that changes its mind all the time; the last one wins, a minute later."""
+    monkeypatch.setattr(ingest, "BIRTHS_EVERY_S", 3600.0)
+    told: list[Method] = []
+    real = Ledger.set_methods
+
+    def counting(self: Ledger, site: str, agent: str, methods: Mapping[Any, Method]) -> None:
+        told.extend(methods.values())
+        real(self, site, agent, methods)
+
+    monkeypatch.setattr(Ledger, "set_methods", counting)
+    methods = [Method.GAUGE, Method.ESTIMATE] * 20
+    async with (
+        collecting(configured(tmp_path, mqtt_port=mosquitto.port)) as service,
+        WireAgent(mosquitto.port) as agent,
+    ):
+        for n, method in enumerate(methods):
+            await agent.describe(
+                Birth("b1", str(n), time.time(), resources=[
+                    ResourceDescription("host", {"power": method})
+                ])
+            )  # fmt: skip
+
+            def heard(version: str = str(n)) -> bool:
+                births = [one.birth for one in service.state.inventory if one.birth is not None]
+                return [birth.version for birth in births] == [version]
+
+            await eventually(heard, within=10, what="the birth is here")
+        await agent.send(ticks(1, start_ms=now_ms() - 10_000))
+        await agent.answered([1])
+        assert len(told) <= ingest.BIRTHS_AT_ONCE
+        monkeypatch.setattr(ingest, "BIRTHS_EVERY_S", 0.0)
+        await eventually(
+            lambda: service.state.ledger.methods("s") == {("a", "host", "power"): methods[-1]},
+            within=10,
+            what="the last one is told",
+        )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jauge_collector import config
+from jauge_collector import config, purging
+from jauge_collector.ledger import erased_events, purge_requests
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.rows import Row, Stretch
 from jauge_collector.stores import Store
@@ -18,7 +19,7 @@ from jauge_models.intervals import Basis, Grade, Interval
 from jauge_models.readings import Reading
 from jauge_models.resources import Series
 from jauge_models.topology import Commodity
-from jauge_models.wire import Method, Sample
+from jauge_models.wire import Address, Birth, Method, ResourceDescription, Sample
 
 from tests.collector.packs import pack
 from tests.collector.running import WireAgent, collecting, configured
@@ -79,7 +80,7 @@ def fill(ledger: Ledger, subject: str, start_ms: int, hours: int) -> None:
 async def prepare(path: Path, *, old: bool) -> config.CollectorConfig:
     """Readings and rows of two guests and of a meter; some past their time, if asked for."""
     settings = config.load(path)
-    ages = (0, 1000) if old else (0,)
+    ages = (0, 3, 1000) if old else (0,)
     async with open_store(settings) as store:
         await store.write(
             [
@@ -198,8 +199,11 @@ async def test_what_feeds_a_meter_stays(tmp_path: Path, free_port: int) -> None:
 
 
 @pytest.mark.end_to_end
-async def test_beside_a_running_collector(tmp_path: Path, mosquitto: Mosquitto) -> None:
+async def test_beside_a_running_collector(
+    tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The collector does it between two passes; what the agent sends after it is kept."""
+    monkeypatch.setattr(purging, "STEADY_S", 0.0)
     path = configured(tmp_path, mqtt_port=mosquitto.port)
     await prepare(path, old=True)
     async with collecting(path) as service, WireAgent(mosquitto.port) as agent:
@@ -222,7 +226,7 @@ async def test_beside_a_running_collector(tmp_path: Path, mosquitto: Mosquitto) 
         assert service.state.ledger.extent("s", "it", 0, NOW_MS - 3000 * DAY) is None
         told = await purged(path, "--site", "s", "--resource", GUEST.resource)
         assert told["overwritten"] is False
-        assert counts(told) == {"readings": 50, "rows": 10, "names": 2}
+        assert counts(told) == {"readings": 100, "rows": 10, "names": 2}
         told = await purged(path, "--site", "s", "--resource", "gpu:0")
         assert counts(told)["readings"] == 1
         await send(2)
@@ -231,6 +235,148 @@ async def test_beside_a_running_collector(tmp_path: Path, mosquitto: Mosquitto) 
         found = await store.read([gpu], 0, NOW_MS + DAY)
         assert len(found[gpu]) == 1
         assert len(service.state.ledger.entries("s", "purge")) == 2
+
+
+def event(ledger: Ledger, subject: str, corrects: int | None = None, kind: str = "bypass") -> int:
+    """A declared event with a reason that is personal."""
+    return ledger.append(
+        "s",
+        "event",
+        subject,
+        start_ms=NOW_MS - HOUR,
+        end_ms=NOW_MS,
+        content={"event": kind, "reason": SECRET},
+        now_ms=NOW_MS,
+        corrects=corrects,
+        may_move=True,
+    )
+
+
+async def test_events_of_what_another_agent_has_stay(tmp_path: Path, free_port: int) -> None:
+    """One agent goes: events stay by the names that the site declares or another agent has."""
+    path = configured(tmp_path, mqtt_port=free_port)
+    settings = config.load(path)
+    mine = [Series("s", "old", name, "power") for name in ("host", "gpu:0", "gpu:1")]
+    async with open_store(settings) as store:
+        others = [Series("s", "h2", "gpu:0", "power"), METER]
+        await store.write([Reading(series, NOW_MS, 1.0) for series in (*mine, *others)])
+    with Ledger(settings.state(settings.ledger.path)) as ledger:
+        for subject in ("host", "gpu:0", "gpu:1", "old/gpu:0", "h2/gpu:0", "it", ""):
+            event(ledger, subject)
+        told = await purged(path, "--site", "s", "--agent", "old")
+        assert counts(told) == {"readings": 3, "names": 2}
+        left = {entry.subject for entry in ledger.entries("s", "event")}
+        assert left == {"host", "gpu:0", "h2/gpu:0", "it", ""}
+        (mark,) = ledger.marks("s", NOW_MS)
+        assert mark[:4] == ("meter", "it", NOW_MS - HOUR, NOW_MS)
+
+
+async def test_a_corrected_event_of_another_name_stays_blanked(
+    tmp_path: Path, free_port: int
+) -> None:
+    """In either direction; what was corrected does not hold again, and chains of one name go."""
+    path = configured(tmp_path, mqtt_port=free_port)
+    settings = await prepare(path, old=False)
+    with Ledger(settings.state(settings.ledger.path)) as ledger:
+        onto_meter = event(ledger, "it", corrects=event(ledger, GUEST.resource))
+        onto_guest = event(ledger, GUEST.resource, corrects=event(ledger, "it"))
+        event(ledger, GUEST.resource, corrects=event(ledger, GUEST.resource))
+        await purged(path, "--site", "s", "--resource", GUEST.resource)
+        left = {e.id: e for e in ledger.entries("s", "event", corrected=True)}
+        assert {key: e.corrects for key, e in left.items()} == {
+            onto_meter - 1: None,
+            onto_meter: onto_meter - 1,
+            onto_guest - 1: None,
+            onto_guest: onto_guest - 1,
+        }
+        assert {e.id: e.subject for e in ledger.entries("s", "event")} == {
+            onto_meter: "it",
+            onto_guest: erased_events.ERASED,
+        }
+        for key in (onto_meter - 1, onto_guest):
+            assert (left[key].subject, left[key].content["reason"]) == (erased_events.ERASED, "")
+        assert left[onto_meter].content["reason"] == SECRET
+        assert counts(await purged(path, "--site", "s", "--resource", GUEST.resource)) == {}
+
+
+@pytest.mark.end_to_end
+async def test_a_request_that_cannot_be_done_is_answered(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    """With one line and exit status 1; the next one is served, and nothing is tried for ever."""
+    path = configured(tmp_path, mqtt_port=mosquitto.port)
+    settings = await prepare(path, old=False)
+    file = settings.state(settings.ledger.path)
+    with sqlite3.connect(file) as database:
+        database.execute(
+            "CREATE TRIGGER refuses BEFORE DELETE ON methods WHEN old.resource LIKE 'guest:5e0f%'"
+            " BEGIN SELECT RAISE(ABORT, 'this one may not go'); END"
+        )
+    database.close()
+    async with collecting(path) as service:
+        status, out, error = await purge(path, "--site", "s", "--resource", GUEST.resource)
+        assert (status, out) == (1, "")
+        assert "the collector could not do it" in error
+        assert "this one may not go" in error
+        assert error.strip().count("\n") == 0
+        assert purge_requests.asked(service.state.ledger) == []
+        told = await purged(path, "--site", "s", "--resource", OTHER.resource)
+        assert counts(told) == {"readings": 50, "rows": 10, "names": 1}
+        purge_requests.ask(service.state.ledger, {"site": 5}, NOW_MS)
+        await eventually(
+            lambda: not purge_requests.asked(service.state.ledger),
+            within=30,
+            what="what makes no sense is answered",
+        )
+        with sqlite3.connect(file) as database:
+            database.execute("DROP TRIGGER refuses")
+        database.close()
+        told = await purged(path, "--site", "s", "--resource", GUEST.resource)
+        assert counts(told) == {"names": 2}
+
+
+async def test_a_clock_that_no_reading_proves_purges_nothing(
+    tmp_path: Path, free_port: int
+) -> None:
+    """Where the last reading is of long ago the clock may have jumped: a person has to say not."""
+    path = configured(tmp_path, mqtt_port=free_port)
+    settings = config.load(path)
+    async with open_store(settings) as store:
+        await store.write([Reading(METER, NOW_MS - 900 * DAY - at, 1.0) for at in range(50)])
+    status, out, error = await purge(path)
+    assert (status, out) == (1, "")
+    assert error.startswith("jauge-collector: nothing is purged: the clock says ")
+    assert error.rstrip().endswith("if the clock is right, add --even-if-clock-jumped")
+    assert error.count("\n") == 1
+    planned = await purge(path, "--dry-run")
+    assert planned[0] == 0
+    assert "nothing would be purged now: the clock says " in planned[1]
+    async with open_store(settings) as store:
+        assert (await store.held("s", [("a", "host")])).rows == 50
+    assert counts(await purged(path, "--even-if-clock-jumped")) == {"readings": 50}
+
+
+@pytest.mark.end_to_end
+async def test_an_agent_that_returns_is_known_again(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    """Its birth, the same as ever, is told to the ledger, which has forgotten it."""
+    path = configured(tmp_path, mqtt_port=mosquitto.port)
+    guest = ResourceDescription("guest:x", {"power": Method.ESTIMATE})
+    birth = Birth("b1", "0.1", time.time(), resources=[guest])
+    async with (
+        collecting(path) as service,
+        WireAgent(mosquitto.port, Address("s", "h7")) as agent,
+    ):
+
+        def known() -> bool:
+            return ("h7", "guest:x", "power") in service.state.ledger.methods("s")
+
+        await agent.describe(birth)
+        await eventually(known, within=30, what="the ledger knows the methods")
+        for whose in (("--agent", "h7"), ("--resource", "guest:x")):
+            await purged(path, "--site", "s", *whose)
+            assert not known()
+            await agent.describe(birth)
+            await eventually(known, within=30, what="the ledger knows them again")
 
 
 @pytest.mark.end_to_end

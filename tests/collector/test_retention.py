@@ -2,7 +2,9 @@
 
 import math
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from pathlib import Path
@@ -12,17 +14,26 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jauge_collector import civil, retention, sites
+from jauge_collector import civil, clock_doubt, purging, retention, sites
 from jauge_collector.access.audit import FILE, AuditLog, Change
+from jauge_collector.clock import OwnClock
 from jauge_collector.config import CollectorConfig, RetentionConfig, load
 from jauge_collector.faults import Faults
+from jauge_collector.inventory import Inventory
+from jauge_collector.ledger import purge_requests
 from jauge_collector.ledger import retention as kept
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.rows import Row, Stretch
+from jauge_collector.progress import Progress
 from jauge_collector.sites import Site
+from jauge_collector.stores.sqlite import SqliteStore
+from jauge_collector.telemetry import Telemetry
 from jauge_models.intervals import Basis, Flag, Grade, Interval
+from jauge_models.readings import Reading
+from jauge_models.resources import Series
 from jauge_models.topology import Commodity
-from jauge_models.wire import Method
+from jauge_models.wire import Address, Method, State
+from sqlalchemy import event
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -340,3 +351,178 @@ def test_months_back_end_on_a_day_that_exists() -> None:
     assert NOW - timedelta(days=396) < datetime.fromtimestamp(
         retention.before(NOW_MS, 13, UTC) / 1000, UTC
     )
+
+
+# --- beside a running collector
+
+
+@dataclass
+class Serving:
+    """`Retention` with a real store, and the hands of its clock."""
+
+    retention: purging.Retention
+    store: SqliteStore
+    telemetry: Telemetry
+    clock: OwnClock
+    now_ms: int = NOW_MS
+
+    async def held(self) -> int:
+        """Readings of the meter."""
+        return (await self.store.held("s", [("gw", "meter:it")])).rows
+
+    def refused(self, reason: str) -> float:
+        """What the counter says."""
+        return self.telemetry.counted(self.telemetry.purges_refused, reason)
+
+
+@pytest.fixture
+async def serving(
+    book: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Serving]:
+    """Hourly readings of the last 800 hours."""
+    monkeypatch.setattr(purging, "STEADY_S", 0.0)
+    async with SqliteStore(tmp_path / "readings.db", retention_days=400) as store:
+        series = Series("s", "gw", "meter:it", "energy")
+        await store.write([Reading(series, NOW_MS - at * HOUR, 1e6 - at) for at in range(800)])
+        telemetry = Telemetry(Inventory(10))
+        clock = OwnClock(kernel=lambda: False)
+        made = purging.Retention(
+            book.config,
+            book.sites,
+            book.ledger,
+            Faults(),
+            clock=clock,
+            telemetry=telemetry,
+            stage=Progress().stage("retention", 60.0),
+            now_ms=lambda: it.now_ms,
+        )
+        it = Serving(made, store, telemetry, clock)
+        yield it
+
+
+@pytest.mark.parametrize(("years", "reason"), [(3, clock_doubt.AHEAD), (-3, clock_doubt.BEHIND)])
+async def test_a_wrong_clock_takes_nothing(
+    book: Kept,
+    serving: Serving,
+    years: int,
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nor while an agent shares it; said once, counted, shown, and over with it."""
+    book.fill("it", ms(2016, 1, 1), ms(2016, 1, 2))
+    book.fill(
+        "it", NOW_MS - NOW_MS % HOUR - 9 * 365 * DAY, NOW_MS - NOW_MS % HOUR - 3285 * DAY + DAY
+    )
+    rows = len(book.rows("it", 0, NOW_MS))
+    serving.now_ms = NOW_MS + years * 365 * DAY
+    if reason == clock_doubt.AHEAD:
+        shared = Series("s", "gw", "meter:other", "energy")
+        await serving.store.write([Reading(shared, serving.now_ms - 1000, 1.0)])
+    for _ in range(2):
+        await serving.retention.purge(serving.store)
+        await serving.retention.account(serving.store)
+    assert await serving.held() == 800
+    assert len(book.rows("it", 0, NOW_MS)) == rows
+    assert serving.refused(reason) == 2
+    assert serving.retention.put_off.startswith("nothing is purged: ")
+    assert caplog.text.count("nothing is purged") == 1
+    if reason == clock_doubt.AHEAD:
+        await serving.store.erase("s", [("gw", "meter:other")])
+    serving.now_ms = NOW_MS
+    await serving.retention.purge(serving.store)
+    await serving.retention.account(serving.store)
+    assert serving.retention.put_off == ""
+    assert len(book.rows("it", 0, NOW_MS)) == rows - 24
+    assert await serving.held() == 800
+
+
+async def test_a_clock_that_agents_find_wrong_takes_nothing(serving: Serving) -> None:
+    """Though readings would prove it: whoever is synchronised where we are not knows better."""
+    said = State("b1", online=True, sent_at=time.time() - 7200, synchronised=True)
+    serving.clock.heard(Address("s", "gw"), said, time.time_ns() // 1_000_000)
+    await serving.retention.purge(serving.store)
+    assert serving.refused(clock_doubt.OFF) == 1
+    assert serving.retention.put_off.startswith("nothing is purged: ")
+
+
+async def test_after_a_month_off_the_purge_goes_on_in_days(book: Kept, serving: Serving) -> None:
+    """Readings two days old prove the clock again, without anybody's doing."""
+    back_ms = NOW_MS + 30 * DAY
+    series = Series("s", "gw", "meter:it", "energy")
+    for hours, believed in ((1, False), (47, False), (49, True)):
+        serving.now_ms = back_ms + hours * HOUR
+        await serving.store.write(
+            [Reading(series, back_ms + at * HOUR, 2e6) for at in range(hours)]
+        )
+        await serving.retention.purge(serving.store)
+        assert (serving.retention.put_off == "") is believed
+
+
+async def test_nothing_goes_while_the_clock_is_not_steady(
+    book: Kept, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a start the clock may yet be set; that is no fault, and not counted as one."""
+    monkeypatch.setattr(purging, "STEADY_S", 3600.0)
+    book.fill("it", ms(2010, 1, 1), ms(2010, 1, 2))
+    serving.now_ms += 380 * DAY
+    await serving.retention.purge(serving.store)
+    await serving.retention.account(serving.store)
+    assert await serving.held() == 800
+    assert len(book.rows("it", 0, NOW_MS)) == 24
+    assert serving.retention.put_off == ""
+
+
+async def test_a_site_without_a_past_is_not_doubted(book: Kept, serving: Serving) -> None:
+    """Its first day proves no clock, and has nothing to lose by one; rows of old do."""
+    await serving.store.erase("s", [("gw", "meter:it")])
+    assert await clock_doubt.doubt(serving.store, book.ledger, book.sites, NOW_MS) is None
+    book.fill("it", ms(2010, 1, 1), ms(2010, 1, 2))
+    found = await clock_doubt.doubt(serving.store, book.ledger, book.sites, NOW_MS)
+    assert found is not None
+    assert found.reason == clock_doubt.AHEAD
+
+
+async def test_passes_go_on_between_subjects(
+    book: Kept, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first compaction takes many turns; what is asked meanwhile to be erased is, at once."""
+    monkeypatch.setattr(purging, "_SLICE_S", 0.0)
+    start = ms(2025, 3, 1, where=PARIS)
+    guests = [f"h/guest:{name}" for name in "abcd"]
+    for guest in guests:
+        book.fill(guest, start, start + 2 * DAY)
+
+    def compacted() -> list[str]:
+        return [g for g in guests if len(book.rows(g, 0, NOW_MS)) == 2]
+
+    turns: list[list[str]] = []
+    while len(turns) < 2:
+        await serving.retention.account(serving.store)
+        turns.append(compacted())
+    assert len(turns[-1]) < 2
+    whom = retention.Erasure("s", [("h", "guest:c")], [])
+    key = purge_requests.ask(
+        book.ledger, msgspec.to_builtins(retention.Request(erasure=whom)), NOW_MS
+    )
+    await serving.retention.account(serving.store)
+    assert len(compacted()) < 3
+    outcome = purge_requests.answered(book.ledger, key)
+    assert outcome is not None
+    assert [part["rows"] for part in outcome["gone"]] == [48, 0]
+    for _ in range(9):
+        await serving.retention.account(serving.store)
+    assert compacted() == ["h/guest:a", "h/guest:b", "h/guest:d"]
+    (entry,) = book.ledger.entries("", kept.PURGE)
+    assert entry.content["rows"]["guest_hours"] == 3 * 48
+
+
+def test_days_are_made_many_at_once(book: Kept) -> None:
+    """A commit, and so a flush to the disk, for each day would hold up a first compaction."""
+    start = ms(2024, 1, 1, where=PARIS)
+    book.fill("h/guest:a", start, start + 200 * DAY)
+    (subject,) = kept.subjects(book.ledger)
+    commits: list[object] = []
+    event.listen(book.ledger._engine, "commit", commits.append)
+    made = kept.compact(book.ledger, subject, NOW_MS, PARIS, NOW_MS, dry_run=False)
+    assert made.days >= 199
+    assert 1 <= len(commits) <= 200 / 64 + 1

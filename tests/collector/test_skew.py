@@ -1,5 +1,6 @@
 """Which time stamps a state makes doubtful: pure, so tried by examples and by properties."""
 
+import pytest
 from jauge_collector.ledger.clocks import ClockSpan, joined
 from jauge_collector.skew import WRONG_MS, Skews
 from jauge_models.wire import Address, State
@@ -88,6 +89,36 @@ def test_a_clock_that_drifts_away_is_noticed_without_a_step() -> None:
     states = [(n * HOUR, n * 3 * SECOND) for n in range(12)]
     (span,) = heard(*states, steps=[0] * 12)
     assert span.from_ms == 10 * (HOUR - 3 * SECOND)
+
+
+@pytest.mark.parametrize("back", [HOUR, -HOUR])
+def test_where_no_step_was_counted_it_was_our_clock_that_was_set(back: int) -> None:
+    """In either direction, for as long as it lasts, and when it is set right again."""
+    assert heard((0, 0), (MINUTE, back), (2 * MINUTE, back), (3 * MINUTE, 0), steps=[0] * 4) == []
+
+
+def test_a_clock_that_drifted_while_it_was_cut_off_is_known_again() -> None:
+    """Eight seconds in two days are no step; it is found wrong when it is."""
+    states = [(n * 2 * DAY, n * 8 * SECOND) for n in range(5)]
+    (span,) = heard(*states, steps=[0] * 5)
+    assert span.skew_ms == 32 * SECOND
+
+
+def test_states_at_every_moment_write_spans_once_a_minute() -> None:
+    """With a new boot and another time each; the next one that counts speaks for all of them."""
+    skews = Skews()
+    wrote = 0
+    for n in range(600):
+        sent_s = (NOW_MS - (n + 1) * HOUR) / 1000
+        state = State(f"b{n}", online=True, sent_at=sent_s)
+        wrote += bool(skews.note(AGENT, state, NOW_MS + n * SECOND))
+    assert wrote == 600 // 54 + 1
+
+
+def test_a_time_at_which_no_reading_is_stored_is_not_kept() -> None:
+    """Neither 1970 nor a century ahead."""
+    for sent_s in (0.0, NOW_MS / 1000 + 100 * 366 * 86_400):
+        assert Skews().note(AGENT, State("b", online=True, sent_at=sent_s), NOW_MS) == []
 
 
 def test_a_state_that_comes_twice_tells_nothing_new() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from jauge_collector import config
 from jauge_collector.inbox import Inbox
 from jauge_collector.inventory import Inventory
+from jauge_collector.refusal import Drops
 from jauge_collector.subscriber import Subscriber
 from jauge_collector.telemetry import Telemetry
 
@@ -110,9 +112,9 @@ async def test_a_client_certificate_opens_the_broker(broker: Mosquitto, tmp_path
 @pytest.mark.parametrize(
     ("authority", "client", "reason"),
     [
-        ("another", "collector", "tls"),
-        ("authority", "old", "refused"),
-        ("authority", None, "refused"),
+        ("another", "collector", "broker_untrusted"),
+        ("authority", "old", "certificate_expired"),
+        ("authority", None, "certificate_missing"),
     ],
 )
 async def test_a_wrong_certificate_is_said_once_and_healed_by_the_right_one(
@@ -164,7 +166,7 @@ async def test_a_wrong_password_is_refused_and_never_said(
             Mosquitto(tmp_path / "mosquitto", settings=settings) as broker,
             listening(tmp_path, broker.port, mqtt) as one,
         ):
-            await eventually(lambda: one.failures("refused") >= 2, within=20, what="refused")
+            await eventually(lambda: one.failures("not_authorised") >= 2, within=20, what="refused")
             assert SECRET not in one.subscriber.problem
             ours.write_text(f"{SECRET}\n", encoding="utf-8")
             async with asyncio.timeout(20):
@@ -195,10 +197,39 @@ async def test_a_broker_that_says_nothing_is_given_up(tmp_path: Path, *, tls: bo
             writer.close()
 
 
+async def test_what_is_no_mqtt_is_told_and_its_connection_closed(tmp_path: Path) -> None:
+    """A broker that sends a PUBLISH which is too short: each connection is over before the next."""
+    port = free_port()
+    open_now, made = 0, 0
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_now, made
+        open_now, made = open_now + 1, made + 1
+        await reader.read(1000)
+        writer.write(b"\x20\x02\x00\x00")  # CONNACK
+        asked = await reader.readexactly(4)  # SUBSCRIBE, whose length fits in one byte
+        writer.write(b"\x90\x06" + asked[2:4] + b"\x00\x00\x00\x00" + b"\x30\x01x")
+        while await reader.read(1000):
+            pass
+        open_now -= 1
+        writer.close()
+
+    async with (
+        await asyncio.start_server(speak, "127.0.0.1", port),
+        listening(tmp_path, port, "tls = false\nbroker_log = false") as one,
+    ):
+        await eventually(lambda: made >= 4, within=30, what="tried again and again")
+        assert open_now <= 1
+        await eventually(
+            lambda: "shorter than its topic" in one.subscriber.problem, within=10, what="the cause"
+        )
+
+
 async def test_the_subscriber_ends_whenever_it_is_asked_to(
-    mosquitto: Mosquitto, tmp_path: Path
+    mosquitto: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Cancelled at any step of a connection, or when a dead broker answers no goodbye, it ends."""
+    caplog.set_level(logging.ERROR, logger="asyncio")
     for turns in range(0, 60, 2):
         async with listening(tmp_path, mosquitto.port):
             for _ in range(turns):
@@ -208,6 +239,8 @@ async def test_the_subscriber_ends_whenever_it_is_asked_to(
             await one.subscriber.connected.wait()
         os.kill(mosquitto.pid, signal.SIGSTOP)
     os.kill(mosquitto.pid, signal.SIGCONT)
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_a_cancellation_hidden_by_a_loss_still_ends_the_subscriber(
@@ -256,3 +289,88 @@ async def test_a_host_that_no_resolver_takes_is_a_lost_connection(
         await asyncio.wait([task], timeout=15)
     assert [r.levelname for r in caplog.records if r.name.startswith("jauge")] == ["WARNING"]
     assert subscriber.problem
+
+
+def rights(folder: Path, name: str) -> Path:
+    """An access list that lets one certificate do what a collector does, and no other anything."""
+    path = folder / "acl"
+    path.write_text(f"user {name}\ntopic readwrite #\n", encoding="utf-8")
+    path.chmod(0o644)
+    return path
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the subscriber has said."""
+    return [r.getMessage() for r in caplog.records if r.name == "jauge_collector.subscriber"]
+
+
+async def test_a_certificate_outside_the_access_list_is_named_once(
+    broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The broker takes it and hangs up at the first message: said once, then only counted."""
+    broker.settings |= {"acl_file": str(rights(tmp_path, "other")), "max_queued_messages": "0"}
+    await broker.restart()
+    with caplog.at_level(logging.INFO):
+        async with listening(tmp_path, broker.port, asked(tmp_path / "pki")) as one:
+            await eventually(lambda: one.failures("dropped") >= 3, within=60, what="three drops")
+            assert "access.acl does not let this certificate" in one.subscriber.problem
+            said = len(lines(caplog))
+            await eventually(lambda: one.failures("dropped") >= 4, within=60, what="four drops")
+            assert "or another client uses it" in one.subscriber.problem
+    assert len(lines(caplog)) == said
+    assert len([line for line in lines(caplog) if "access.acl does not let" in line]) == 1
+
+
+async def test_two_collectors_on_one_certificate_are_named_once(
+    broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each ends the other's connection; /readyz of both says why, also while one is connected."""
+    broker.settings["use_username_as_clientid"] = "true"
+    await broker.restart()
+    mqtt = asked(tmp_path / "pki")
+    with caplog.at_level(logging.INFO):
+        async with (
+            listening(tmp_path, broker.port, mqtt) as one,
+            listening(tmp_path, broker.port, mqtt) as two,
+        ):
+
+            def both() -> bool:
+                return all("another client uses it" in it.subscriber.problem for it in (one, two))
+
+            await eventually(both, within=90, what="both know")
+            said, made = len(lines(caplog)), one.failures("dropped")
+            await eventually(
+                lambda: one.failures("dropped") > made and one.subscriber.connected.is_set(),
+                within=90,
+                what="dropped and connected again",
+            )
+            assert both()
+            assert len(lines(caplog)) == said
+
+
+def recurring(drops: Drops) -> bool:
+    """Whether it is no accident any more."""
+    return drops.recurring
+
+
+def test_a_connection_that_holds_is_the_end_of_drops() -> None:
+    """Two that end soon are no accident; a failed attempt, or a longer one, begins anew."""
+    drops = Drops()
+    for moment in (0.0, 10.0):
+        drops.made(moment)
+        assert not recurring(drops)
+        drops.ended(moment + 1)
+    assert recurring(drops)
+    drops.made(20.0)
+    assert not drops.is_over(40.0, 60.0)
+    drops.ended(45.0)
+    assert recurring(drops), "the other one only waited for its turn"
+    drops.made(50.0)
+    assert drops.is_over(110.0, 60.0)
+    assert not recurring(drops)
+    drops.ended(111.0)
+    for _ in range(2):
+        drops.made(200.0)
+        drops.ended(201.0)
+        drops.ended(202.0)  # nobody there
+        assert not recurring(drops)

@@ -15,8 +15,10 @@ import aiohttp
 import pytest
 from jauge_collector import config, ingest, service
 from jauge_collector.config import CollectorConfig
+from jauge_collector.ledger import database
 from jauge_collector.progress import HOLDS_S, Progress
 from jauge_collector.service import Service
+from jauge_collector.stores import lines, sqlite, victoriametrics
 from jauge_collector.systemd import ServiceManager
 from jauge_models.wire import Address, Birth, Sample, SourceDescription, State
 from prometheus_client.parser import text_string_to_metric_families
@@ -263,6 +265,57 @@ async def test_a_store_that_hangs_stops_the_dead_man_signal(
     assert told.count(b"READY=1") == 1
     assert "no progress" in caplog.text
     assert "every stage makes progress again" in caplog.text
+
+
+def test_what_waits_for_store_or_ledger_gives_up_before_it_counts_as_hanging() -> None:
+    """Each wait alone, and twice the ledger's: for the lock of another stage, and its own."""
+    probe_s = victoriametrics._PROBE_TIMEOUT.total
+    read_s = victoriametrics._TIMEOUT.total
+    assert probe_s is not None
+    assert read_s is not None
+    waits_s = (probe_s, lines._TIMEOUT_MS / 1000, sqlite._BUSY_S)
+    assert max(*waits_s, 2 * database._BUSY_TIMEOUT_MS / 1000) < ingest.HANGS_AFTER_S
+    assert read_s < service._LEDGER_HANGS_AFTER_S
+
+
+@pytest.mark.end_to_end
+async def test_a_store_that_hangs_is_told_and_does_not_kill_the_collector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP: /readyz names the store within seconds, and the signs of life go on."""
+    for module in (ingest, service):
+        monkeypatch.setattr(module, "HANGS_AFTER_S", 6.0)
+    monkeypatch.setattr(ingest, "STALLS_AFTER_S", 0.5)
+    monkeypatch.setattr(victoriametrics, "_PROBE_TIMEOUT", aiohttp.ClientTimeout(total=2.0))
+    monkeypatch.setattr(lines, "_TIMEOUT_MS", 2000)
+    loop = asyncio.get_running_loop()
+    async with (
+        Mosquitto(tmp_path / "broker") as broker,
+        VictoriaMetrics(tmp_path / "store") as store,
+    ):
+        path = configured(tmp_path, mqtt_port=broker.port, store_url=store.url)
+        async with collecting(path) as running, WireAgent(broker.port) as agent:
+            kill(store.pid, signal.SIGSTOP)
+            try:
+                began_s = loop.time()
+                await agent.send([pack(seq=1, time_ms=now_ms())])
+                await eventually(
+                    lambda: "has not answered" in part(running, "store")[1],
+                    within=30,
+                    what="the store is named before its call fails",
+                )
+                seq = 1
+                while loop.time() < began_s + 15:
+                    seq += 1
+                    await agent.send([pack(seq=seq, time_ms=now_ms())])
+                    assert part(running, "progress") == (True, "")
+                    await asyncio.sleep(0.1)  # one pack after the other, over more than two limits
+                assert not part(running, "store")[0]
+            finally:
+                kill(store.pid, signal.SIGCONT)
+            await agent.send([pack(seq=1000, time_ms=now_ms())])
+            await agent.answered([1000], within=60)
+            await eventually(lambda: part(running, "store")[0], within=30, what="it works again")
 
 
 @contextmanager

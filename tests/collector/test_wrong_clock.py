@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from jauge_collector import clock
 from jauge_collector.service import Service
 from jauge_models.intervals import Flag, Grade
 from jauge_models.wire import Sample, State
@@ -19,8 +20,11 @@ BEHIND_MS = 45_000
 
 
 @pytest.mark.parametrize("state_first", [True, False])
-async def test_a_wrong_clock_grades_what_it_stamped(tmp_path: Path, state_first: bool) -> None:
+async def test_a_wrong_clock_grades_what_it_stamped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state_first: bool
+) -> None:
     """The readings are kept, whichever came first, and the fact outlives the process."""
+    monkeypatch.setattr(clock, "GATHER_S", 0.0)
     now = time.time_ns() // 1_000_000 - BEHIND_MS
     start = now - now % QUARTER_MS - 2 * QUARTER_MS
     wrong_state = State("b1", online=True, sent_at=now / 1000)

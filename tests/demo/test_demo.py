@@ -163,3 +163,15 @@ async def test_the_overview_shows_figures_charts_and_the_dead_sensor(
         PICTURE.write_bytes(in_few_colours(taken))
     else:
         (tmp_path / "console.png").write_bytes(taken)
+
+
+def test_a_bad_option_is_one_line_and_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the usage, which --help shows."""
+    from jauge_demo.cli import main
+
+    with pytest.raises(SystemExit) as end:
+        main(["--port", "x"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("jauge-demo: argument --port: 'x' is no port; choose one from 1 to")
+    assert said.count("\n") == 1

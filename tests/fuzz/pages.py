@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import aiohttp
-from aiohttp import web
 from hypothesis import strategies as st
 from jauge_collector.console import app as console
 from yarl import URL
@@ -128,11 +127,8 @@ class _Console:
         self._routes = sorted(
             {r.resource.canonical for r in app.router.routes() if r.resource is not None}
         )
-        runner = console.runner(app)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self._base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        port = await self._stack.enter_async_context(console.listening(app, "127.0.0.1", 0))
+        self._base = f"http://127.0.0.1:{port}"
         self._session = await self._stack.enter_async_context(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         )
@@ -183,12 +179,12 @@ class _Console:
 
 
 class _Traces(logging.Handler):
-    """Records with a traceback: none of them may come from what a stranger sends."""
+    """Errors of the console, and tracebacks: none of them may come from what a stranger sends."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.said: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info:
-            self.said.append(f"{record.getMessage()}: {record.exc_info[1]}")
+        if record.exc_info or record.name.startswith(console.__package__):
+            self.said.append(f"{record.getMessage()}: {record.exc_info}")

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,48 @@ def test_the_firewall_rules_are_understood() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+_VISITS: str = """
+import socket, subprocess, sys
+subprocess.run(["nft", "-f", "-"], input=sys.stdin.read(), text=True, check=True)
+server = socket.create_server(("::", 8883), family=socket.AF_INET6, dualstack_ipv6=True, backlog=99)
+for host in sys.argv[1:]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = []
+    for _ in range(12):
+        client = socket.socket(family)
+        client.settimeout(0.5)
+        client.bind((host, 0))
+        made.append(client)
+        try:
+            client.connect(("::1" if family == socket.AF_INET6 else "127.0.0.1", 8883))
+        except OSError:
+            break
+    print(host, len(made) - 1)
+"""
+
+
+def test_the_firewall_rules_hold_for_both_families() -> None:
+    """Ten connections from an address of the site, none from any other; in a network of its own."""
+    if shutil.which("nft") is None or os.geteuid() != 0:
+        pytest.skip("needs root and nft (Debian package nftables)")
+    ((_, rules),) = [block for block in blocks("text") if block[0] == "nftables.conf"]
+    inside, outside = ["10.1.2.3", "fd00::5"], ["192.0.2.1", "2001:db8::1"]
+    hosts = [*inside, *outside, "127.0.0.1", "::1"]
+    addresses = "".join(
+        f"ip addr add {host}/{'128 nodad' if ':' in host else '32'} dev lo; "
+        for host in [*inside, *outside]
+    )
+    script = f'ip link set lo up; {addresses}exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-euc", script, "sh", sys.executable, "-c", _VISITS, *hosts],
+        input=rules,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    made = dict(line.split() for line in done.stdout.splitlines())
+    assert made == dict.fromkeys(hosts, "10") | dict.fromkeys(outside, "0")

@@ -30,10 +30,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     """The address that the request came from."""
     what: str
-    """``sign_in``, ``sign_out``, ``agent.release``."""
+    """``sign_in``, ``sign_out``, ``agent.release``, ``ticket.acknowledge``."""
     site: str = ""
     subject: str = ""
-    """What was changed: an agent's name."""
+    """What was changed: an agent's name, a ticket's number."""
     detail: str = ""
 
 

@@ -4,18 +4,19 @@ import hmac
 import ipaddress
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector.access.roles import Grant
 from jauge_collector.access.tokens import grant_of, is_person
-from jauge_collector.config import CollectorConfig, read_text
+from jauge_collector.config import CollectorConfig
 
 LEAST_SECRET: Final = 32
 """Characters of the shared secret."""
 _MOST_GROUPS: Final = 500
+_WIDEST: Final = {4: 8, 6: 16}
+"""Bits that a network of proxies has in common at least, by the version of IP."""
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Header = Callable[[str], Sequence[str]]
@@ -39,7 +40,8 @@ class Proxies:
         self._secret = b""
         if access.proxy_secret_file is not None:
             path = config.beside(access.proxy_secret_file)
-            self._secret = read_text(path).strip().encode()
+            key = "console.access.proxy_secret_file"
+            self._secret = config.read(key, access.proxy_secret_file).strip().encode()
             if len(self._secret) < LEAST_SECRET:
                 raise ConfigurationError(
                     str(path),
@@ -66,7 +68,7 @@ class Proxies:
         """Whether a request came from a proxy of ours: address and secret, what is configured."""
         if not (self._networks or self._secret):
             return False
-        if self._networks and not self._near(peer):
+        if self._networks and not self.near(peer):
             return False
         if not self._secret:
             return True
@@ -89,7 +91,7 @@ class Proxies:
 
     def source(self, peer: str, header: Header) -> str:
         """The address that a request came from, as far as it can be believed."""
-        if not self._networks or not self._near(peer):
+        if not self._networks or not self.near(peer):
             return peer
         hops = [hop.strip() for line in header("X-Forwarded-For") for hop in line.split(",")]
         for hop in reversed(hops[-20:]):
@@ -97,11 +99,12 @@ class Proxies:
                 address = str(ipaddress.ip_address(hop.strip("[]")))
             except ValueError:
                 return peer
-            if not self._near(address):
+            if not self.near(address):
                 return address
         return peer
 
-    def _near(self, peer: str) -> bool:
+    def near(self, peer: str) -> bool:
+        """Whether an address is one of the trusted proxies'."""
         try:
             address = ipaddress.ip_address(peer)
         except ValueError:
@@ -112,12 +115,17 @@ class Proxies:
 
 
 def _network(config: CollectorConfig, text: str) -> _Network:
+    key = "console.access.trusted_proxies"
     try:
-        return ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError:
         raise ConfigurationError(
-            str(Path(config.source)),
-            "console.access.trusted_proxies",
+            str(config.source),
+            key,
             f"{text!r} is no address or network",
             "write '127.0.0.1' or '192.0.2.0/24'",
         ) from None
+    if network.prefixlen < _WIDEST[network.version]:
+        problem = f"{text!r} takes strangers for the proxy: they could call themselves anybody"
+        raise ConfigurationError(str(config.source), key, problem, "name the proxy's own address")
+    return network

@@ -22,6 +22,8 @@ class Permission(StrEnum):
     """/metrics, /readyz and the faults: they tell of all sites at once."""
     RELEASE = "release"
     """End the quarantine of an agent."""
+    ACKNOWLEDGE = "acknowledge"
+    """Say that one has seen a ticket of the cross-checks."""
     ATTEST = "attest"
     """Enter manual and attested values."""
     APPROVE = "approve"
@@ -44,10 +46,10 @@ _SEE: Final = frozenset({Permission.READ, Permission.AGENTS, Permission.WATCH})
 
 MAY: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.READER: _SEE,
-    Role.OPERATOR: _SEE | {Permission.RELEASE},
+    Role.OPERATOR: _SEE | {Permission.RELEASE, Permission.ACKNOWLEDGE},
     Role.OFFICER: _SEE | {Permission.ATTEST},
     Role.APPROVER: _SEE | {Permission.APPROVE},
-    Role.ADMINISTRATOR: _SEE | {Permission.RELEASE, Permission.MANAGE},
+    Role.ADMINISTRATOR: _SEE | {Permission.RELEASE, Permission.ACKNOWLEDGE, Permission.MANAGE},
 }
 """Nobody both enters and approves, and who hands out access does neither."""
 

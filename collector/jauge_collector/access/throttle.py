@@ -40,7 +40,7 @@ class Throttle:
 
     def wait_s(self, source: str) -> float:
         """For how long a source may not try; 0 where it may."""
-        known = self._sources.get(_network(source))
+        known = self._sources.get(network(source))
         if known is None or known.failures < FAILURES:
             return 0.0
         return max(0.0, known.began_s + WINDOW_S - self._clock())
@@ -50,7 +50,7 @@ class Throttle:
 
         ``reason`` comes from an enumeration. Only guesses make the source wait.
         """
-        now_s, key = self._clock(), _network(source)
+        now_s, key = self._clock(), network(source)
         known = self._sources.pop(key, None) or _Source(now_s)
         while len(self._sources) >= self.limit:
             self._sources.popitem(last=False)
@@ -64,11 +64,14 @@ class Throttle:
         return first
 
 
-def _network(source: str) -> str:
+def network(source: str) -> str:
+    """What counts as one source: an IPv4 address, or the /64 of an IPv6 one; ``?`` for neither."""
     try:
         address = ipaddress.ip_address(source)
     except ValueError:
         return "?"
     if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
         return str(ipaddress.ip_network((address, 64), strict=False))
     return source

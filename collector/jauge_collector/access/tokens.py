@@ -1,12 +1,13 @@
 """The tokens file: who may come in with a token, of which only the hash stands on disk."""
 
+import contextlib
 import hmac
 import logging
 import re
 import secrets
 import stat
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from hashlib import sha256
@@ -18,7 +19,7 @@ from jauge_models.configuration import ConfigurationError, parse
 
 from jauge_collector import civil
 from jauge_collector.access.roles import ALL, Grant, Role
-from jauge_collector.config import read_text
+from jauge_collector.config import CollectorConfig, read_text
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +42,13 @@ class TokenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Names of sites; ``["*"]`` for every one."""
     tenants: list[str]
     """Names of tenants, as in the ``tenant`` attributes of site files; ``["*"]`` for no limit."""
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[
+        str,
+        msgspec.Meta(
+            pattern="^[0-9a-f]{64}$",
+            description="64 hexadecimal digits in lower case, as jauge-collector token prints them",
+        ),
+    ]
     """SHA-256 of the token, in hexadecimal."""
     expires: str | None = None
     """Day or moment (UTC) from which it is refused; never where absent."""
@@ -150,6 +157,25 @@ def load(path: Path, known: Mapping[str, Collection[str]]) -> list[Token]:
         )
         tokens.append(Token(one.name, grant, bytes.fromhex(one.sha256), ends))
     return tokens
+
+
+def warnings(config: CollectorConfig, now_s: float) -> Iterator[str]:
+    """What a person should know of a tokens file that can be used: nobody in it, or expired ones.
+
+    ``now_s`` is Unix seconds. Raises ConfigurationError.
+    """
+    if (named := config.console.access.tokens_file) is None:
+        return
+    key, path = "console.access.tokens_file", config.beside(named)
+    declared = parse(config.read(key, named), TokensFile, file=str(path)).tokens
+    if not declared:
+        yield f"{key}: {path} holds no token: nobody can come in with one; add a [[tokens]]"
+    for one in declared:
+        if one.expires is None:
+            continue
+        with contextlib.suppress(ValueError, OverflowError):
+            if civil.moment_ms(one.expires, UTC) <= now_s * 1000:
+                yield f"{key}: {path}: token {one.name!r} has expired on {one.expires}; take it out"
 
 
 def is_person(name: str) -> bool:

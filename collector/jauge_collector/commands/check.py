@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 
 from jauge_collector import at_rest, config
@@ -27,7 +28,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def main(args: argparse.Namespace) -> int:
     """Check. Raises ConfigurationError."""
     settings = config.load(args.config)
-    from jauge_collector import sites, subscriber  # noqa: PLC0415 - heavy; --help must be instant
+    from jauge_collector import (  # noqa: PLC0415 - heavy; --help must be instant
+        credentials,
+        expiry,
+        exposure,
+        sites,
+    )
     from jauge_collector.console import tls  # noqa: PLC0415
     from jauge_collector.console.gate import Gate  # noqa: PLC0415
     from jauge_collector.inventory import Inventory  # noqa: PLC0415
@@ -35,12 +41,14 @@ def main(args: argparse.Namespace) -> int:
 
     known = sites.load_all([settings.beside(path) for path in settings.sites])
     _ = settings.listen
-    subscriber.password(settings)
-    subscriber.tls_context(settings)
+    credentials.password(settings)
+    credentials.broker_context(settings)
     tls.context(settings)
     Gate(settings, known, Telemetry(Inventory()))
     if settings.influxdb is not None and settings.influxdb.token_file is not None:
-        config.read_text(settings.beside(settings.influxdb.token_file))
+        settings.read("influxdb.token_file", settings.influxdb.token_file)
+    now_s = time.time()
+    warnings = [*expiry.check(settings, now_s), *exposure.warnings(settings, now_s)]
     found = {
         site.name: {
             "meters": len(site.topology.meters),
@@ -52,6 +60,8 @@ def main(args: argparse.Namespace) -> int:
     }
     if said := at_rest.warning(settings):
         sys.stderr.write(f"jauge-collector: warning: {said}\n")
+    for each in warnings:
+        sys.stderr.write(f"jauge-collector: warning: {args.config}: {each}\n")
     if args.json:
         sys.stdout.write(f"{json.dumps({'config': str(args.config), 'sites': found}, indent=1)}\n")
         return 0

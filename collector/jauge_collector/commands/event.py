@@ -5,16 +5,16 @@ from typing import Any
 
 from jauge_collector.commands.entering import Subparsers, add_command, desk, say
 
-_KINDS = ("bypass", "generator_test", "load_bank", "maintenance")
+_KINDS = ("bypass", "generator_test", "load_bank", "battery", "maintenance")
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command and its own commands."""
     parser = subparsers.add_parser(
         "event",
-        help="planned events: bypass, generator test, load bank, maintenance",
+        help="planned events: bypass, generator test, load bank, battery, maintenance",
         description="Events that change what a reading means. During a bypass or a generator "
-        "test a true zero counts as not measured.",
+        "test a true zero counts as not measured; cross-checks pause during all of them.",
         epilog="example: jauge-collector event add --site paris --kind bypass --subject ups-a "
         "--from 2026-03-02T10:00 --to 2026-03-02T11:30",
         formatter_class=argparse.RawDescriptionHelpFormatter,

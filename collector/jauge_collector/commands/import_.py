@@ -12,7 +12,7 @@ from jauge_models.quantities import Kind
 
 from jauge_collector import civil, config
 from jauge_collector.commands.kpi import named_site
-from jauge_collector.sites import Site
+from jauge_collector.sites import INTERVAL_LENGTHS_S, Site
 
 if TYPE_CHECKING:
     from jauge_collector.importer.load import Outcome
@@ -54,15 +54,18 @@ def main(args: argparse.Namespace) -> int:
     mapping = mapping_file.load(args.mapping)
     site = named_site(settings, mapping.site)
     _check_periods(mapping, site)
+    remarks = _short_intervals(mapping, site)
     bar = Bar(sys.stderr)
     try:
         outcome, accounted = asyncio.run(_import(args, settings, mapping, site, bar))
     finally:
         bar.clear()
     if args.json:
-        sys.stdout.write(json.dumps(_as_json(outcome, accounted=accounted), indent=2) + "\n")
+        sys.stdout.write(
+            json.dumps(_as_json(outcome, remarks, accounted=accounted), indent=2) + "\n"
+        )
     else:
-        sys.stdout.write(_as_text(args.file, outcome, site, accounted=accounted))
+        sys.stdout.write(_as_text(args.file, outcome, site, remarks, accounted=accounted))
     return 0
 
 
@@ -80,6 +83,26 @@ def _check_periods(mapping: "Mapping", site: Site) -> None:
                 f"{meter.period_ms // 1000}",
                 "make both the length of the file's periods",
             )
+
+
+def _short_intervals(mapping: "Mapping", site: Site) -> list[str]:
+    """One line for each length of a meter's ledger rows that the file's periods exceed."""
+    fed = {(f.agent, f.resource): m for m in site.topology.meters for f in m.feeds}
+    short: dict[int, list[str]] = {}
+    for column in mapping.columns:
+        meter = fed.get((mapping.agent, column.series.resource))
+        if meter is None or column.quantity.kind is not Kind.AMOUNT:
+            continue
+        if meter.interval_ms < mapping.period_ms:
+            short.setdefault(meter.interval_ms // 1000, []).append(meter.id)
+    period_s = mapping.period_ms // 1000
+    fitting = next((s for s in sorted(INTERVAL_LENGTHS_S) if s >= period_s), None)
+    fix = "" if fitting is None else f"; set interval_s = {fitting} in {site.file}, import again"
+    return [
+        f"ledger rows of {length_s} s (interval_s of {', '.join(map(repr, meters))}) are shorter "
+        f"than the file's periods of {period_s} s: when within a period it flowed is not known{fix}"
+        for length_s, meters in sorted(short.items())
+    ]
 
 
 async def _import(
@@ -119,7 +142,7 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _as_json(outcome: "Outcome", *, accounted: bool) -> dict[str, Any]:
+def _as_json(outcome: "Outcome", remarks: list[str], *, accounted: bool) -> dict[str, Any]:
     return {
         "rows": outcome.rows,
         "bad_rows": outcome.bad_rows,
@@ -130,10 +153,13 @@ def _as_json(outcome: "Outcome", *, accounted: bool) -> dict[str, Any]:
         "first_ms": outcome.first_ms,
         "last_ms": outcome.last_ms,
         "accounted": accounted,
+        "remarks": remarks,
     }
 
 
-def _as_text(path: Path, outcome: "Outcome", site: Site, *, accounted: bool) -> str:
+def _as_text(
+    path: Path, outcome: "Outcome", site: Site, remarks: list[str], *, accounted: bool
+) -> str:
     new = f"{outcome.readings} readings, of which {outcome.written} new"
     lines = [f"{path}: {outcome.rows} rows, {new}; {outcome.not_measured} cells not measured"]
     if outcome.first_ms is not None and outcome.last_ms is not None:
@@ -143,6 +169,7 @@ def _as_text(path: Path, outcome: "Outcome", site: Site, *, accounted: bool) -> 
         lines.append(f"from {first} to {last}")
     if outcome.bad_rows:
         lines.append(f"{outcome.bad_rows} rows left out: {'; '.join(outcome.bad_examples)}")
+    lines += remarks
     lines.append(
         "the ledger is up to date" if accounted else "the running collector computes the ledger"
     )

@@ -26,6 +26,7 @@ _WORDS: Final = {
     "rows": "rows of the ledger and their revisions",
     "guest_hours": "hourly rows of guests",
     "entries": "attested amounts and events",
+    "tickets": "resolved tickets of cross-checks",
     "documents": "documents of attested values",
     "names": "names of agents and resources",
     "console_audit": "changes made by the console",
@@ -51,6 +52,11 @@ def add_parser(subparsers: Subparsers) -> None:
     whose = parser.add_mutually_exclusive_group()
     whose.add_argument("--agent", help="erase all of this agent")
     whose.add_argument("--resource", help="erase all of this resource, e.g. guest:NAME")
+    parser.add_argument(
+        "--even-if-clock-jumped",
+        action="store_true",
+        help="purge by age though no reading of the last days proves the clock: it is right",
+    )
     parser.add_argument("--signatory", default="", help="who answers for the purge")
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
     parser.add_argument(
@@ -114,11 +120,17 @@ class _Work:
     async def expire(self) -> dict[str, Any]:
         """By policy."""
         from jauge_collector import retention  # noqa: PLC0415
+        from jauge_collector.ledger.book import LedgerError  # noqa: PLC0415
 
         readings = retention.Gone.of(
             "readings", await self._store.expired(self._now_ms, self._args.site)
         )
+        doubt = await self._doubt()
         if not self._args.dry_run:
+            if doubt:
+                raise LedgerError(
+                    f"nothing is purged: {doubt}; if the clock is right, add --even-if-clock-jumped"
+                )
             await self._store.purge(self._now_ms, self._args.site)
         oldest_kept_ms = await self._store.oldest_kept_ms(self._now_ms)
 
@@ -135,31 +147,45 @@ class _Work:
             )
 
         if self._args.dry_run:
-            gone, alone = await asyncio.to_thread(work, dry_run=True), False
-        else:
-            gone, alone = await self._hold(
-                lambda: work(dry_run=False), retention.Request(site=self._args.site)
-            )
+            gone = await asyncio.to_thread(work, dry_run=True)
+            return await self._told([readings, *gone]) | {"doubt": doubt}
+        gone, alone = await self._hold(
+            lambda: work(dry_run=False), retention.Request(site=self._args.site)
+        )
         return await self._told([readings, *gone], alone=alone)
+
+    async def _doubt(self) -> str:
+        """Why nothing may go by this clock; empty where it may, or must."""
+        from jauge_collector import clock_doubt  # noqa: PLC0415
+
+        if self._args.even_if_clock_jumped:
+            return ""
+        found = await clock_doubt.doubt(self._store, self._ledger, self._known, self._now_ms)
+        return found.text if found is not None else ""
 
     async def erase(self) -> dict[str, Any]:
         """One agent or resource."""
         from jauge_collector import retention  # noqa: PLC0415
 
+        site = self._known[self._args.site]
+
+        def work(*, dry_run: bool) -> "list[Gone]":
+            return retention.erase(self._ledger, site, meant, now_ms=self._now_ms, dry_run=dry_run)
+
         meant = await retention.erasure(
             self._store,
             self._ledger,
-            self._known[self._args.site],
+            site,
             agent=self._args.agent,
             resource=self._args.resource,
         )
         readings = await retention.held(self._store, meant)
         if self._args.dry_run:
-            gone = await asyncio.to_thread(retention.erase, self._ledger, meant, dry_run=True)
+            gone = await asyncio.to_thread(work, dry_run=True)
             return await self._told([readings, *gone], erasure=meant)
         await self._store.erase(meant.site, meant.sources)
         gone, alone = await self._hold(
-            lambda: retention.erase(self._ledger, meant, dry_run=False),
+            lambda: work(dry_run=False),
             retention.Request(erasure=meant),
         )
         return await self._told([readings, *gone], erasure=meant, alone=alone)
@@ -172,22 +198,29 @@ class _Work:
         import msgspec  # noqa: PLC0415
 
         from jauge_collector import retention  # noqa: PLC0415
-        from jauge_collector.ledger import retention as kept  # noqa: PLC0415
+        from jauge_collector.ledger import purge_requests  # noqa: PLC0415
         from jauge_collector.ledger.book import LedgerError, LedgerLockedError  # noqa: PLC0415
 
         deadline = time.monotonic() + _HANDED_OVER_S
         key: int | None = None
         while time.monotonic() < deadline:
-            if key is not None and (outcome := kept.answered(self._ledger, key)):
+            if key is not None and (outcome := purge_requests.answered(self._ledger, key)):
+                if error := outcome.get("error"):
+                    raise LedgerError(
+                        f"the collector could not do it: {error}; readings are gone, what stands in"
+                        " the ledger may be there still: run the command again"
+                    )
                 return msgspec.convert(outcome["gone"], list[retention.Gone]), False
             try:
                 with self._ledger.writer():
                     if key is not None:
-                        kept.withdraw(self._ledger, key)
+                        purge_requests.withdraw(self._ledger, key)
                     return await asyncio.to_thread(work), True
             except LedgerLockedError:
                 if key is None:
-                    key = kept.ask(self._ledger, msgspec.to_builtins(request), self._now_ms)
+                    key = purge_requests.ask(
+                        self._ledger, msgspec.to_builtins(request), self._now_ms
+                    )
             self._bar("the collector's next pass", 0, 1)
             await asyncio.sleep(_POLL_S)
         raise LedgerError(
@@ -267,6 +300,8 @@ def _lines(args: argparse.Namespace, told: Mapping[str, Any]) -> list[str]:
             "freed pages of the databases are used again in time; to overwrite them all now, run "
             "this while the collector is stopped"
         )
+    if told.get("doubt"):
+        lines.append(f"nothing would be purged now: {told['doubt']}")
     lines.append(
         f"{verb}: {total}" + (f"; entry {told['entry']}" if told["entry"] is not None else "")
     )

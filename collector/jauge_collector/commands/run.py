@@ -2,9 +2,10 @@
 
 import argparse
 import logging
+import time
 from pathlib import Path
 
-from jauge_collector import at_rest, config
+from jauge_collector import at_rest, config, descriptors, exposure
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -34,8 +35,13 @@ async def main(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    # It quotes what strangers send, though only when asked for every detail.
+    logging.getLogger("aiohttp").setLevel(logging.WARNING)
+    descriptors.raise_limit()
     if said := at_rest.warning(settings):
         logging.getLogger(__name__).warning("%s", said)
+    for each in exposure.warnings(settings, time.time()):
+        logging.getLogger(__name__).warning("%s: %s", args.config, each)
     from jauge_collector.service import run  # noqa: PLC0415 - heavy; --help must be instant
 
     await run(settings)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from datetime import UTC
 
 from jauge_models.configuration import ConfigurationError
@@ -45,9 +46,12 @@ def main(args: argparse.Namespace) -> int:
         raise ConfigurationError(_COMMAND, "--name", problem, "1 to 128 printable characters")
     if args.expires is not None:
         try:
-            civil.moment_ms(args.expires, UTC)
+            ends_ms = civil.moment_ms(args.expires, UTC)
         except (ValueError, OverflowError) as error:
             raise ConfigurationError(_COMMAND, "--expires", str(error)) from None
+        if ends_ms <= time.time() * 1000:
+            problem = f"{args.expires} is past: the token would never be taken"
+            raise ConfigurationError(_COMMAND, "--expires", problem, "name a day to come")
     token = tokens.make()
     entry = {
         "name": args.name,

@@ -77,16 +77,16 @@ def _sources(language: Language, agent: AgentView) -> Table:
         language("sources"),
         [
             Column(language("source")),
-            Column(language("source_period"), number=True),
             Column(language("state")),
+            Column(language("source_period"), number=True),
         ],
         [
             [
                 Cell(source.name),
-                Cell(f"{language.plain(source.period_s)}\u00a0{language('unit_second')}"),
                 Cell(language("source_present"), chip="good")
                 if source.absent is None
                 else Cell(language("source_absent"), sub=source.absent, sub_lang="en"),
+                Cell(f"{language.plain(source.period_s)}\u00a0{language('unit_second')}"),
             ]
             for source in agent.sources
         ],
@@ -101,14 +101,14 @@ def _readings(visit: Visit, agent: AgentView, resources: list[ResourceView]) -> 
         for resource in resources
         for reading in resource.readings
     ]
-    rows.sort(key=lambda row: row[3].chip == "")
+    rows.sort(key=lambda row: row[1].chip == "")
     return Table(
         language("readings"),
         [
             Column(language("resource")),
+            Column(language("age")),
             Column(language("quantity")),
             Column(language("value"), number=True),
-            Column(language("age"), number=True),
             Column(language("method")),
         ],
         rows[:MOST_ROWS],
@@ -121,16 +121,15 @@ def _row(
 ) -> list[Cell]:
     language = visit.language
     name = language(f"quantity_{reading.quantity}")
-    head = [
-        Cell(resource.name or resource.id, resource.id if resource.name else ""),
-        Cell(name, sub="" if reading.quantity == name else reading.quantity, sub_lang="en"),
-    ]
+    head = Cell(resource.name or resource.id, resource.id if resource.name else "")
+    what = Cell(name, sub="" if reading.quantity == name else reading.quantity, sub_lang="en")
     method = Cell(language(f"method_{reading.method}") if reading.method else "–")
     if reading.value is None or reading.time_ms is None:
         return [
-            *head,
-            Cell(language("not_measured")),
+            head,
             Cell(language("silent"), chip="bad"),
+            what,
+            Cell(language("not_measured")),
             method,
         ]
     age_ms = visit.now_ms - reading.time_ms
@@ -138,12 +137,13 @@ def _row(
     running = reading.method in ("register", "counter")
     value = language.total if running else language.quantity
     return [
-        *head,
-        Cell(value(reading.value, reading.unit)),
+        head,
         Cell(
             language("silent") if late else language.age(age_ms),
             sub=language.age(age_ms) if late else "",
             chip="bad" if late else "",
         ),
+        what,
+        Cell(value(reading.value, reading.unit)),
         method,
     ]

@@ -6,10 +6,11 @@ from the structs that are answered, so that neither can drift from the other.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
+from jauge_models.reconciliation import Reconciliation
 
 import jauge_collector
 from jauge_collector import civil
@@ -19,6 +20,7 @@ from jauge_collector.console.guard import SCOPE, VISITOR, mount
 from jauge_collector.console.scoped import ScopedFigures, Scoping
 from jauge_collector.console.views import AgentView, MeterView, SiteView
 from jauge_collector.kpis import SiteKpis
+from jauge_collector.ledger.tickets import LONGEST_NOTE, Standing, Ticket
 from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
 
@@ -72,6 +74,41 @@ class Released(msgspec.Struct, frozen=True):
 
     site: str
     agent: str
+
+
+class SiteTickets(msgspec.Struct, frozen=True):
+    """Tickets of one site, and how its checks stand; None before they were first worked out."""
+
+    site: str
+    tickets: tuple[Ticket, ...]
+    standing: Standing | None
+
+
+class Tickets(msgspec.Struct, frozen=True):
+    """Tickets of the cross-checks, by site."""
+
+    sites: list[SiteTickets]
+
+
+class Acknowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which ticket was seen, with a note."""
+
+    site: str
+    ticket: int
+    note: Annotated[str, msgspec.Meta(max_length=LONGEST_NOTE)] = ""
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """The ticket that was acknowledged."""
+
+    site: str
+    ticket: int
+
+
+class Reconciliations(msgspec.Struct, frozen=True):
+    """Hosts' energy over E_IT in a month: of the site (no tenant), and of each tenant."""
+
+    reconciliations: list[Reconciliation]
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -140,6 +177,25 @@ ENDPOINTS: Final = (
         FaultList,
         permission=Permission.WATCH,
     ),
+    Endpoint(
+        "/tickets",
+        "Tickets of the cross-checks with suspects and numbers, and how the checks stand.",
+        Tickets,
+        (_ONE_OR_ALL,),
+    ),
+    Endpoint(
+        "/tickets/acknowledge",
+        "Say that one has seen a ticket; needs a bearer token.",
+        Acknowledged,
+        permission=Permission.ACKNOWLEDGE,
+        takes=Acknowledge,
+    ),
+    Endpoint(
+        "/reconciliation",
+        "What hosts account for of E_IT in a month: a ratio, not a PUE.",
+        Reconciliations,
+        (_SITE, Parameter("month", "A month, 2026-01; the last whole one where absent.")),
+    ),
     Endpoint("/openapi.json", "This document.", None),
 )
 
@@ -159,6 +215,9 @@ def add_routes(
         "/agents/release": interface.release,
         "/meters": interface.meters,
         "/faults": interface.faults,
+        "/tickets": interface.tickets,
+        "/tickets/acknowledge": interface.acknowledge,
+        "/reconciliation": interface.reconciliation,
         "/openapi.json": interface.document,
     }
     for endpoint in ENDPOINTS:
@@ -261,6 +320,38 @@ class _Interface:
             ]
         )
 
+    async def tickets(self, request: web.Request, query: Query) -> Tickets:
+        figures = self._figures(request)
+        found = {site: await figures.tickets(site) for site in _chosen(figures, query)}
+        return Tickets([SiteTickets(site, t.tickets, t.standing) for site, t in found.items()])
+
+    async def acknowledge(self, request: web.Request, _: Query) -> Acknowledged:
+        try:
+            asked = msgspec.json.decode(await request.read(), type=Acknowledge)
+        except msgspec.DecodeError as error:
+            raise web.HTTPBadRequest(text=str(error)) from None
+        figures = self._figures(request)
+        site = _site(figures, asked.site)
+        try:
+            await self._changes.acknowledge(
+                request[VISITOR], figures, site.name, asked.ticket, asked.note
+            )
+        except KeyError:
+            raise web.HTTPNotFound(text=f"no ticket {asked.ticket}") from None
+        except ConflictError as error:
+            raise web.HTTPConflict(text=str(error)) from None
+        except UnrecordedError as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from None
+        return Acknowledged(asked.site, asked.ticket)
+
+    async def reconciliation(self, request: web.Request, query: Query) -> Reconciliations:
+        figures = self._figures(request)
+        site = _site(figures, query["site"])
+        try:
+            return Reconciliations(await figures.reconciliations(site.name, query.get("month", "")))
+        except (ValueError, OverflowError) as error:
+            raise web.HTTPBadRequest(text=str(error)) from None
+
     async def document(self, _request: web.Request, _: Query) -> dict[str, Any]:
         return self._document
 
@@ -329,8 +420,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         body = {"requestBody": {"required": True, "content": content}}
         problems |= {
             "400": "The body cannot be used.",
-            "404": "There is no such site or agent.",
-            "409": "The agent is in no quarantine.",
+            "404": "There is no such site, agent or ticket.",
+            "409": "What was to be changed is not so any more.",
             "415": "The body is no JSON.",
         }
     return body | {

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import re
+import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from jauge_collector.access.audit import FILE, AuditLog
@@ -17,6 +18,8 @@ from jauge_collector.access.roles import Permission
 from jauge_collector.config import is_loopback
 from jauge_collector.console import api, forms, guard, health, pages
 from jauge_collector.console.changes import Changes
+from jauge_collector.console.connections import STRANGE, Connections, timed
+from jauge_collector.console.failures import Failures
 from jauge_collector.console.figures import BusyError, Figures
 from jauge_collector.console.gate import Gate
 from jauge_collector.console.scoped import Scoping, WithheldError
@@ -43,6 +46,8 @@ _HOST: Final = re.compile(r"(?:\[(?P<address>[0-9a-fA-F:.]+)\]|(?P<name>[^:\[\]]
 _STATIC_KEPT: Final = "no-cache"
 """Kept by the browser, which asks each time whether it still holds: an upgrade shows at once."""
 
+CONNECTIONS: Final[web.AppKey[Connections]] = web.AppKey("connections", Connections)
+
 
 def build_app(state: ServiceState) -> web.Application:
     """The application of one running service; its clean-up releases what it opened.
@@ -52,16 +57,19 @@ def build_app(state: ServiceState) -> web.Application:
     listen, _ = state.config.listen
     names = [listen, *state.config.console.host_names]
     gate = Gate(state.config, state.sites, state.telemetry)
+    failures = Failures(state.telemetry.console_errors)
     app = web.Application(
         client_max_size=guard.LARGEST_BODY,
         middlewares=[
+            timed,
             _headers(HEADERS | _TLS_ONLY if gate.encrypted else HEADERS),
-            _errors(),
+            _errors(failures),
             _hosts(listen, names),
             guard.guard(gate, state.sites),
         ],
     )
     app[guard.GATE], app[guard.DECLARED] = gate, {}
+    app[CONNECTIONS] = Connections(state.telemetry, failures, gate.is_proxy)
     figures = Figures(state)
 
     async def opened(_: web.Application) -> AsyncIterator[None]:
@@ -80,31 +88,36 @@ def build_app(state: ServiceState) -> web.Application:
     forms.add_routes(app, scoping, changes)
     api.add_routes(app, state, scoping, changes)
     pages.add_routes(app, state, scoping, changes)
-    app.router.add_static("/static", _static(), append_version=False)
-    app[guard.DECLARED]["GET", "/static"] = Permission.OPEN
+    guard.mount(app, "GET", "/static/{name}", _static(), Permission.OPEN)
     return app
 
 
-def runner(app: web.Application, *, stop_within_s: float = 3.0) -> web.AppRunner:
-    """What serves the application: no stranger writes into the log."""
-    return web.AppRunner(app, access_log=None, logger=_server_log(), shutdown_timeout=stop_within_s)
+def listening(
+    app: web.Application,
+    host: str,
+    port: int,
+    *,
+    encrypted: ssl.SSLContext | None = None,
+    stop_within_s: float = 3.0,
+) -> AbstractAsyncContextManager[int]:
+    """Serves the application; gives the port. Raises OSError where it cannot be had."""
+    return app[CONNECTIONS].listening(
+        app, host, port, encrypted=encrypted, stop_within_s=stop_within_s
+    )
 
 
-def _server_log() -> logging.Logger:
-    """Aiohttp's log of the server, without a traceback for each request that is no HTTP."""
-    log = logging.getLogger(f"{__name__}.server")
-    if not log.filters:
-        log.addFilter(_is_ours)
-    return log
+def _static() -> Handler:
+    """The files of the package's folder as it is now, by name, and nothing else."""
+    folder = Path(str(files("jauge_collector.console").joinpath("static")))
+    known = {path.name: path for path in folder.iterdir() if path.is_file()}
 
+    async def serve(request: web.Request) -> web.StreamResponse:
+        path = known.get(request.match_info["name"])
+        if path is None:
+            raise web.HTTPNotFound
+        return web.FileResponse(path)
 
-def _is_ours(record: logging.LogRecord) -> bool:
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
-
-
-def _static() -> Path:
-    return Path(str(files("jauge_collector.console").joinpath("static")))
+    return serve
 
 
 def _headers(headers: Mapping[str, str]) -> Middleware:
@@ -122,7 +135,7 @@ def _headers(headers: Mapping[str, str]) -> Middleware:
     return add
 
 
-def _errors() -> Middleware:
+def _errors(failures: Failures) -> Middleware:
     """Every failure as one line: JSON below /api, a page elsewhere, and never a traceback."""
 
     @web.middleware
@@ -147,12 +160,16 @@ def _errors() -> Middleware:
             answer = _failure(request, 503, str(error))
             answer.headers["Retry-After"] = "10"
             return answer
-        except LedgerError:
-            return _failure(request, 503, "the ledger does not answer; see /readyz")
-        except StoreError:
-            return _failure(request, 503, "the store does not answer; see /readyz")
-        except Exception:  # noqa: BLE001 (whatever it is, no traceback at a reader)
-            _log.exception("%s %s failed", request.method, request.path)
+        except (LedgerError, StoreError) as error:
+            part = "ledger" if isinstance(error, LedgerError) else "store"
+            return _failure(request, 503, f"the {part} does not answer; see /readyz")
+        except STRANGE:
+            # The connection counts it once it finds that the body goes on like this.
+            return _failure(request, 400, "the body is no HTTP")
+        except ConnectionError:
+            return web.Response(status=400)  # nobody is there to read it
+        except Exception as error:  # noqa: BLE001 (whatever it is, no traceback at a reader)
+            failures.note(error, request.method, guard.place(request))
             return _failure(request, 500, "an error of the collector; its log tells more")
 
     return catch

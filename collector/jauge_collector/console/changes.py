@@ -12,6 +12,7 @@ from jauge_collector.access.scope import Scope
 from jauge_collector.console.figures import now_ms
 from jauge_collector.console.gate import Visitor
 from jauge_collector.console.scoped import ScopedFigures
+from jauge_collector.ledger.tickets import LONGEST_NOTE, TicketBook
 from jauge_collector.state import ServiceState
 
 _log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Changes:
     def __init__(self, state: ServiceState, audit: AuditLog) -> None:
         self._state = state
         self._audit = audit
-        self._signed: dict[tuple[str, str], float] = {}
+        self._signed: dict[tuple[str, str, str], float] = {}
 
     async def release(self, who: Visitor, figures: ScopedFigures, site: str, name: str) -> None:
         """End an agent's quarantine.
@@ -57,13 +58,36 @@ class Changes:
         if not self._state.inventory.release(agent.address, by=who.name):
             raise ConflictError(f"{site}/{name} is in no quarantine any more")
 
+    async def acknowledge(
+        self, who: Visitor, figures: ScopedFigures, site: str, ticket: int, note: str
+    ) -> None:
+        """Note that somebody has seen a ticket.
+
+        Raises KeyError for one that does not exist for the visitor, `ConflictError` where it is
+        resolved or was seen before, `UnrecordedError`, LedgerError.
+        """
+        found = await figures.tickets(site)
+        known = next((one for one in found.tickets if one.id == ticket), None)
+        if known is None:
+            raise KeyError(ticket)
+        stale = f"ticket {ticket} is resolved, or was acknowledged before"
+        if known.resolved_ms is not None or known.acknowledged_ms is not None:
+            raise ConflictError(stale)
+        note = "".join(c if c.isprintable() else " " for c in note).strip()[:LONGEST_NOTE]
+        await self._record(who, "ticket.acknowledge", site, str(ticket), detail=note)
+        book = TicketBook(self._state.ledger)
+        if not await asyncio.to_thread(
+            book.acknowledge, site, ticket, by=who.name, note=note, now_ms=now_ms()
+        ):
+            raise ConflictError(stale)
+
     async def signed(self, who: Visitor, what: str) -> None:
         """Note that somebody came or went; where that cannot be written, the log holds it.
 
-        Once a minute at most for each: else whoever signs in over and over would drive what others
-        changed out of the record.
+        Once a minute at most for each and from each address: else whoever signs in over and over
+        would drive what others changed out of the record.
         """
-        key, now_s = (who.name, what), time.monotonic()
+        key, now_s = (who.name, what, who.source), time.monotonic()
         if now_s - self._signed.get(key, -_AGAIN_S) < _AGAIN_S:
             return
         self._signed[key] = now_s

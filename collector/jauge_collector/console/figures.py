@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from jauge_models.boundaries import Symbol
 from jauge_models.effectiveness import DAY_MS
 from jauge_models.intervals import Point
+from jauge_models.reconciliation import Reconciliation
 from jauge_models.resources import Series
 from jauge_models.rules import Indicator
 from jauge_models.topology import MEASURES, Topology
@@ -22,6 +23,7 @@ from jauge_models.wire import Address, Birth
 from jauge_collector import civil, kpis
 from jauge_collector.console.views import (
     HEADLINES,
+    SILENT_MS,
     AgentView,
     MeterView,
     Presence,
@@ -35,12 +37,15 @@ from jauge_collector.console.views import (
     patience_ms,
     presence,
     resource_views,
+    silent,
     site_view,
 )
 from jauge_collector.inventory import Agent
 from jauge_collector.kpis import Part, SiteKpis, Slot, Step
 from jauge_collector.ledger.book import QUARTER_MS, Ledger, LedgerError
 from jauge_collector.ledger.rows import Row
+from jauge_collector.ledger.tickets import TicketBook, TicketList
+from jauge_collector.reconciliation import month_of, reconciliations
 from jauge_collector.registers.meters import topology_of
 from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
@@ -203,10 +208,13 @@ class Figures:
             lambda: self._book().current(site, name, start_ms, end_ms), end_ms - start_ms
         )
 
-    async def meters(self, site: str) -> list[MeterView]:
-        """Every meter of a site, in the order of its file."""
+    async def meters(self, site: str, *, readings: bool = True) -> list[MeterView]:
+        """Every meter of a site, in the order of its file.
+
+        Without ``readings`` the store is not asked: which meter is silent is then unknown.
+        """
         of = self._state.sites[site]
-        latest = await self._newest(of, _feeds(of), now_ms())
+        latest = await self._newest(of, _feeds(of), now_ms()) if readings else {}
         now = now_ms()
         midnight = civil.midnight_ms(civil.day(now, of.zone), of.zone)
         first = civil.midnight_ms(civil.first_of_month(civil.day(now, of.zone)), of.zone)
@@ -225,6 +233,7 @@ class Figures:
             book = self._book()
             commissioned = book.commissioned(site)
             rows = book.rows(site, ids, min(now - DAY_MS, midnight), now)
+            patience = self._patience(book, of) if readings else {}
             return [
                 meter_view(
                     of,
@@ -238,11 +247,24 @@ class Figures:
                         + coverage(rows[meter.id], midnight, now) * (now - midnight)
                     )
                     / max(1, now - first),
+                    silent=silent(of, meter, latest, patience, now) if readings else None,
                 )
                 for meter in of.topology.meters
             ]
 
         return await self._submit(work, DAY_MS)
+
+    def _patience(self, book: Ledger, site: Site) -> dict[str, int]:
+        """Of every feeding agent that was ever heard of: for how long it may say nothing."""
+        known = book.oldest(site.name).keys()
+        found: dict[str, int] = {}
+        for name in {feed.agent for meter in site.topology.meters for feed in meter.feeds}:
+            agent = self._state.inventory.get(Address(site.name, name))
+            if agent is not None:
+                found[name] = patience_ms(agent)
+            elif name in known:
+                found[name] = SILENT_MS
+        return found
 
     def agents(self, site: str) -> list[AgentView]:
         """Every agent of a site that was heard of, by name."""
@@ -326,6 +348,28 @@ class Figures:
         """Meters with the factors and replacements of the registers, and every declared event."""
         of = self._state.sites[site]
         return await self._submit(lambda: topology_of(self._book(), of), 0)
+
+    async def tickets(self, site: str) -> TicketList:
+        """Tickets of the cross-checks, and how these stand; never kept."""
+        name = self._state.sites[site].name
+        return await self._submit(lambda: TicketBook(self._book()).list(name), 0)
+
+    async def reconciliations(
+        self, site: str, month: str, tenants: tuple[str, ...]
+    ) -> list[Reconciliation]:
+        """Hosts against E_IT over a month, ``2026-01``; the last whole one where empty.
+
+        Of each tenant, or of the site for an empty name. Raises ValueError for what is no month.
+        """
+        of = self._state.sites[site]
+        span = month_of(month, of, now_ms())
+        equation = of.equation(Symbol.E_IT)
+        meters = [term.meter for term in equation.terms] if equation else []
+
+        def work(ledger: Ledger) -> list[Reconciliation]:
+            return reconciliations(ledger, of, *span, self._policy, tenants=tenants)
+
+        return await self._figure(("reconciliation", site, span, tenants), site, meters, span, work)
 
     async def sites(self) -> list[SiteView]:
         """Every site of the configuration."""

@@ -1,4 +1,4 @@
-"""The forms: signing in and out, and releasing an agent from its quarantine."""
+"""The forms: signing in and out, releasing an agent, and acknowledging a ticket."""
 
 import re
 from typing import Final
@@ -22,6 +22,7 @@ from jauge_collector.console.rendering import Visit
 from jauge_collector.console.scoped import Scoping
 
 _NONCE_S: Final = 12 * 3600
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
@@ -32,6 +33,13 @@ def add_routes(app: web.Application, scoping: Scoping, changes: Changes) -> None
     mount(app, "POST", LOGIN, forms.sign_in, Permission.OPEN)
     mount(app, "POST", "/logout", forms.sign_out, Permission.OPEN)
     mount(app, "POST", "/{site}/agent/{agent}/release", forms.release, Permission.RELEASE)
+    mount(
+        app,
+        "POST",
+        "/{site}/tickets/{ticket}/acknowledge",
+        forms.acknowledge,
+        Permission.ACKNOWLEDGE,
+    )
 
 
 class _Forms:
@@ -57,7 +65,7 @@ class _Forms:
         back = safe_return(fields.get("next", "/"))
         found = self._gate.sign_in(request, fields.get("token", "").strip())
         if isinstance(found, Refusal):
-            self._gate.refuse(request, found.reason)
+            self._gate.refuse(request, found.reason, found.name)
             return self._login_page(request, back, found)
         visitor, value = found
         await self._changes.signed(visitor, "sign_in")
@@ -90,6 +98,24 @@ class _Forms:
             outcome = "released"
         where = Visit.of(request).link(f"/{site}/agent/{agent}", outcome=outcome)
         raise web.HTTPSeeOther(where)
+
+    async def acknowledge(self, request: web.Request) -> web.Response:
+        """Note that somebody has seen a ticket, and show the tickets again."""
+        site, number = request.match_info["site"], request.match_info["ticket"]
+        figures = self._scoping.of(request[SCOPE])
+        note = request[FORM].get("note", "")
+        try:
+            ticket = int(number) if _NUMBER.fullmatch(number) else 0
+            await self._changes.acknowledge(request[VISITOR], figures, site, ticket, note)
+        except KeyError:
+            raise web.HTTPNotFound from None
+        except ConflictError:
+            outcome = "stale"
+        except UnrecordedError as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from None
+        else:
+            outcome = "acknowledged"
+        raise web.HTTPSeeOther(Visit.of(request).link(f"/{site}/tickets", outcome=outcome))
 
     def _login_page(
         self, request: web.Request, back: str, refusal: Refusal | None = None

@@ -82,6 +82,8 @@ class Refusal:
 
     reason: Refused
     wait_s: int = 0
+    name: str = ""
+    """Whose token it was, where that is known."""
 
 
 class Gate:
@@ -99,6 +101,7 @@ class Gate:
         known = {name: tenancy.tenants for name, tenancy in self.tenancies.items()}
         self._tokens: Tokens | None = None
         if access.mode != "open" and access.tokens_file is not None:
+            config.read("console.access.tokens_file", access.tokens_file)
             self._tokens = Tokens(config.beside(access.tokens_file), known)
         self._proxies = Proxies(config, known)
         self._throttle = Throttle()
@@ -131,16 +134,16 @@ class Gate:
             return Refusal(Refused.NO_CREDENTIALS)
         return self._by_cookie(request, source)
 
-    def refuse(self, request: web.Request, reason: Refused) -> None:
+    def refuse(self, request: web.Request, reason: Refused, name: str = "") -> None:
         """Count a refusal; say in the log what is the first of its kind from there."""
         self._telemetry.access_refused.labels(reason).inc()
         if reason in _UNSAID or reason is Refused.THROTTLED:
             return
         source = self.source(request)
-        if self._throttle.failed(source, reason, guess=reason in _GUESSES):
-            _log.warning(
-                "console: refused %s: %s (more from there is only counted)", source, reason
-            )
+        # Names are those of tokens of ours, and so bounded as reasons are.
+        what = f"{reason} of {name!r}" if name else reason
+        if self._throttle.failed(source, what, guess=reason in _GUESSES):
+            _log.warning("console: refused %s: %s (more from there is only counted)", source, what)
 
     def is_proxy(self, peer: str) -> bool:
         """Whether an address is one of the trusted proxies'."""
@@ -194,7 +197,7 @@ class Gate:
         if (wait_s := self._throttle.wait_s(source)) > 0:
             return Refusal(Refused.THROTTLED, math.ceil(wait_s))
         if found is not None:
-            return Refusal(Refused.EXPIRED)
+            return Refusal(Refused.EXPIRED, name=found.name)
         return Refusal(Refused.UNKNOWN if TOKEN.fullmatch(token) else Refused.MALFORMED)
 
     def _by_cookie(self, request: web.Request, source: str) -> Visitor | Refusal:

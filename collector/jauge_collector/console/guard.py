@@ -71,6 +71,12 @@ def declared(app: web.Application, route: web.AbstractRoute) -> Permission | Non
     return app[DECLARED].get(("GET" if route.method == "HEAD" else route.method, path))
 
 
+def place(request: web.Request) -> str:
+    """A request's route, a name of ours whatever its path; empty where there is none."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else ""
+
+
 def guard(gate: Gate, sites: Mapping[str, Site]) -> Middleware:
     """The middleware."""
 
@@ -84,7 +90,7 @@ def guard(gate: Gate, sites: Mapping[str, Site]) -> Middleware:
             return await handler(request)
         permission = declared(request.app, request.match_info.route)
         if permission is None:
-            _log.error("%s %s declares no permission", request.method, request.path)
+            _log.error("%s declares no permission", place(request))
             raise web.HTTPForbidden(text="this address is not open")
         if permission is Permission.OPEN:
             if changes and isinstance(who, Refusal) and request.path != LOGIN:
@@ -162,7 +168,7 @@ def _unknown(
     gate: Gate, request: web.Request, refusal: Refusal, *, api: bool
 ) -> web.StreamResponse:
     """For who was not let in: the sign-in form, or 401 for programs."""
-    gate.refuse(request, refusal.reason)
+    gate.refuse(request, refusal.reason, refusal.name)
     if refusal.wait_s:
         raise web.HTTPTooManyRequests(
             text=f"too many failed attempts; try again in {refusal.wait_s} s",

@@ -15,22 +15,30 @@ from jauge_collector.console.indicator import validity
 from jauge_collector.console.overview import meter_state
 from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
 from jauge_collector.console.scoped import ScopedFigures
-from jauge_collector.console.series import Frame, Named, amount_chart, day_ticks
+from jauge_collector.console.series import Frame, Named, amount_chart, day_ticks, of_totals
 from jauge_collector.console.text import Language
 from jauge_collector.console.views import MeterView, coverage
 from jauge_collector.kpis import Slot, Step
 from jauge_collector.ledger.rows import Row
 from jauge_collector.sites import Site
+from jauge_collector.stores import StoreError
 
 
 async def context(
     visit: Visit, site: Site, figures: ScopedFigures, meter_id: str, day: date
 ) -> dict[str, Any]:
-    """What the template needs. Raises KeyError for an unknown meter, LedgerError, StoreError."""
+    """What the template needs. Raises KeyError for an unknown meter, LedgerError.
+
+    Without the store the newest reading is said to be unavailable.
+    """
     language = visit.language
     topology = await figures.topology(site.name)
     meter = topology.meter(meter_id)
-    view = next(view for view in await figures.meters(site.name) if view.meter == meter_id)
+    try:
+        views = await figures.meters(site.name)
+    except StoreError:
+        views = await figures.meters(site.name, readings=False)
+    view = next(view for view in views if view.meter == meter_id)
     start = civil.midnight_ms(day, site.zone)
     end = civil.midnight_ms(day + timedelta(days=1), site.zone)
     page = f"/{site.name}/meter/{meter_id}"
@@ -57,7 +65,7 @@ def _about(visit: Visit, site: Site, meter: Meter, view: MeterView) -> list[Fact
     language = visit.language
     state = meter_state(visit, site, view)
     facts = [
-        Fact(language("state"), state.text, chip=state.chip),
+        Fact(language("state"), " · ".join(filter(None, (state.text, state.sub))), chip=state.chip),
         Fact(language("meter"), meter.id),
         Fact(language("commodity"), language(f"commodity_{meter.commodity}")),
     ]
@@ -69,6 +77,8 @@ def _about(visit: Visit, site: Site, meter: Meter, view: MeterView) -> list[Fact
         value = show(reading.value, reading.unit)
         age = language.ago(visit.now_ms - reading.time_ms)
         facts.append(Fact(language("last_reading"), f"{value}, {age}"))
+    elif view.silent is None:
+        facts.append(Fact(language("last_reading"), language("unavailable")))
     facts += [
         Fact(
             language("feeds"),
@@ -164,6 +174,7 @@ async def _chart(visit: Visit, site: Site, figures: ScopedFigures, meter: Meter,
         start,
         end,
         day_ticks(first, end, site.zone),
+        " · ".join(of_totals(slots, [meter.period_ms], language)),
     )
     names = [language.day(civil.day(slot.start_ms, site.zone)) for slot in slots]
     return amount_chart(

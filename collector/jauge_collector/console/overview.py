@@ -3,42 +3,35 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from jauge_models.boundaries import Symbol
 from jauge_models.effectiveness import Kpi, PeriodKind
 
 from jauge_collector import civil
-from jauge_collector.console.charts import Chart
+from jauge_collector.console import flows
 from jauge_collector.console.figures import quarter_so_far, twelve_months
-from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
+from jauge_collector.console.rendering import Cell, Column, Fact, Glance, Table, Visit
 from jauge_collector.console.scoped import ScopedFigures
-from jauge_collector.console.series import (
-    Frame,
-    Named,
-    amount_chart,
-    gaps,
-    gathered,
-    hour_ticks,
-    measured,
-    month_ticks,
-    power_chart,
-)
 from jauge_collector.console.text import Language
-from jauge_collector.console.views import AgentView, MeterView, Presence, ReadingView
-from jauge_collector.kpis import SiteKpis, Slot, Step
+from jauge_collector.console.views import (
+    AgentView,
+    MeterView,
+    Presence,
+    ReadingView,
+    counting,
+)
+from jauge_collector.kpis import SiteKpis
 from jauge_collector.sites import Site
 from jauge_collector.skew import SHOWN_MS, WRONG_MS
+from jauge_collector.stores import StoreError
 
 INDICATORS: Final = ("pue", "wue", "cue", "ref", "erf")
 LARGE: Final = ("pue", "wue")
 
 MOST_ROWS: Final = 50
 """Of meters and of agents, the worst first: what keeps the page below 150 kB."""
-_DAY_MS: Final = 86_400_000
-_STALE_MS: Final = 15 * 60_000
 
-Span = tuple[int, int]
+Span = flows.Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +59,64 @@ class Tile:
 
 
 async def context(visit: Visit, site: Site, figures: ScopedFigures) -> dict[str, Any]:
-    """What the template of the overview needs. Raises LedgerError and StoreError."""
+    """What the template of the overview needs. Raises LedgerError.
+
+    Without the store the rest is shown, and what the store knows is marked as unavailable.
+    """
     year = twelve_months(site, visit.now_ms)
     quarter = quarter_so_far(site, visit.now_ms)
     agents = sorted(figures.agents(site.name), key=lambda a: _ORDER[_CHIP_OF[a.presence]])
     whole = figures.totals(site.name)
-    of_totals, tiles, meters, silent, highlights = await asyncio.gather(
-        _charts(visit, site, figures, year) if whole else _no_charts(),
+    drawn, tiles, of_store = await asyncio.gather(
+        flows.drawn(visit, site, figures, year) if whole else _nothing_drawn(),
         _tiles(visit, site, figures, year, quarter),
-        figures.meters(site.name),
-        figures.silent(site.name),
-        figures.highlights(site.name, [agent.agent for agent in agents[:MOST_ROWS]]),
+        _of_store(site, figures, [agent.agent for agent in agents[:MOST_ROWS]]),
     )
+    meters, silent, highlights = of_store.meters, of_store.silent, of_store.highlights
     agents.sort(key=lambda a: (_ORDER[_CHIP_OF[a.presence]], -silent.get(a.agent, 0)))
     states = [meter_state(visit, site, meter) for meter in meters]
     return {
         "site": site,
         "glance": [
-            *of_totals.glance,
-            _meters_glance(visit.language, states),
-            *(_agents_glance(visit.language, agents, silent) if agents or whole else []),
+            *drawn.glance,
+            _meters_glance(visit.language, meters, states),
+            *(_agents_glance(visit.language, agents, of_store) if agents or whole else []),
         ],
+        "unavailable": "" if of_store.answers else visit.language("store_unavailable"),
         "tiles": [tile for tile in tiles if tile.id in LARGE],
         "smalls": [tile for tile in tiles if tile.id not in LARGE],
-        "charts": of_totals.groups,
+        "charts": drawn.groups,
         "withheld": not whole,
         "meters": _meters(visit, site, meters, states),
         "agents": _agents(visit, site, agents, silent, highlights),
         "moment": visit.language.moment(visit.now_ms, site.zone, seconds=True),
     }
+
+
+async def _nothing_drawn() -> flows.Drawn:
+    return flows.Drawn([], [])
+
+
+@dataclass(frozen=True, slots=True)
+class _OfStore:
+    """What needs the store: the meters without their readings, and nothing else, without it."""
+
+    meters: Sequence[MeterView]
+    silent: Mapping[str, int]
+    highlights: Mapping[str, Sequence[ReadingView]]
+    answers: bool
+
+
+async def _of_store(site: Site, figures: ScopedFigures, agents: Sequence[str]) -> _OfStore:
+    try:
+        meters, silent, highlights = await asyncio.gather(
+            figures.meters(site.name),
+            figures.silent(site.name),
+            figures.highlights(site.name, agents),
+        )
+    except StoreError:
+        return _OfStore(await figures.meters(site.name, readings=False), {}, {}, answers=False)
+    return _OfStore(meters, silent, highlights, answers=True)
 
 
 async def _tiles(
@@ -162,27 +184,22 @@ def _decimals(name: str, kpi: Kpi) -> int:
 # --- at a glance
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """One fact of the strip at the top; ``chip`` marks a state, ``href`` leads to more."""
-
-    name: str
-    text: str
-    sub: str = ""
-    chip: str = ""
-    href: str = ""
-
-
-def _meters_glance(language: Language, states: Sequence[Cell]) -> Glance:
-    good = sum(state.chip == "good" for state in states)
+def _meters_glance(
+    language: Language, meters: Sequence[MeterView], states: Sequence[Cell]
+) -> Glance:
+    """How many meters count, as the indicators count them; silence is another matter."""
+    number = sum(counting(meter) for meter in meters)
+    mute = sum(meter.silent is True for meter in meters)
     worst = max((state.chip for state in states), key=_BY_WORST.index, default="good")
-    text = language("of_all", number=language.number(good), all=language.number(len(states)))
-    return Glance(language("glance_meters"), text, chip=worst, href="#meters")
+    text = language("of_all", number=language.number(number), all=language.number(len(meters)))
+    sub = _silent_words(language, mute) if mute else ""
+    return Glance(language("glance_meters"), text, sub, chip=worst, href="#meters")
 
 
 def _agents_glance(
-    language: Language, agents: Sequence[AgentView], silent: Mapping[str, int]
+    language: Language, agents: Sequence[AgentView], of_store: _OfStore
 ) -> list[Glance]:
+    silent = of_store.silent
     online = sum(agent.presence is Presence.ONLINE for agent in agents)
     worst = max((_CHIP_OF[agent.presence] for agent in agents), key=_BY_WORST.index, default="warn")
     mute = sum(silent.values())
@@ -194,205 +211,56 @@ def _agents_glance(
             chip=worst,
             href="#agents",
         ),
-        Glance(
-            language("glance_silent"),
-            language.number(mute),
-            ", ".join(where[:3]) + (" …" if len(where) > 3 else "")
-            if mute
-            else language("all_fresh"),
-            "bad" if mute else "good",
-            "#agents",
-        ),
+        _silent_glance(language, of_store, mute, where),
     ]
 
 
-# --- charts
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Charts under one heading."""
-
-    name: str
-    charts: Sequence[Chart]
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    groups: Sequence[Group]
-    glance: Sequence[Glance]
-
-
-async def _no_charts() -> _Drawn:
-    return _Drawn([], [])
-
-
-async def _charts(visit: Visit, site: Site, figures: ScopedFigures, year: Span) -> _Drawn:
-    day_end = visit.now_ms - visit.now_ms % 900_000
-    day = (day_end - _DAY_MS, day_end)
-    language = visit.language
-    (power_day, now), (power_year, _), (water_day, water), (water_year, _) = await asyncio.gather(
-        _power(visit, site, figures, "power_day", day),
-        _power(visit, site, figures, "power_year", year),
-        _water(visit, site, figures, "water_day", day),
-        _water(visit, site, figures, "water_year", year),
-    )
-    return _Drawn(
-        [
-            Group(language("commodity_electricity").capitalize(), [power_day, power_year]),
-            Group(language("commodity_water").capitalize(), [water_day, water_year]),
-        ],
-        [now, water],
-    )
-
-
-_TOTALS: Final[tuple[tuple[Symbol, Literal["total", "it"]], ...]] = (
-    (Symbol.E_DC, "total"),
-    (Symbol.E_IT, "it"),
-)
-
-
-async def _power(
-    visit: Visit, site: Site, figures: ScopedFigures, id_: str, span: Span
-) -> tuple[Chart, Glance]:
-    language = visit.language
-    of_day = id_ == "power_day"
-    fine, coarse = (Step.QUARTER_HOUR, Step.HOUR) if of_day else (Step.DAY, Step.MONTH)
-    known = [(symbol, style) for symbol, style in _TOTALS if site.equation(symbol)]
-    profiles = await asyncio.gather(
-        *(figures.profile(site.name, symbol, *span, fine) for symbol, _ in known)
-    )
-    totals = [
-        Named(language(f"curve_{style}"), style, slots)
-        for (_, style), slots in zip(known, profiles, strict=True)
-    ]
-    rows = [
-        (_slot_name(slots[0], site, language, coarse), slots)
-        for slots in zip(*(gathered(p, site.zone, coarse) for p in profiles), strict=True)
-    ]
-    latest = _latest(totals) if of_day else {}
-    at: dict[str, str] = {
-        total.style: language.clock(slot.end_ms, site.zone) for total, slot in latest.values()
-    }
-    power: dict[str, str] = {
-        total.style: language.quantity(slot.rate or 0.0, "W") for total, slot in latest.values()
-    }
-    words = [
-        f"{total.name} {language('latest_at', value=power[style], moment=at[style])}"
-        for style, (total, _) in latest.items()
-    ]
-    words += _holes(totals, site, language, of_day=of_day)
-    glance = Glance(
-        language("glance_power"),
-        power.get("total", language("not_measured")),
-        language("glance_power_text", it=power["it"], moment=at["it"]) if "it" in power else "",
-    )
-    frame = _frame(visit, site, id_, span, " · ".join(words))
-    return power_chart(frame, totals, rows, language), glance
-
-
-async def _water(
-    visit: Visit, site: Site, figures: ScopedFigures, id_: str, span: Span
-) -> tuple[Chart, Glance]:
-    language = visit.language
-    step = Step.HOUR if id_ == "water_day" else Step.MONTH
-    slots = await figures.profile(site.name, Symbol.W_IN, *span, step)
-    amounts = [slot.amount for slot in slots if measured(slot)]
-    total = language.quantity(sum(amount or 0.0 for amount in amounts), "m3")
-    whole = bool(slots) and len(amounts) == len(slots)
-    headline = language("total_of", value=total) if whole else ""
-    names = [_slot_name(slot, site, language, step) for slot in slots]
-    frame = _frame(visit, site, id_, span, headline or _no_equation(site, language))
-    curve = Named(language("curve_water"), "water", slots)
-    glance = Glance(
-        language("glance_water"),
-        total if whole else language("not_measured"),
-        _no_equation(site, language)
-        or f"{language('coverage_short')} {language.percent(_covered(slots))}",
-    )
-    return amount_chart(frame, curve, names, "m3", language), glance
-
-
-def _covered(slots: Sequence[Slot]) -> float:
-    length = sum(slot.end_ms - slot.start_ms for slot in slots)
-    return sum(slot.covered_ms for slot in slots) / length if length else 0.0
-
-
-def _holes(totals: Sequence[Named], site: Site, language: Language, *, of_day: bool) -> list[str]:
-    """When some total is not measured, in words: the first two times, and how many more."""
-    words: list[str] = []
-    for start, end in gaps([total.slots for total in totals]):
-        if of_day:
-            times = [language.clock(at, site.zone) for at in (start, end)]
-            words.append(language("hole_clock", start=times[0], end=times[1]))
-            continue
-        days = [language.day(civil.day(at, site.zone)) for at in (start, end - 1)]
-        if days[0] == days[1]:
-            words.append(language("hole_day", day=days[0]))
-        else:
-            words.append(language("hole_from_to", start=days[0], end=days[1]))
-    if len(words) > 3:
-        words = [*words[:2], language("holes_more", number=language.number(len(words) - 2))]
-    return words
-
-
-def _no_equation(site: Site, language: Language) -> str:
-    return "" if site.equation(Symbol.W_IN) else language("no_equation")
-
-
-def _frame(visit: Visit, site: Site, id_: str, span: Span, headline: str) -> Frame:
-    language = visit.language
-    ticks = (
-        hour_ticks(*span, site.zone)
-        if id_.endswith("_day")
-        else month_ticks(*span, site.zone, language)
-    )
-    return Frame(
-        id_.replace("_", "-"),
-        language(id_),
-        language(f"{id_}_text"),
-        *span,
-        ticks,
-        headline or "\u00a0",
-    )
-
-
-def _latest(totals: Sequence[Named]) -> dict[str, tuple[Named, Slot]]:
-    """The newest slot of each total that is measured, by style."""
-    found: dict[str, tuple[Named, Slot]] = {}
-    for total in totals:
-        slot = next((slot for slot in reversed(total.slots) if measured(slot)), None)
-        if slot is not None:
-            found[total.style] = (total, slot)
-    return found
-
-
-def _slot_name(slot: Slot, site: Site, language: Language, step: Step) -> str:
-    when = civil.local(slot.start_ms, site.zone)
-    if step is Step.MONTH:
-        return f"{language.month(when.month)} {when.year}"
-    if step is Step.DAY:
-        return language.day(when.date())
-    return f"{language.clock(slot.start_ms, site.zone)}–{language.clock(slot.end_ms, site.zone)}"
+def _silent_glance(
+    language: Language, of_store: _OfStore, mute: int, where: Sequence[str]
+) -> Glance:
+    """Silent sensors of the agents online; « all fresh » only where some are watched."""
+    name, unsaid = language("glance_silent"), "–"
+    if not of_store.answers:
+        return Glance(name, unsaid, language("unavailable"), "warn", "#agents")
+    if not of_store.silent:
+        return Glance(name, unsaid, language("none_online"), "warn", "#agents")
+    if mute:
+        named = ", ".join(where[:3]) + (" …" if len(where) > 3 else "")
+        return Glance(name, language.number(mute), named, "bad", "#agents")
+    if any(meter.silent for meter in of_store.meters):
+        return Glance(name, language.number(0), language("online_fresh"), "good", "#agents")
+    return Glance(name, language.number(0), language("all_fresh"), "good", "#agents")
 
 
 # --- meters and agents
 
 
 def meter_state(visit: Visit, site: Site, meter: MeterView) -> Cell:
-    """Whether a meter counts, in words and a mark."""
+    """Whether a meter counts and whether it is heard, in words and a mark."""
     language = visit.language
-    reading = meter.last_reading
     if meter.suspended:
         return Cell(language("suspended"), chip="bad")
-    if meter.feeds and (reading is None or visit.now_ms - reading.time_ms > _STALE_MS):
-        return Cell(language("silent"), chip="bad")
+    counts = Cell(language("not_commissioned"), chip="warn")
     if meter.counts_from_start:
-        return Cell(language("counts"), chip="good")
-    if meter.counts_from_ms is None:
-        return Cell(language("not_commissioned"), chip="warn")
-    day = language.day(civil.day(meter.counts_from_ms, site.zone))
-    return Cell(language("counts_since", day=day), chip="good")
+        counts = Cell(language("counts"), chip="good")
+    elif meter.attested_only:
+        counts = Cell(language("counts_attested"), chip="good")
+    elif meter.counts_from_ms is not None:
+        day = language.day(civil.day(meter.counts_from_ms, site.zone))
+        counts = Cell(language("counts_since", day=day), chip="good")
+    if meter.silent:
+        return Cell(language("silent"), sub=counts.text, chip="bad")
+    return counts
+
+
+def reading_cell(visit: Visit, meter: MeterView) -> Cell:
+    """A meter's newest reading with its age, or why there is none."""
+    language, reading = visit.language, meter.last_reading
+    if reading is None:
+        return Cell(language("unavailable" if meter.silent is None else "never_read"))
+    return Cell(
+        language.quantity(reading.value, reading.unit), language.ago(visit.now_ms - reading.time_ms)
+    )
 
 
 def _meters(visit: Visit, site: Site, meters: Sequence[MeterView], states: Sequence[Cell]) -> Table:
@@ -400,7 +268,6 @@ def _meters(visit: Visit, site: Site, meters: Sequence[MeterView], states: Seque
     ranked = sorted(zip(meters, states, strict=True), key=lambda pair: _ORDER[pair[1].chip])
     rows: list[list[Cell]] = []
     for meter, state in ranked[:MOST_ROWS]:
-        reading = meter.last_reading
         basis = Cell(language("none_yet"))
         if meter.basis and meter.grade:
             basis = Cell(language(f"basis_{meter.basis}"), language(f"grade_{meter.grade}"))
@@ -413,12 +280,7 @@ def _meters(visit: Visit, site: Site, meters: Sequence[MeterView], states: Seque
                 ),
                 state,
                 Cell(language(f"commodity_{meter.commodity}")),
-                Cell(language("never_read"))
-                if reading is None
-                else Cell(
-                    language.quantity(reading.value, reading.unit),
-                    language.ago(visit.now_ms - reading.time_ms),
-                ),
+                reading_cell(visit, meter),
                 basis,
                 Cell(language.percent(meter.coverage_day)),
                 Cell(language.percent(meter.coverage_month)),
@@ -538,9 +400,13 @@ def _silent_cell(language: Language, count: int | None) -> Cell:
         return Cell("–")
     if count == 0:
         return Cell(language("fresh"), chip="good")
+    return Cell(_silent_words(language, count), chip="bad")
+
+
+def _silent_words(language: Language, count: int) -> str:
     if count == 1:
-        return Cell(language("silent_one"), chip="bad")
-    return Cell(language("silent_count", number=language.number(count)), chip="bad")
+        return language("silent_one")
+    return language("silent_count", number=language.number(count))
 
 
 def month_starts(span: Span, site: Site) -> list[Span]:

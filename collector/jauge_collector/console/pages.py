@@ -7,8 +7,9 @@ from aiohttp import web
 
 from jauge_collector import civil
 from jauge_collector.access.roles import Permission
-from jauge_collector.console import agent, indicator, meter, overview
+from jauge_collector.console import agent, indicator, meter, overview, tickets
 from jauge_collector.console.changes import Changes
+from jauge_collector.console.gate import Visitor
 from jauge_collector.console.guard import SCOPE, mount
 from jauge_collector.console.rendering import DEFAULT, Cell, Column, Table, Visit
 from jauge_collector.console.scoped import ScopedFigures, Scoping
@@ -34,6 +35,7 @@ def add_routes(
         ("/{site}/kpi/{name}", pages.indicator, Permission.READ),
         ("/{site}/meter/{meter}", pages.meter, Permission.READ),
         ("/{site}/agent/{agent}", pages.agent, Permission.AGENTS),
+        ("/{site}/tickets", pages.tickets, Permission.READ),
     ):
         mount(app, "GET", path, page, permission)
 
@@ -93,10 +95,10 @@ class _Pages:
         language = visit.language
         rows = [
             [
-                Cell(reason),
+                Cell(language.fault(reason), reason, sub_lang="en"),
                 Cell(language.number(fault.count)),
                 Cell(language.ago(visit.now_ms - fault.example.time_ms)),
-                Cell(fault.example.topic, fault.example.detail),
+                Cell(fault.example.topic, fault.example.detail, sub_lang="en"),
                 Cell(fault.example.payload or "–"),
             ]
             for reason, fault in sorted(self._state.faults.by_reason.items())
@@ -108,7 +110,12 @@ class _Pages:
             Column(language("fault_topic")),
             Column(language("fault_payload")),
         ]
-        return visit.html("faults.html.j2", table=Table(language("faults"), columns, rows))
+        modelled = [site.title for site in self._state.sites.values() if site.simulated]
+        return visit.html(
+            "faults.html.j2",
+            table=Table(language("faults"), columns, rows),
+            simulated=language("simulated_sites", sites=", ".join(modelled)) if modelled else "",
+        )
 
     async def overview(self, request: web.Request) -> web.Response:
         """One site at a glance."""
@@ -161,6 +168,21 @@ class _Pages:
             release=self._release(visit, site, found[0]),
             outcome=self._outcome(visit),
         )
+
+    async def tickets(self, request: web.Request) -> web.Response:
+        """The tickets of the cross-checks, and what is not checked."""
+        visit, figures = Visit.of(request), self._figures(request)
+        site = self._site(request, figures)
+        asked = request.query.get("outcome", "")
+        outcome = visit.language(f"ticket_{asked}") if asked in ("acknowledged", "stale") else ""
+        may = visit.visitor is not None and self._may_acknowledge(visit.visitor, site)
+        return visit.html(
+            "tickets.html.j2", **await tickets.context(visit, site, figures, outcome, may=may)
+        )
+
+    def _may_acknowledge(self, visitor: Visitor, site: Site) -> bool:
+        scope = visitor.scope(Permission.ACKNOWLEDGE, self._state.sites)
+        return scope is not None and site.name in scope.sites
 
     def _release(self, visit: Visit, site: Site, view: AgentView) -> str:
         """Where the form that releases an agent is sent; empty for who may not, or need not."""

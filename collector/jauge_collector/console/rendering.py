@@ -54,6 +54,17 @@ class Fact(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """One fact of the strip at the top; ``chip`` marks a state, ``href`` leads to more."""
+
+    name: str
+    text: str
+    sub: str = ""
+    chip: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table with its caption for screen readers; a heading says the same.
 

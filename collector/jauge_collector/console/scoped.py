@@ -13,8 +13,10 @@ from typing import Final
 
 import msgspec
 from jauge_models.boundaries import Symbol
+from jauge_models.crosschecks import HOUR_MS
 from jauge_models.effectiveness import DAY_MS, Kpi
 from jauge_models.intervals import Interval
+from jauge_models.reconciliation import Reconciliation
 from jauge_models.resources import Series
 from jauge_models.rules import Indicator
 from jauge_models.topology import Meter, Topology, Validity
@@ -34,6 +36,7 @@ from jauge_collector.console.views import (
 )
 from jauge_collector.kpis import Part, SiteKpis, Slot, Step
 from jauge_collector.ledger.rows import Row
+from jauge_collector.ledger.tickets import Standing, TicketList
 from jauge_collector.sites import Site
 
 WITHHELD: Final = (
@@ -159,11 +162,11 @@ class ScopedFigures:
 
     # --- meters
 
-    async def meters(self, site: str) -> list[MeterView]:
-        """See `Figures.meters`."""
+    async def meters(self, site: str, *, readings: bool = True) -> list[MeterView]:
+        """See `Figures.meters`; whether a meter is silent is the same for every visitor."""
         self._require(site)
         tenants = self._tenants(site)
-        views = await self._figures.meters(site)
+        views = await self._figures.meters(site, readings=readings)
         if tenants is None:
             return views
         found: list[MeterView] = []
@@ -201,6 +204,63 @@ class ScopedFigures:
         tenants = self._tenants(site)
         whole = await self._figures.topology(site)
         return whole if tenants is None else self._reduced(self._sites[site], whole, tenants)
+
+    # --- cross-checks
+
+    async def tickets(self, site: str) -> TicketList:
+        """See `Figures.tickets`; those that tell of nothing but what the tenants had all the while.
+
+        Who has seen one, and what they noted, is not shown: notes may tell of others.
+        """
+        self._require(site)
+        tenants = self._tenants(site)
+        found = await self._figures.tickets(site)
+        if tenants is None:
+            return found
+        tickets = tuple(
+            msgspec.structs.replace(ticket, check="", acknowledged_by="", note="")
+            for ticket in found.tickets
+            if all(
+                self._had(site, name, tenants, (ticket.since_ms, ticket.last_ms + HOUR_MS))
+                for name in ticket.evidence.subjects
+            )
+        )
+        if found.standing is None:
+            return TicketList(tickets, None)
+        at = found.standing.judged_to_ms
+        span = (at - DAY_MS, at)
+        checks = tuple(
+            check
+            for check in found.standing.checks
+            if all(
+                self._had(site, name, tenants, span)
+                for name in (*check.lower, *check.upper, *filter(None, (check.about,)))
+            )
+        )
+        unmapped = tuple(n for n in found.standing.unmapped if self._had(site, n, tenants, span))
+        return TicketList(tickets, Standing(at, checks, unmapped))
+
+    async def reconciliations(self, site: str, month: str) -> list[Reconciliation]:
+        """See `Figures.reconciliations`: the site's and each tenant's, or only one's own."""
+        self._require(site)
+        tenants = self._tenants(site)
+        known = self._tenancies[site].tenants
+        wanted = ("", *sorted(known)) if tenants is None else tuple(sorted(known & tenants))
+        return await self._figures.reconciliations(site, month, wanted)
+
+    def _had(self, site: str, name: str, tenants: frozenset[str], span: tuple[int, int]) -> bool:
+        """Whether one of the tenants had a thing all the while, and has it now."""
+        tenancy = self._tenancies[site]
+        agent, slash, resource = name.partition("/")
+        try:
+            held = (
+                tenancy.resource(agent, resource, tenants)
+                if slash
+                else tenancy.meter(name, tenants)
+            )
+        except KeyError:
+            return False
+        return holds(held, self._now) and within(held, *span) is not None
 
     # --- agents
 
@@ -392,6 +452,7 @@ class ScopedFigures:
                 {} if view.counts_from_ms is None else {view.meter: view.counts_from_ms},
                 day=(max(since, now - DAY_MS), now),
                 coverage_month=coverage(rows, max(since, month), now),
+                silent=view.silent,
             )
         return msgspec.structs.replace(view, feeds=feeds, last_reading=last)
 

@@ -60,8 +60,20 @@ def gathered(slots: Sequence[Slot], zone: tzinfo, step: Step) -> list[Slot]:
         some = list(group)
         covered = sum(slot.covered_ms for slot in some)
         amount = fsum(slot.amount for slot in some if slot.amount is not None)
-        found.append(Slot(some[0].start_ms, some[-1].end_ms, amount if covered else None, covered))
+        totals = sum(slot.totals_ms for slot in some)
+        start, end = some[0].start_ms, some[-1].end_ms
+        found.append(Slot(start, end, amount if covered else None, covered, totals))
     return found
+
+
+def of_totals(slots: Sequence[Slot], periods_ms: Sequence[int], language: Language) -> list[str]:
+    """In words, that slots were read as totals of periods; nothing where none was."""
+    if not periods_ms or not any(slot.totals_ms for slot in slots):
+        return []
+    longest = max(periods_ms)
+    if longest == _HOUR_MS:
+        return [language("from_hourly_totals")]
+    return [language("from_totals", length=language.age(longest))]
 
 
 def gaps(profiles: Sequence[Sequence[Slot]]) -> list[tuple[int, int]]:

@@ -109,6 +109,15 @@ class Language:
         """An age as a sentence says it: ``il y a 4 min``, ``4 min ago``."""
         return self("ago", age=self.age(span_ms))
 
+    def fault(self, reason: str) -> str:
+        """Why something was not stored, in words; the code itself where it has none."""
+        if self.has(f"fault_{reason}"):
+            return self(f"fault_{reason}")
+        of_document = reason.removeprefix("document_")
+        if of_document == reason:
+            return reason
+        return self("fault_document", reason=self.fault(of_document))
+
     def label(self, label: str) -> str:
         """An indicator's label as the models give it."""
         return _translated(label, _LABELS) if self.code == "fr" else label
@@ -160,6 +169,10 @@ _REASONS: Final = (
     ),
     (r"(.+) is zero or negative", r"\1 est nul ou négatif"),
     (r"(.+) is negative", r"\1 est négatif"),
+    (r"no E_IT feed is known", r"aucune alimentation E_IT n’est connue"),
+    (r"no host is known", r"aucun hôte n’est connu"),
+    (r"coverage of hosts (.+) is below (.+)", r"la couverture des hôtes, \1, est inférieure à \2"),
+    (r"coverage of E_IT (.+) is below (.+)", r"la couverture d’E_IT, \1, est inférieure à \2"),
     (
         r"(.+) is less than (.+), which it contains",
         r"\1 est inférieur à \2, qu’il contient",

@@ -16,6 +16,8 @@ from jauge_models.topology import MEASURES, Commodity, Meter
 from jauge_collector.inventory import Agent
 from jauge_collector.sites import Site
 
+STALE_MS: Final = 15 * 60_000
+"""A meter is not silent before its newest reading is so old, or older than its agents' patience."""
 SILENT_MS: Final = 180_000
 """An agent that says it is online and sent no pack for so long (or for three of its periods)."""
 
@@ -105,13 +107,24 @@ class MeterView(msgspec.Struct, frozen=True, kw_only=True):
     counts_from_ms: int | None
     """None: not commissioned, it does not count."""
     counts_from_start: bool
+    attested_only: bool
+    """No agent feeds it: it counts what is attested, without being commissioned."""
     suspended: bool
+    silent: bool | None
+    """Whether a live feed is there and none of them has a fresh reading; the same for every reader.
+    Not where only imports and attestations give values. None: the store does not say now."""
     last_reading: LastReading | None
     basis: Basis | None
     grade: Grade | None
     flags: list[Flag]
     coverage_day: float
     coverage_month: float
+
+
+def counting(meter: MeterView) -> bool:
+    """Whether a meter counts in the indicators, as the ledger judges it."""
+    declared = meter.counts_from_start or meter.attested_only
+    return (declared or meter.counts_from_ms is not None) and not meter.suspended
 
 
 class SiteView(msgspec.Struct, frozen=True):
@@ -255,6 +268,31 @@ def last_reading(site: Site, meter: Meter, latest: Mapping[Series, Point]) -> La
     return None
 
 
+def silent(
+    site: Site,
+    meter: Meter,
+    latest: Mapping[Series, Point],
+    patience_ms: Mapping[str, int],
+    now_ms: int,
+) -> bool:
+    """Whether nothing fresh comes from any live feed of a meter.
+
+    ``patience_ms`` is that of each live agent by name: agents that were heard of, ever. A meter
+    that none of them feeds is not silent: its values are imported or attested.
+    """
+    measures = MEASURES[meter.commodity]
+    live = [feed for feed in meter.feeds if feed.agent in patience_ms]
+    for feed in live:
+        for quantity in (measures.power, measures.register, measures.amount):
+            if quantity is None:
+                continue
+            point = latest.get(Series(site.name, feed.agent, feed.resource, quantity))
+            patience = max(STALE_MS, patience_ms[feed.agent])
+            if point is not None and now_ms - point.time_ms <= patience:
+                return False
+    return bool(live)
+
+
 def coverage(rows: Iterable[Interval], start_ms: int, end_ms: int) -> float:
     """Measured share of [start, end); rows that reach out of it count with their part inside."""
     covered = 0.0
@@ -274,6 +312,7 @@ def meter_view(
     *,
     day: tuple[int, int],
     coverage_month: float,
+    silent: bool | None,
 ) -> MeterView:
     """A meter in brief, from its rows of the last day and its coverage of the month."""
     measured = [row for row in rows if row.amount is not None and row.start_ms < day[1]]
@@ -291,7 +330,9 @@ def meter_view(
         feeds=[f"{feed.agent}/{feed.resource}" for feed in meter.feeds],
         counts_from_ms=commissioned.get(meter.id),
         counts_from_start=from_start,
+        attested_only=not meter.feeds,
         suspended=recent is not None and Flag.SUSPENDED in recent.flags,
+        silent=silent,
         last_reading=last_reading(site, meter, latest),
         basis=last.basis if last else None,
         grade=last.grade if last else None,

@@ -38,7 +38,7 @@ def enter_event(
     start_ms, end_ms = event.validity.from_ms, event.validity.to_ms
     if start_ms is None or end_ms is None or end_ms <= start_ms:
         raise ConfigurationError("--to", "", "is not after --from", "give both ends of the event")
-    known = _names(site)
+    known = declared_names(site)
     if event.subject and event.subject not in known:
         raise ConfigurationError(
             "--subject",
@@ -62,7 +62,7 @@ def enter_event(
     )
 
 
-def _names(site: Site) -> set[str]:
+def declared_names(site: Site) -> set[str]:
     """Meters, and resources that feed one or are connected."""
     names = {meter.id for meter in site.topology.meters}
     names |= {feed.resource for meter in site.topology.meters for feed in meter.feeds}

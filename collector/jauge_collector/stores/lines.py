@@ -28,7 +28,8 @@ _MOST_REFUSED: Final = 64
 """Refused lines in one write, beyond which the server is at fault and not the lines."""
 _MILLISECONDS: Final = cast(WritePrecision, WritePrecision.MS)
 _ABOUT_THE_LINES: Final = frozenset({400, 413, 422})
-_TIMEOUT_MS: Final = 30_000
+_TIMEOUT_MS: Final = 12_000
+"""For one request; less than the collector's storing may take (`ingest.HANGS_AFTER_S`)."""
 
 
 class LineNameError(ValueError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jauge_collector.config import CollectorConfig, read_text
+from jauge_collector.config import CollectorConfig
 
 if TYPE_CHECKING:
     from jauge_collector.stores import Store
@@ -29,5 +29,5 @@ def open_sink(config: CollectorConfig) -> InfluxSink | None:
     from jauge_collector.stores.influxdb import InfluxSink  # noqa: PLC0415
 
     path = config.influxdb.token_file
-    token = read_text(config.beside(path)).strip() if path else ""
+    token = config.read("influxdb.token_file", path).strip() if path else ""
     return InfluxSink(config.influxdb, token=token)

@@ -45,7 +45,10 @@ _REFUSES_AS_TOO_MUCH: Final = frozenset({422, 503})
 
 _NAMES_PER_SELECTOR: Final = 500
 _SELECTORS_PER_REQUEST: Final = 50
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=300.0, connect=10.0, sock_read=60.0)
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=240.0, connect=10.0, sock_read=60.0)
+"""For what a pass or a person reads; less than a pass may take between two signs of life."""
+_PROBE_TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0)
+"""For ``/metrics``, which is asked before readings are taken: it costs the server nothing."""
 
 _REQUIRED_FLAGS: Final = {
     "dedup.minScrapeInterval": "1ms",
@@ -356,7 +359,8 @@ class VictoriaMetricsStore:
         """``/metrics`` of every node; counts what rows they dropped since the last time."""
         pages = []
         for url in self._metrics_urls:
-            chunks = [chunk async for chunk in self._request("GET", f"{url}/metrics", None)]
+            answer = self._request("GET", f"{url}/metrics", None, _PROBE_TIMEOUT)
+            chunks = [chunk async for chunk in answer]
             pages.append(b"".join(chunks).decode(errors="replace"))
         for key, count in _dropped_rows(self._metrics_urls, pages).items():
             before = self._dropped.get(key, 0.0)
@@ -504,13 +508,17 @@ class VictoriaMetricsStore:
         return self._request("POST", f"{self._read_url}{path}", form)
 
     async def _request(
-        self, method: str, url: str, form: list[tuple[str, str]] | None
+        self,
+        method: str,
+        url: str,
+        form: list[tuple[str, str]] | None,
+        within: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> AsyncIterator[bytes]:
         """The answer's body as it comes. Raises StoreError."""
         if self._session is None:
             raise StoreError("the store is not open")
         try:
-            async with self._session.request(method, url, data=form) as answer:
+            async with self._session.request(method, url, data=form, timeout=within) as answer:
                 if answer.status not in {200, 204}:
                     text = " ".join((await answer.text(errors="replace")).split())
                     too_much = answer.status in _REFUSES_AS_TOO_MUCH

@@ -11,8 +11,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from jauge_collector import config
-from jauge_collector.console.app import build_app
-from jauge_collector.console.app import runner as server
+from jauge_collector.console.app import build_app, listening
 from jauge_collector.ledger.accounting import run_pass
 from jauge_collector.service import Service
 from jauge_collector.state import Part, ServiceState
@@ -190,12 +189,8 @@ async def serving(
 async def serve(state: ServiceState) -> AsyncIterator[Served]:
     """A console on a free loopback port."""
     app = build_app(state)
-    runner = server(app)
-    try:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-            yield Served(state, base, session, app)
-    finally:
-        await runner.cleanup()
+    async with (
+        listening(app, "127.0.0.1", 0) as port,
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+    ):
+        yield Served(state, f"http://127.0.0.1:{port}", session, app)

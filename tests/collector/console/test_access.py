@@ -231,8 +231,10 @@ def _gate_key() -> Any:
     return GATE
 
 
-async def test_an_expired_token_opens_nothing(tmp_path: Path) -> None:
-    """From its day on; the day before it does."""
+async def test_an_expired_token_opens_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From its day on; the day before it does. The log says whose it was."""
     today = datetime.now(UTC).date()
     past = Holder("past", "reader", expires=str(today - timedelta(days=1)))
     future = Holder("future", "reader", expires=str(today + timedelta(days=2)))
@@ -243,6 +245,8 @@ async def test_an_expired_token_opens_nothing(tmp_path: Path) -> None:
         assert (await Browser(console).sign_in(future.token))[0] == 303
         _, _, text = await console.get("/metrics", headers=future.bearer)
         assert refusals(text)["expired_token"] == 2
+    (line,) = (message for message in caplog.messages if "refused" in message)
+    assert line.startswith("console: refused 127.0.0.1: expired_token of 'past'")
 
 
 async def test_whatever_is_wrong_with_a_token_sounds_the_same(tmp_path: Path) -> None:

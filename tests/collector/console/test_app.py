@@ -140,6 +140,43 @@ async def test_a_failure_inside_shows_no_traceback(
     assert "ZeroDivisionError" in caplog.text
 
 
+async def test_a_path_writes_nothing_into_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file of a made-up name, of any length, is 404 like any other, and nobody logs it."""
+    forged = "/static/%0a2026-01-01%20WARNING%20forged%0a"
+    async with serving(guarded(tmp_path, READER)) as console:
+        for path in (forged, forged + "a" * 260, "/static/%00", "/static/" + "a/" * 500):
+            status, _, _ = await console.get(URL(console.base + path, encoded=True))
+            assert status in {303, 404}, path
+        caplog.set_level("DEBUG", "jauge_collector")
+        assert (await console.get("/static/console.css"))[0] == 200
+    assert "forged" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_an_error_inside_is_told_once_and_without_what_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where in the code it arose, once for each such place; its text and the path stay out."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("\nWARNING " + "forged")
+
+    async with serving(configuration(tmp_path)) as console:
+        monkeypatch.setattr("jauge_collector.kpis.site_kpis", fail)
+        asked = "/api/v1/kpi?site=s&from=2026-01-01&to=2026-04-01"
+        for _ in range(3):
+            status, _, _ = await console.get(asked)
+            assert status == 500
+        counted = console.state.telemetry.registry.get_sample_value
+        assert counted("jauge_collector_console_errors_total") == 3
+    (told,) = [r for r in caplog.records if "failed" in r.getMessage()]
+    assert told.getMessage().startswith("GET /api/v1/kpi failed")
+    assert "OSError" in told.getMessage()
+    assert "\nWARNING forged" not in told.getMessage()
+
+
 async def test_a_request_without_a_host_is_refused(tmp_path: Path) -> None:
     """HTTP/1.0 without Host names nobody: refused, not served."""
     async with serving(configuration(tmp_path)) as console:

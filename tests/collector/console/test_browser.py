@@ -211,3 +211,22 @@ async def test_paper_shows_figures_and_charts(console: Served) -> None:
             "all => all.filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth).length"
         )
         assert cut == 0
+
+
+STATES = """() => [...document.querySelectorAll('main .scroll > table')]
+  .filter((table) => !table.closest('details'))
+  .flatMap((table) => [...table.querySelectorAll('tbody tr')])
+  .map((row) => row.children[1].querySelector('.chip') || row.children[1].firstChild)
+  .map((what) => { const range = document.createRange(); range.selectNodeContents(what);
+    return [what.textContent.trim(), range.getBoundingClientRect().right]; })"""
+"""Of every row of the tables that are not folded away: its second cell and where that ends."""
+
+
+async def test_what_alarms_is_on_the_first_screen_of_a_phone(console: Served) -> None:
+    """State or age stands beside the name, within 390 pixels, however long the name."""
+    async with chromium() as browser, page_of(browser, width=390) as page:
+        for path, silent in (("/s", "silencieux"), ("/s/agent/plant", "silencieux")):
+            await page.goto(f"{console.base}{path}?lang=fr")
+            seen: list[tuple[str, float]] = await page.evaluate(STATES)
+            assert any(text.endswith(silent) for text, _ in seen), path
+            assert [one for one in seen if one[1] > 390 - 14] == [], path

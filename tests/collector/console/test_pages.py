@@ -55,6 +55,7 @@ def pages() -> list[str]:
         "/s/meter/water?day=2030-01-01",
         "/s/meter/spare",
         "/s/agent/plant",
+        "/s/tickets",
         "/s/agent/nobody",
         "/s/kpi/pue?from=x&to=y",
     ]
@@ -181,7 +182,8 @@ async def test_what_is_not_measured_is_never_a_zero(console: Served) -> None:
     assert "not measured joint coverage" in " ".join(overview.text.split())
     assert "no equation for E_REUSE is declared" in overview.text
     spare = row_of(overview, "Spare")
-    assert spare[1:] == ["■ silent", "electricity", "never read", "none yet", "0%", "0%"]
+    assert spare[1] == "■ silentnot commissioned: does not count"
+    assert spare[2:] == ["electricity", "never read", "none yet", "0%", "0%"]
     page = await read(console, "/s/meter/spare?lang=en")
     assert "nothing was measured" in page.text
     assert "0.00" not in page.text
@@ -211,16 +213,16 @@ async def test_a_silent_sensor_shows_on_the_overview_and_a_reading_ends_it(
     agent = await read(console, "/s/agent/plant?lang=fr")
     assert agent.tables[-1][1][:4] == [
         "sensor:dead",
+        "■ silencieux",
         "températuretemperature",
         "non mesuré",
-        "■ silencieux",
     ]
     await console.state.store.write(
         [Reading(Series(*PLANT, "sensor:dead", "temperature"), now_ms(), 0.0)]
     )
     page = await read(console, "/s?lang=fr")
     assert row_of(page, "plant")[2] == "● frais"
-    assert "tous les relevés sont frais" in page.text
+    assert "les agents en ligne ont tous leurs relevés" in page.text, "a meter is still silent"
 
 
 async def test_an_offline_agent_counts_no_silent_sensor(console: Served) -> None:

@@ -17,11 +17,14 @@ from jauge_collector import kpis
 from jauge_collector.console import overview
 from jauge_collector.console.text import CODES, Language, choose, language
 from jauge_collector.console.views import Presence
+from jauge_collector.ledger.tickets import State
 from jauge_models import effectiveness
+from jauge_models.crosschecks import Gap, Kind, Outcome
 from jauge_models.effectiveness import PeriodKind, Status
 from jauge_models.intervals import Basis, Flag, Grade
 from jauge_models.quantities import CATALOGUE
 from jauge_models.rules import RuleStatus
+from jauge_models.suspects import SuspectKind
 from jauge_models.topology import Commodity, EventKind
 from jauge_models.wire import Method
 
@@ -40,6 +43,11 @@ FAMILIES = {
     "rule": RuleStatus,
     "quantity": CATALOGUE,
     "name": overview.INDICATORS,
+    "ticket_kind": Kind,
+    "ticket_state": State,
+    "outcome": Outcome,
+    "gap": Gap,
+    "suspect": SuspectKind,
 }
 """Words that a page looks up by a value of the models: each value needs one."""
 

@@ -74,12 +74,13 @@ def test_only_tls_that_is_not_outdated_is_spoken(tmp_path: Path) -> None:
     [
         (lambda folder: (folder / "console.pem").unlink(), "console.cert_file"),
         (lambda folder: (folder / "console.key").unlink(), "console.key_file"),
-        (lambda folder: (folder / "console.key").write_text("no key"), "console.cert_file"),
+        (lambda folder: (folder / "console.key").write_text("no key"), "console.key_file"),
+        (lambda folder: (folder / "console.pem").write_text("none"), "console.cert_file"),
         (
             lambda folder: (folder / "console.key").write_text(
                 (folder / "authority.key").read_text()
             ),
-            "console.cert_file",
+            "console.key_file",
         ),
     ],
 )

@@ -126,6 +126,26 @@ def test_bad_rows_by_default_and_skipped(folder: Path, capsys: pytest.CaptureFix
     assert "1 rows left out: line 4: " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("interval", "told"),
+    [("interval_s = 3600", False), ("", True), ("interval_s = 86400", False)],
+)
+def test_rows_shorter_than_the_periods_are_said(
+    folder: Path, capsys: pytest.CaptureFixture[str], interval: str, *, told: bool
+) -> None:
+    """One line names meter, both lengths and the fix; nothing where the rows are long enough."""
+    path = folder / "site.toml"
+    path.write_text(path.read_text().replace("interval_s = 3600", interval))
+    assert _import(folder) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "interval_s" in line]
+    assert len(lines) == int(told)
+    if told:
+        assert "ledger rows of 900 s (interval_s of 'main') are shorter" in lines[0]
+        assert f"set interval_s = 3600 in {path}" in lines[0]
+    assert _import(folder, TABLE, "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["remarks"]) == int(told)
+
+
 def test_running_collector_accounts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """While a collector holds the ledger's lock, the import leaves marks for it to compute."""
     (folder / "state").mkdir()

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from jauge_collector import cli
-from jauge_models.intervals import Basis, Grade
+from jauge_collector.ledger.clocks import ClockSpan
+from jauge_models.intervals import Basis, Flag, Grade
 
 from tests.collector.ledger.bench import DAY, HOUR, KWH, MAINS, MINUTE, QUARTER, START, Bench
 
@@ -449,3 +450,31 @@ def test_json_never_holds_infinity(desk: Desk) -> None:
     told = desk.run("meter", "list", "--meter", "mains", "--json")
     assert "Infinity" not in told
     assert json.loads(told)[0]["entries"][0]["value"] is None
+
+
+def test_what_a_wrong_collector_said_of_clocks_is_withdrawn(desk: Desk) -> None:
+    """Listed, withdrawn whole spans only, with an entry; the rows follow."""
+
+    async def noted(bench: Bench) -> None:
+        await _two_days(bench)
+        spans = [ClockSpan(START + HOUR, START + 2 * HOUR, -3_600_000)]
+        bench.ledger.note_clock("lab", "gw", spans, bench.now_ms)
+        await bench.account(3 * DAY + HOUR)
+        assert any(Flag.CLOCK in row.flags for row in bench.rows())
+
+    async def restored(bench: Bench) -> None:
+        assert not any(Flag.CLOCK in row.flags for row in bench.rows())
+        (entry,) = bench.ledger.entries("lab", "clock_withdrawal")
+        assert (entry.subject, entry.signatory) == ("gw", "A. Martin")
+
+    desk.use(noted)
+    (listed,) = desk.json("clock", "list")
+    assert (listed["agent"], listed["skew_s"]) == ("gw", -3600.0)
+    why = ("--reason", "ours", "--signatory", "A. Martin")
+    begin = ("clock", "withdraw", "--from", "2026-01-01")
+    assert desk.json(*begin, "--to", "2026-01-01T01:30", *why)["withdrawn"] == []
+    told = desk.json(*begin, "--to", "2026-01-02", *why)
+    assert [(one["agent"], one["spans"]) for one in told["withdrawn"]] == [("gw", 1)]
+    assert "restated" in told["rows"]
+    assert desk.json("clock", "list") == []
+    desk.use(restored)
