@@ -16,6 +16,9 @@ projects = $(addsuffix /pyproject.toml,$(1))
 
 # file=module or file=module:argument: each file is what the module prints.
 GENERATED := docs/quantities.md=jauge_models.document \
+  docs/sources/README.md=jauge_agent.document:sources \
+  $(foreach source,host rapl hwmon power_supply snmp redfish ipmi modbus nvml mqtt,\
+    docs/sources/$(source).md=jauge_agent.document:source:$(source)) \
   docs/commands.md=jauge_demo.document \
   agent/jauge_agent/agent.sample.toml=jauge_agent.document \
   $(foreach kind,collector site mapping,\

@@ -21,7 +21,8 @@ from tests.parts import Mosquitto, free_port
 
 CPU_LIMIT: Final = 0.05
 """Share of one core at a period of 60 s (issue 4)."""
-RSS_LIMIT_MIB: Final = 150.0
+RSS_LIMIT_MIB: Final = 150e6 / 2**20
+"""150 MB."""
 
 PERIOD_S: Final = 60.0
 """That of the limits, and the shortest at which a BMC may be asked: nothing is scaled."""
@@ -219,14 +220,15 @@ async def _add_pdus(
     secret = directory / "community"
     secret.write_text("public\n", encoding="utf-8")
     secret.chmod(0o600)
+    # The ill ones stand first: who asked in turn would keep the others waiting.
+    for ill in (Silent(), Garbage()):
+        port = await stack.enter_async_context(listening(ill))
+        ground.add("snmp", None, host="127.0.0.1", port=port, community_file=str(secret))
     for number in range(site.snmp - 2):
         serial = f"G{number:09}"
         port = await stack.enter_async_context(listening(Device(_pdu(serial))))
         mark = f"pdu:{serial}/power"
         ground.add("snmp", mark, host="127.0.0.1", port=port, community_file=str(secret))
-    for ill in (Silent(), Garbage()):
-        port = await stack.enter_async_context(listening(ill))
-        ground.add("snmp", None, host="127.0.0.1", port=port, community_file=str(secret))
 
 
 def _pdu(serial: str) -> dict[str, int | str]:
@@ -263,6 +265,8 @@ async def _add_meters(stack: contextlib.AsyncExitStack, site: Site, ground: _Gro
         put_point(registers, profile, point, 50.0 if point.quantity != "power_factor" else 0.9)
     last = max(address for _, address in registers)
     whole = {(profile.function, address): 0 for address in range(last + 1)} | registers
+    refusing = {"profile": "eastron-sdm630", "id": "refusing"}
+    ground.add("modbus", None, host="127.0.0.1", port=free_port(), **refusing)
     for first in range(0, site.modbus - 1, _UNITS):
         numbers = range(first, min(first + _UNITS, site.modbus - 1))
         units = [device(1 + number - first, whole) for number in numbers]
@@ -271,8 +275,6 @@ async def _add_meters(stack: contextlib.AsyncExitStack, site: Site, ground: _Gro
             ident = f"M{number:05}"
             keys = {"unit": 1 + number - first, "profile": "eastron-sdm630", "id": ident}
             ground.add("modbus", f"meter:{ident}/power", host="127.0.0.1", port=port, **keys)
-    keys = {"profile": "eastron-sdm630", "id": "refusing"}
-    ground.add("modbus", None, host="127.0.0.1", port=free_port(), **keys)
 
 
 async def _add_servers(

@@ -191,7 +191,7 @@ relay() {
 		printf '\n# The relay %s speaks for these agents and for no other.\n\nuser %s\n' "$name" "$name"
 		for agent in "$@"; do
 			for channel in readings birth state; do
-				printf 'topic write jauge/v1/%s/+/%.0s%s\n' "${name%%/*}" "$agent" "$channel"
+				printf 'topic write jauge/v1/%s/%s/%s\n' "${name%%/*}" "$agent" "$channel"
 			done
 			printf 'topic read jauge/v1/%s/%s/ack\n' "${name%%/*}" "$agent"
 		done

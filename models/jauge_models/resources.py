@@ -80,7 +80,8 @@ def identity(raw: str) -> str:
 
     Raises ValueError when nothing fit remains.
     """
-    text = re.sub(r"[^A-Za-z0-9._:-]", "-", raw.strip()).strip("-._:")[:MAX_NAME_LENGTH]
+    text = re.sub(r"[^A-Za-z0-9._:-]", "-", raw.strip()).strip("-._:")
+    text = text[:MAX_NAME_LENGTH].rstrip("-._:")  # nor may the cut leave a separator at the end
     if not text:
         raise ValueError(f"no usable characters in the name {raw!r}")
     return text

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jauge_models.quantities import CATALOGUE, Kind
 from jauge_models.readings import Flaw, flaw_of
@@ -86,6 +86,7 @@ def test_a_resource_is_a_kind_and_perhaps_an_id(text: str, fits: bool) -> None:
 
 
 @given(st.text(max_size=300))
+@example("0" * 127 + ":0")
 def test_a_devices_own_name_is_made_fit_or_refused(raw: str) -> None:
     """Whatever a device calls itself becomes a name, twice the same, or is a ValueError."""
     try:

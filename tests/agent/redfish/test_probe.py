@@ -77,13 +77,3 @@ async def test_without_a_device_the_source_says_what_to_do() -> None:
     """One line, in plain words."""
     with pytest.raises(AbsentError, match=r"no device is listed under sources\.redfish\.devices"):
         await RedfishSource(RedfishSettings()).open()
-
-
-def test_the_pages_are_generated() -> None:
-    """docs/sources tells of the settings and rules that the code has."""
-    from jauge_agent.sources.ipmi import document as ipmi
-    from jauge_agent.sources.redfish import document as redfish
-
-    folder = Path(__file__).resolve().parents[3] / "docs" / "sources"
-    assert (folder / "redfish.md").read_text(encoding="utf-8") == redfish.page()
-    assert (folder / "ipmi.md").read_text(encoding="utf-8") == ipmi.page()
