@@ -5,6 +5,7 @@ The docstring of a field is its documentation: the sample file is generated from
 """
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,9 @@ DEFAULT_PATH: Final = Path("/etc/jauge-agent/agent.toml")
 
 LEAST_KEY_BYTES: Final = 16
 """A shorter key of pseudonyms can be found by trying."""
+
+_PLAIN_PATH: Final = re.compile(r"(/[a-z0-9._@-]+){2,}")
+"""What people call files; a password is seldom like that."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -239,6 +243,20 @@ def resolved(name: str) -> Path:
     return Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / name
 
 
+def shown(name: str) -> str:
+    """What errors call a file: what may be a secret, written in the place of its file, is not told.
+
+    A file that is not there is still named where its folder is, or where it reads like a path.
+    """
+    path = resolved(name)
+    if not Path(name).is_absolute():
+        return name if os.path.lexists(path) else "this systemd credential"
+    # Secrets may begin with a slash: the root is no folder that speaks for a file.
+    has_folder = path.parent != Path("/") and os.path.isdir(path.parent)  # noqa: PTH112
+    is_named = os.path.lexists(path) or has_folder or _PLAIN_PATH.fullmatch(name)
+    return name if is_named else "this file"
+
+
 def _configured(
     name: str, section: Mapping[str, Any], file: str, table: Mapping[str, str]
 ) -> ConfiguredSource:
@@ -291,9 +309,7 @@ def _check_readable(name: str, key: str, file: str) -> None:
     try:
         resolved(name).open("rb").close()
     except OSError as error:
-        # A relative name may be a secret that somebody wrote in the place of its file.
-        what = name if Path(name).is_absolute() else "this systemd credential"
-        problem = f"{what} cannot be read: {error.strerror}"
+        problem = f"{shown(name)} cannot be read: {error.strerror}"
         raise ConfigurationError(file, key, problem, "check path and rights") from None
 
 

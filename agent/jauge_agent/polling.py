@@ -2,14 +2,15 @@
 
 A device is itself a `Source`; a `Poller` makes one source of many, so that ticks, self-metrics
 and the spool see one. A tick waits for the devices that answered in time when they were last
-asked; one that failed or was late is asked as well, but never waited for beyond those. What
-answers after its tick was closed is given with the next one: its stamp is then late by less
-than a period.
+asked; one that failed is asked as well, and one that was late until it has been prompt some times
+in a row, but neither is waited for beyond the others. What answers after its tick was closed is
+given with the next one: its stamp is then late by less than a period.
 """
 
 import asyncio
 import logging
 import random
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -34,8 +35,13 @@ UNSUITABLE_S: Final = 3600.0
 REOPEN_AFTER: Final = 3
 """Failures in a row after which a device is opened anew: another may stand at its address."""
 
+PROMPT_AGAIN: Final = 6
+"""Prompt answers in a row after which a device that was late, or hung, is waited for again."""
+
 _SHARE: Final = 0.9
 """Part of the source's own deadline, and of its period, within which a tick must be closed."""
+_QUICK: Final = 0.1
+"""Part of a tick's patience that a failure may take without harm to the ticks."""
 _SPREAD_S: Final = 0.002
 """Seconds between the requests of two devices, so that hundreds do not start at one instant."""
 _OPENING_SPREAD_S: Final = 0.02
@@ -71,10 +77,12 @@ class _Polled:
     """Where in a tick it is asked."""
     opening_offset_s: float
     trouble: Trouble
+    place: int
+    """Where it stands in the configuration: of two that give one resource, the first counts."""
     resources: Sequence[ResourceDescription] = ()
     is_open: bool = False
-    in_time: bool = True
-    """Whether its last answer came before the tick was closed; true before the first."""
+    prompt_in_row: int = PROMPT_AGAIN
+    """Answers in a row that came soon enough for their tick; trusted before the first."""
     failures_in_row: int = 0
     last_reason: str = ""
     asked_at: float = float("-inf")
@@ -82,8 +90,8 @@ class _Polled:
     task: asyncio.Task[None] | None = None
     answer: Outcome | None = None
     answered_at: float = float("-inf")
-    taken: frozenset[str] = frozenset()
-    """Its resources that another device has given first."""
+    taken: set[str] = field(default_factory=set)
+    """Its resources that a device before it in the configuration gives as well."""
     failed: Counter[str] = field(default_factory=Counter)
     """Failures since the last tick."""
 
@@ -91,6 +99,11 @@ class _Polled:
     def is_busy(self) -> bool:
         """Whether a request is in flight."""
         return self.task is not None and not self.task.done()
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether a tick may wait for it: it was in time again and again, or never late."""
+        return self.prompt_in_row >= PROMPT_AGAIN
 
     @property
     def is_lost(self) -> bool:
@@ -121,6 +134,7 @@ class Poller:
         self._source = source
         self._period_s = settings.period_s
         self._patience_s = _SHARE * min(settings.deadline_s, settings.period_s)
+        self._quick_s = _QUICK * self._patience_s
         listed = list(devices)
         spread = min(len(listed) * _SPREAD_S, 0.1 * self._patience_s)
         opening = min(len(listed) * _OPENING_SPREAD_S, 0.5 * self._patience_s)
@@ -132,10 +146,12 @@ class Poller:
                 self._chance.uniform(0, spread),
                 self._chance.uniform(0, opening),
                 Trouble(_log, "device", source=source, device=device.name),
+                place,
             )
-            for device in listed
+            for place, device in enumerate(listed)
         ]
-        self._owner: dict[str, _Polled] = {}
+        self._givers: dict[str, list[int]] = {}
+        """Places of the devices that give a resource, by its name; the first one's is published."""
         self._changed = False
 
     async def open(self) -> Sequence[ResourceDescription]:
@@ -209,15 +225,17 @@ class Poller:
 
     async def _wait(self, asked: Sequence[_Polled]) -> None:
         """Until the prompt ones have answered; for the others only if there are none of those."""
-        awaited = [one for one in asked if one.in_time and not one.is_lost] or asked
+        awaited = [one for one in asked if one.is_prompt and not one.is_lost] or asked
         tasks = [one.task for one in awaited if one.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=self._patience_s)
-        for one in asked:
-            one.in_time = not one.is_busy
+        for one in awaited:
+            if one.is_busy and one.is_open:
+                one.prompt_in_row = 0
 
     async def _attempt(self, one: _Polled, *, reading: bool) -> None:
         """One request of a device within its deadline; whatever happens is noted, not raised."""
+        begun, was_open = asyncio.get_running_loop().time(), one.is_open
         await asyncio.sleep(one.offset_s if reading else one.opening_offset_s)
         work = self._called(one, reading=reading)
         call = asyncio.create_task(work, name=f"call of {one.device.name}")
@@ -231,11 +249,20 @@ class Poller:
                 self._failed(one, *_explained(error))
             else:
                 self._answered(one, call.result())
+            if was_open:  # opening takes a device longer than it ever takes again
+                self._judge(one, asyncio.get_running_loop().time() - begun)
         finally:
             # The device stays busy until its call has ended, however it takes a cancellation.
             call.add_done_callback(_retrieve)
             call.cancel()
             await asyncio.wait((call,))
+
+    def _judge(self, one: _Polled, took_s: float) -> None:
+        """Note how much of a tick a call of a device has cost, or would have."""
+        if took_s > (self._quick_s if one.is_lost else self._patience_s):
+            one.prompt_in_row = 0
+        elif not one.is_lost:
+            one.prompt_in_row = min(one.prompt_in_row + 1, PROMPT_AGAIN)
 
     async def _called(self, one: _Polled, *, reading: bool) -> Outcome | None:
         source = one.device.source
@@ -249,26 +276,42 @@ class Poller:
         return await source.read() if reading else None
 
     def _describe(self, one: _Polled, resources: Sequence[ResourceDescription]) -> None:
-        """Take a device's resources; what another device has given already stays that one's."""
-        for resource in one.resources:
-            if self._owner.get(resource.id) is one:
-                del self._owner[resource.id]
-        names = [resource.id for resource in resources]
-        taken = frozenset(name for name in names if self._owner.setdefault(name, one) is not one)
-        if taken - one.taken:
-            name = min(taken)
+        """Take what a device gives; of two that give the same, the first one listed counts.
+
+        That one stays it while it is lost, so that a series does not go from one device to the
+        other and back; who answers first makes no difference once both have been opened.
+        """
+        before = {resource.id for resource in one.resources}
+        now = {resource.id for resource in resources}
+        self._changed |= list(one.resources) != list(resources)
+        one.resources = resources
+        for name in before - now:
+            self._givers[name].remove(one.place)
+            one.taken.discard(name)
+        for name in now - before:
+            insort(self._givers.setdefault(name, []), one.place)
+        repeating: dict[int, str] = {}
+        for name in sorted(before ^ now):
+            if not self._givers[name]:
+                del self._givers[name]
+                continue
+            first, *others = self._givers[name]
+            self._polled[first].taken.discard(name)
+            for place in others:
+                if name not in self._polled[place].taken:
+                    self._polled[place].taken.add(name)
+                    repeating.setdefault(place, name)
+            self._changed |= bool(others) or name in before
+        for place, name in repeating.items():
             say(
                 _log,
                 logging.WARNING,
                 "device repeats another",
                 source=self._source,
-                device=one.device.name,
-                other=self._owner[name].device.name,
+                device=self._polled[place].device.name,
+                other=self._polled[self._givers[name][0]].device.name,
                 resource=name,
             )
-        one.taken = taken
-        self._changed |= list(one.resources) != list(resources)
-        one.resources = resources
 
     def _answered(self, one: _Polled, outcome: Outcome | None) -> None:
         if outcome is not None and outcome.resources is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 from jauge_models.configuration import ConfigurationError
@@ -31,6 +31,16 @@ SCHEMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 
 _PATHS: Final[Mapping[str, str]] = MappingProxyType({"modbus": "unit"})
 """Key of the device that the path of an address stands for, by scheme."""
+
+_LOGINS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "snmp": "give the community in a file: community_file=FILE",
+        "redfish": "give username=NAME password_file=FILE",
+        "ipmi": "give username=NAME password_file=FILE",
+        "modbus": "leave it out: Modbus has none",
+    }
+)
+"""How a secret is given, by scheme."""
 
 DEADLINE_S: Final = 60.0
 
@@ -60,12 +70,13 @@ def probe(address: str, given: Sequence[str]) -> tuple[str, Probed]:
     ``given`` are further keys of the device as ``KEY=VALUE``. Raises ConfigurationError,
     SourceError.
     """
-    url = urlsplit(address)
-    if url.scheme not in SCHEMES:
-        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise ConfigurationError(address, "", "not an address to probe", f"known are {known}")
-    source, place = SCHEMES[url.scheme]
-    settings = {**_host(url, address), **dict(_pair(text) for text in given)}
+    scheme = address.partition(":")[0].lower()
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{each}://" for each in SCHEMES)
+        # What stands there is not repeated: it may hold a password.
+        raise ConfigurationError("probe", "", "not an address to probe", f"known are {known}")
+    source, place = SCHEMES[scheme]
+    settings = {**_host(scheme, address), **dict(_pair(text) for text in given)}
     module, _, function = place.partition(":")
     asked: Probe = getattr(import_module(module), function)
     return source, asyncio.run(_within(asked(settings)))
@@ -94,26 +105,34 @@ async def _within(work: Awaitable[Probed]) -> Probed:
         raise RetryError(f"no answer within {DEADLINE_S:g} s") from None
 
 
-def _host(url: SplitResult, address: str) -> dict[str, Any]:
+def _host(scheme: str, address: str) -> dict[str, Any]:
+    """The keys that an address gives. What is refused is not repeated, for it may be a secret."""
+    said = f"{scheme}://"
+    if "@" in address:
+        raise ConfigurationError(said, "", "a secret stands in the address", _LOGINS[scheme])
+    fix = "write scheme://host:port, an IPv6 address in brackets"
     try:
+        url = urlsplit(address)
         host, port = url.hostname, url.port
-    except ValueError as error:
-        raise ConfigurationError(address, "", str(error), "write scheme://host:port") from None
+    except ValueError:
+        raise ConfigurationError(said, "", "not a host and a port", fix) from None
     if not host:
-        raise ConfigurationError(address, "", "names no host", "write scheme://host")
-    if url.username or url.password:
-        fix = "give it in a file, such as community_file=FILE"
-        raise ConfigurationError(url.scheme, "", "a secret stands in the address", fix)
+        raise ConfigurationError(said, "", "names no host", fix)
+    if url.query or url.fragment:
+        raise ConfigurationError(
+            said, "", "more than a host and a port", f"{fix}; keys as KEY=VALUE"
+        )
     settings: dict[str, Any] = {"host": host} if port is None else {"host": host, "port": port}
-    if (path := url.path.strip("/")) and url.scheme in _PATHS:
-        settings[_PATHS[url.scheme]] = path
+    if (path := url.path.strip("/")) and scheme in _PATHS:
+        settings[_PATHS[scheme]] = path
     return settings
 
 
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise ConfigurationError(text, "", "not KEY=VALUE", "write a key of the device as in files")
+        fix = "write a key of the device as in files"
+        raise ConfigurationError("probe", "", "an argument is not KEY=VALUE", fix)
     return key, value
 
 

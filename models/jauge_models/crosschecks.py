@@ -207,10 +207,25 @@ class Subject:
             return Accuracy(limit / math.sqrt(3), True, self.accuracy_class)
         return Accuracy(DEFAULT_ACCURACY[grade], False, grade.value)
 
-    def variance(self, hour: HourAmount) -> float:
-        """Of the hour's amount, in J². A register read at both bounds is off by its steps."""
-        error = self.accuracy(hour.grade).relative * (hour.amount or 0.0)
-        return error**2 + self.resolution**2 / 6
+
+def variance(side: Iterable[tuple[Subject, HourAmount]]) -> float:
+    """Of the sum of one side in an hour, in J².
+
+    What is stated of a meter is its own error, and so are the steps of a register read at both
+    bounds: their squares add up. Where nothing is stated, things of one grade are likely of one
+    make and off alike: their errors add up as they are.
+    """
+    alike: dict[Grade, float] = {}
+    total = 0.0
+    for subject, hour in side:
+        accuracy = subject.accuracy(hour.grade)
+        error = accuracy.relative * abs(hour.amount or 0.0)
+        if accuracy.stated:
+            total += error**2
+        else:
+            alike[hour.grade] = alike.get(hour.grade, 0.0) + error
+        total += subject.resolution**2 / 6
+    return total + sum(error**2 for error in alike.values())
 
 
 @cache
@@ -222,21 +237,6 @@ def class_limit(text: str) -> float | None:
     if match := _MID.fullmatch(text.strip()):
         return _MID_LIMIT[match[1].lower()]
     return None
-
-
-def resolution_seen(rows: Iterable[Interval]) -> float:
-    """The step by which a register advances, as its readings show; 0 where they do not tell.
-
-    In the register's own unit, J before any factor. It takes several different advances to tell a
-    step from a steady load.
-    """
-    advances = {
-        round((row.closing.value - row.opening.value) * 1000)
-        for row in rows
-        if row.opening is not None and row.closing is not None
-    }
-    telling = len(advances) > 2 or (len(advances) == 2 and 0 in advances)
-    return math.gcd(*advances) / 1000 if telling else 0.0
 
 
 # --- one hour of one check
@@ -287,19 +287,21 @@ def judge(
     if check.dark:
         return unjudged(hour_ms, Gap.UNMEASURED, check.dark[0])
     sums: list[float] = []
-    variance = 0.0
+    spread = 0.0
     for side in (check.lower, check.upper):
         amounts: list[float] = []
+        told: list[tuple[Subject, HourAmount]] = []
         for name in side:
             hour = hours.get(name, {}).get(hour_ms)
             if hour is None or hour.amount is None:
                 gap = Gap.NO_ROWS if hour is None else hour.gap or Gap.PARTIAL
                 return unjudged(hour_ms, gap, name)
             amounts.append(hour.amount)
-            variance += subjects[name].variance(hour)
+            told.append((subjects[name], hour))
+        spread += variance(told)
         sums.append(math.fsum(amounts))
     lower, upper = sums
-    tolerance = policy.coverage_factor * math.sqrt(variance)
+    tolerance = policy.coverage_factor * math.sqrt(spread)
     broken = lower - upper > tolerance
     outcome = Outcome.BROKEN if broken else Outcome.HOLDS
     return Verdict(hour_ms, outcome, lower, upper, tolerance)

@@ -1,11 +1,12 @@
-"""What one meter shows by itself or beside its neighbours: stuck values, jumps, phases.
+"""What one meter shows by itself or beside its neighbours: steps, stuck values, jumps, phases.
 
-Each gives hourly verdicts that live as `crosschecks.episodes` has them, with a suspicion for the
-ticket.
+Each check gives hourly verdicts that live as `crosschecks.episodes` has them, with a suspicion for
+the ticket.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Final
 
@@ -14,17 +15,61 @@ from jauge_models.crosschecks import (
     HOUR_MS,
     Check,
     Gap,
+    HourAmount,
     Hours,
     Outcome,
     Policy,
     Subject,
     Verdict,
     unjudged,
+    variance,
 )
 from jauge_models.intervals import Flag, Interval
 from jauge_models.suspects import Suspect, SuspectKind
 
 _STILL: Final = 1e-6
+_SEVERAL: Final = 3
+"""Steps of a register: what moves it by less may leave it as it is."""
+
+
+def resolution_seen(rows: Iterable[Interval]) -> float:
+    """The step by which a register advances, as its readings show; 0 where they do not tell.
+
+    In the register's own unit, J before any factor: the greatest that all advances are multiples
+    of, or nearly all, where a few are off. It takes several different advances to tell a step from
+    a steady load; two do where they are one step apart, as those of a steady load between two
+    steps are.
+    """
+    advances = Counter(
+        round((row.closing.value - row.opening.value) * 1000)
+        for row in rows
+        if row.opening is not None
+        and row.closing is not None
+        and row.closing.value >= row.opening.value
+        and not row.flags & _BROKEN_REGISTER
+    )
+    usual: list[int] = []
+    counted = 0
+    for advance, times in advances.most_common():
+        if counted >= _NEARLY_ALL * advances.total():
+            break
+        usual.append(advance)
+        counted += times
+    step, steady_step = _common_step(advances), _common_step(usual)
+    return (steady_step if steady_step > _FINER * step else step) / 1000
+
+
+_BROKEN_REGISTER: Final = frozenset({Flag.RESET, Flag.JUMP, Flag.REPLACED, Flag.WRAPPED})
+_NEARLY_ALL: Final = 0.9
+_FINER: Final = 20
+"""How much finer than that of nearly all the step of all must be, for a few to be off."""
+
+
+def _common_step(advances: Collection[int]) -> int:
+    step = math.gcd(*advances)
+    if len(advances) == 2:
+        return step if max(advances) - min(advances) == step else 0
+    return step if len(advances) > 2 else 0
 
 
 def stuck(
@@ -41,12 +86,15 @@ def stuck(
     That is told from the rest of a check: what it feeds, less what its fellows give; or for the
     only thing below, what feeds it. A `Verdict`'s ``lower`` and ``upper`` are the least and the
     most that should have come through in the hours looked at. Neighbours that stand still too tell
-    nothing.
+    nothing, nor do those that move by their own steps, or by a few of the subject's.
     """
     below = check.lower == (name,)
     if not below and name not in check.upper:
         return []
     judged = [v for v in sorted(verdicts) if v.outcome is not Outcome.NOT_JUDGED]
+    each = [subjects[one].resolution for one in check.subjects]
+    steps = min(math.fsum(each), 2 * math.hypot(*each))
+    least_told = _SEVERAL * subjects[name].resolution
     found: list[Verdict] = []
     for at in range(policy.stuck_hours - 1, len(judged)):
         some = judged[at - policy.stuck_hours + 1 : at + 1]
@@ -62,8 +110,8 @@ def stuck(
             for v, a in zip(some, own, strict=True)
         ]
         least, most = min(expected), max(expected)
-        allowed = max(v.tolerance or 0.0 for v in some) + subjects[name].resolution
-        if most - least > allowed:
+        allowed = max(v.tolerance or 0.0 for v in some) + steps
+        if most - least > max(allowed, least_told):
             found.append(Verdict(hour_ms, Outcome.BROKEN, least, most, allowed))
     return found
 
@@ -137,16 +185,16 @@ def phases(
 ) -> Verdict:
     """Whether the phases add up to their meter, and none runs backwards."""
     amounts: list[float] = []
-    variance = 0.0
+    told: list[tuple[Subject, HourAmount]] = []
     for name in (total, *parts):
         hour = hours.get(name, {}).get(hour_ms)
         if hour is None or hour.amount is None:
             gap = Gap.NO_ROWS if hour is None else hour.gap or Gap.PARTIAL
             return unjudged(hour_ms, gap, name)
         amounts.append(hour.amount)
-        variance += subjects[name].variance(hour)
+        told.append((subjects[name], hour))
     whole, some = amounts[0], amounts[1:]
-    tolerance = policy.coverage_factor * math.sqrt(variance)
+    tolerance = policy.coverage_factor * math.sqrt(variance(told[:1]) + variance(told[1:]))
     broken = abs(math.fsum(some) - whole) > tolerance or min(some) < -tolerance
     outcome = Outcome.BROKEN if broken else Outcome.HOLDS
     return Verdict(hour_ms, outcome, math.fsum(some), whole, tolerance)

@@ -2,7 +2,9 @@
 
 A suspicion is a pattern that holds in (nearly) every broken hour: a factor that stays the same
 however the load moves, a feed that reads nothing, two series that are one. It says what to look
-at, not what is so; each carries the numbers that speak for it.
+at, not what is so; each carries the numbers that speak for it. First comes what takes the fewest
+assumptions, then what leaves the steadiest ratio; what explains the hours equally well is named
+together before anybody is named alone.
 """
 
 import math
@@ -10,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import combinations
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -38,6 +40,10 @@ class SuspectKind(StrEnum):
     STUCK = "stuck"
     OVER_RATING = "over_rating"
     JUMP = "jump"
+    COMMON_BIAS = "common_bias"
+    """All below read a little too much alike, or what feeds them too little: nobody stands out."""
+    TIED = "tied"
+    """Each of these explains the hours as well as the others; what each would be comes next."""
     UNEXPLAINED = "unexplained"
     """No pattern that is known here."""
 
@@ -47,8 +53,9 @@ class Suspect(msgspec.Struct, frozen=True):
 
     ``factor`` is the error that would explain it (a reading ``factor`` times the truth), ``found``
     the median of what was found, ``low`` and ``high`` its range over ``hours`` hours. What was
-    found is a ratio of energies: for `CT_RATIO`, `UNIT`, `ONE_PHASE`, `MISSING_SHARE` and
-    `DOUBLE_COUNT` that of both sides once the error is taken out, else as they stand.
+    found is a ratio of energies: for `CT_RATIO`, `UNIT`, `ONE_PHASE`, `MISSING_SHARE`,
+    `DOUBLE_COUNT` and `COMMON_BIAS` that of both sides once the error is taken out, else as they
+    stand.
     """
 
     kind: SuspectKind
@@ -60,7 +67,10 @@ class Suspect(msgspec.Struct, frozen=True):
     hours: int = 0
 
 
-CT_FACTORS: Final = (2.0, 4.0, 5.0, 8.0, 10.0, 20.0, 40.0, 50.0, 80.0, 100.0, 200.0)
+CT_FACTORS: Final = (
+    *(1.5, 1.6, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 16.0, 20.0, 25.0, 30.0),
+    *(40.0, 50.0, 60.0, 80.0, 100.0, 120.0, 200.0),
+)
 """By how much one common transformer (50/5 to 1000/5, …/1) is mistaken for another, or for none."""
 UNIT_FACTORS: Final = (3.6, 1000.0, 3600.0, 3.6e6)
 PHASES: Final = 3.0
@@ -72,6 +82,14 @@ _USUAL: Final = 0.97
 """Below over above where all is well."""
 _AS_STEADY: Final = 0.01
 _MOST_FACTORS: Final = 3
+"""Spreads that differ by less are equal."""
+_MANY: Final = 3
+"""Where one factor on any of so many things below would do, it is none of them that stands out."""
+_MOST_BIAS: Final = 1.25
+"""What things of one kind may be off by together; more has another cause."""
+_MOST_UNEVEN: Final = 10.0
+"""How many times what its fellows give a feed without a reading may be thought to give."""
+_MOVES: Final = 0.02
 _IDLE: Final = 0.01
 _SAME: Final = 0.001
 _MOST_CONNECTIONS: Final = 3
@@ -87,10 +105,35 @@ def suspects(
         name: [hours[name][v.hour_ms].amount or 0.0 for v in broken] for name in check.subjects
     }
     case = _Case(check, broken, amounts)
-    found = [*case.idle(), *case.factors(), *case.twins(), *case.doubled(), *case.share()]
+    found = case.explanations()
     if not found:
-        found = [*case.misplaced()]
-    return tuple(found) or (case.told(SuspectKind.UNEXPLAINED, check.lower, case.ratios()),)
+        alone = tuple(case.misplaced())
+        return alone or (case.told(SuspectKind.UNEXPLAINED, check.subjects, case.ratios()),)
+    best = found[0]
+    equal = {
+        name
+        for one in found
+        if one.assumptions == best.assumptions and one.spread <= best.spread + _AS_STEADY
+        for name in one.suspect.subjects
+    }
+    ranked = tuple(one.suspect for one in found)
+    if equal == set(best.suspect.subjects):
+        return ranked
+    tied = tuple(name for name in check.subjects if name in equal)
+    return (case.told(SuspectKind.TIED, tied, case.ratios()), *ranked)
+
+
+class _Explanation(NamedTuple):
+    """A suspicion and how well it explains the hours.
+
+    ``assumptions`` are errors of which nothing is seen but the broken order; ``spread`` is that of
+    the ratio once they are taken out, ``off`` how far from the usual it then is.
+    """
+
+    assumptions: int
+    spread: float
+    off: float
+    suspect: Suspect
 
 
 class _Case:
@@ -122,31 +165,82 @@ class _Case:
         low, high = min(ratios), max(ratios)
         return Suspect(kind, tuple(subjects), factor, median(ratios), low, high, len(ratios))
 
-    def idle(self) -> Iterator[Suspect]:
-        """Feeds that read nothing at all."""
-        for name in self._check.upper:
-            shares = [a / low for a, low in zip(self._amounts[name], self._lower, strict=True)]
-            if max(shares) <= _IDLE:
-                yield self.told(SuspectKind.DEAD_SENSOR, (name,), shares)
+    def explanations(self) -> list[_Explanation]:
+        """All that explain the broken hours, the best first.
 
-    def factors(self) -> list[Suspect]:
-        """Each subject for which one factor makes things right in every hour, steadiest first.
-
-        To leave one of several out is a factor, too: it may not be fed from here.
+        Where a feed reads nothing, what does not say so leaves that open: one assumption more.
         """
-        found: list[tuple[float, Suspect]] = []
+        idle = [*self.idle()]
+        silent = {name for one in idle for name in one.suspect.subjects}
+        others = [*self.factors(), *self.twins(), *self.doubled(), *self.common(), *self.share()]
+        found = idle + [
+            one
+            if not silent or silent.intersection(one.suspect.subjects)
+            else one._replace(assumptions=one.assumptions + 1)
+            for one in others
+        ]
+        return sorted(found, key=lambda one: (one.assumptions, round(one.spread, 3), one.off))
+
+    def _explained(self, suspect: Suspect, ratios: Sequence[float], seen: bool) -> _Explanation:
+        """``seen``: the error itself shows in the readings."""
+        if not ratios:
+            return _Explanation(1 - seen, 0.0, 0.0, suspect)
+        off = round(abs(median(ratios) - _USUAL), 3)
+        return _Explanation(1 - seen, _spread(ratios), off, suspect)
+
+    def idle(self) -> Iterator[_Explanation]:
+        """Feeds that read nothing at all.
+
+        Not where what the others give is next to nothing, too: then what is fed reads too much.
+        """
+        feeds = self._check.upper
+        shares = {
+            name: [a / low for a, low in zip(self._amounts[name], self._lower, strict=True)]
+            for name in feeds
+        }
+        silent = [name for name in feeds if max(shares[name]) <= _IDLE]
+        ratios = self.ratios()
+        if ratios and median(ratios) > _MOST_UNEVEN:
+            return
+        for name in silent:
+            told = self.told(SuspectKind.DEAD_SENSOR, (name,), shares[name])
+            yield self._explained(told, ratios, seen=not any(self._amounts[name]))
+
+    def factors(self) -> list[_Explanation]:
+        """Each subject for which one factor makes things right in every hour.
+
+        To leave one of several out is a factor, too: it may not be fed from here. Where many
+        things below fit equally, none of them is named.
+        """
+        below: list[_Explanation] = []
+        above: list[_Explanation] = []
         alone = len(self._check.lower) == 1
         for name in self._check.lower:
             tried = (*CT_FACTORS, *UNIT_FACTORS, *(() if alone else (math.inf,)))
-            found += self._fitting(name, tried, self._corrected(name, below=True), below=True)
+            below += self._fitting(name, tried, self._corrected(name, below=True), below=True)
         for name in self._check.upper:
             if any(self._amounts[name]):
-                tried = (*CT_FACTORS, *UNIT_FACTORS, PHASES)
-                found += self._fitting(name, tried, self._corrected(name, below=False))
-        return [suspect for _, suspect in sorted(found, key=lambda one: (one[0], one[1].subjects))]
+                tried = (*CT_FACTORS, *UNIT_FACTORS)
+                above += self._fitting(name, tried, self._corrected(name, below=False))
+        if below:
+            least = min(one.spread for one in below) + _AS_STEADY
+            if len({one.suspect.subjects for one in below if one.spread <= least}) >= _MANY:
+                below = []
+        return [*below, *above]
 
-    def twins(self) -> Iterator[Suspect]:
-        """Two things below that are one and the same, each hour."""
+    def common(self) -> Iterator[_Explanation]:
+        """All below a little too much, in the same measure whoever of them draws."""
+        ratios = self.ratios()
+        if len(self._check.lower) == 1 or len(ratios) < len(self._lower):
+            return
+        factor = median(ratios) / _USUAL
+        if factor <= _MOST_BIAS and _spread(ratios) <= STEADY:
+            right = [ratio / factor for ratio in ratios]
+            told = self.told(SuspectKind.COMMON_BIAS, self._check.subjects, right, factor)
+            yield self._explained(told, right, seen=False)
+
+    def twins(self) -> Iterator[_Explanation]:
+        """Two things below that are one and the same, each hour; it shows where they move."""
         for one, other in combinations(self._check.lower, 2):
             pairs = list(zip(self._amounts[one], self._amounts[other], strict=True))
             same = all(a > 0 and abs(a - b) <= _SAME * a for a, b in pairs)
@@ -156,15 +250,18 @@ class _Case:
                     for low, (a, _), up in zip(self._lower, pairs, self._upper, strict=True)
                     if up > 0
                 ]
-                yield self.told(SuspectKind.DOUBLE_COUNT, (one, other), ratios, 2.0)
+                told = self.told(SuspectKind.DOUBLE_COUNT, (one, other), ratios, 2.0)
+                moves = _spread(self._amounts[one]) > _MOVES
+                yield self._explained(told, ratios, seen=moves)
 
-    def doubled(self) -> Iterator[Suspect]:
+    def doubled(self) -> Iterator[_Explanation]:
         """All below about twice as much as what feeds it."""
         halves = [ratio / 2 for ratio in self.ratios()]
         if _fits(halves, len(self._lower)):
-            yield self.told(SuspectKind.DOUBLE_COUNT, self._check.lower, halves, 2.0)
+            told = self.told(SuspectKind.DOUBLE_COUNT, self._check.lower, halves, 2.0)
+            yield self._explained(told, halves, seen=False)
 
-    def share(self) -> Iterator[Suspect]:
+    def share(self) -> Iterator[_Explanation]:
         """As if of n + 1 feeds with equal loads only n were seen."""
         feeds = len(self._check.upper)
         if feeds > _MOST_FEEDS:
@@ -172,7 +269,8 @@ class _Case:
         whole = [ratio * feeds / (feeds + 1) for ratio in self.ratios()]
         if _fits(whole, len(self._lower)):
             part = feeds / (feeds + 1)
-            yield self.told(SuspectKind.MISSING_SHARE, self._check.upper, whole, part)
+            told = self.told(SuspectKind.MISSING_SHARE, self._check.upper, whole, part)
+            yield self._explained(told, whole, seen=False)
 
     def misplaced(self) -> Iterator[Suspect]:
         """Things below without which the order would hold, the largest first."""
@@ -211,7 +309,7 @@ class _Case:
         corrected: Callable[[float], list[float]],
         *,
         below: bool = False,
-    ) -> list[tuple[float, Suspect]]:
+    ) -> list[_Explanation]:
         """The factor that makes the ratio right and steadiest, and others as good as that one."""
         fitting = sorted(
             (_spread(ratios), factor, ratios)
@@ -221,20 +319,23 @@ class _Case:
         near = [one for one in fitting[1:] if one[0] <= fitting[0][0] + _AS_STEADY]
         near.sort(key=lambda one: abs(median(one[2]) - _USUAL))
         return [
-            (
-                spread,
+            self._explained(
                 self.told(SuspectKind.WRONG_CONNECTION, (name,), ratios)
                 if factor == math.inf
-                else self.told(_kind(factor), (name,), ratios, factor if below else 1 / factor),
+                else self.told(
+                    _kind(factor, below=below), (name,), ratios, factor if below else 1 / factor
+                ),
+                ratios,
+                seen=False,
             )
-            for spread, factor, ratios in [*fitting[:1], *near[: _MOST_FACTORS - 1]]
+            for _, factor, ratios in [*fitting[:1], *near[: _MOST_FACTORS - 1]]
         ]
 
 
-def _kind(factor: float) -> SuspectKind:
+def _kind(factor: float, *, below: bool) -> SuspectKind:
     if factor in UNIT_FACTORS:
         return SuspectKind.UNIT
-    return SuspectKind.ONE_PHASE if factor == PHASES else SuspectKind.CT_RATIO
+    return SuspectKind.ONE_PHASE if factor == PHASES and not below else SuspectKind.CT_RATIO
 
 
 def _fits(ratios: Sequence[float], hours: int) -> bool:

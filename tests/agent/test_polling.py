@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jauge_agent.polling import REOPEN_AFTER, Device, Poller
+from jauge_agent.polling import PROMPT_AGAIN, REOPEN_AFTER, Device, Poller
 from jauge_agent.runner import Runner
 from jauge_agent.source import (
     AbsentError,
@@ -285,6 +285,63 @@ def test_a_resource_of_two_devices_is_counted_once(caplog: pytest.LogCaptureFixt
     assert all(names(outcome) == ["pdu:same"] for _, outcome in found)
     assert all(given_by(outcome).failed == {"duplicate": 1} for _, outcome in found)
     assert [record.getMessage() for record in caplog.records] == ["device repeats another"]
+
+
+@pytest.mark.parametrize("slow", ["a", "b"])
+def test_of_two_that_give_one_resource_the_first_listed_counts(
+    slow: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who answers first makes no difference, nor that the first is lost for a while."""
+    gone = RetryError("gone")
+    script: dict[str, list[Step]] = {
+        "a": [watts("same", 1), watts("same", 1), gone, gone, watts("same", 1)],
+        "b": [watts("same", 2)],
+    }
+    script[slow] = [Slow(1, step) if isinstance(step, Outcome) else step for step in script[slow]]
+    for chance in range(5):
+        polling = Poller(
+            "snmp",
+            [Device(name, scripted("same", *steps)) for name, steps in script.items()],
+            SourceSettings(period_s=PERIOD_S, deadline_s=DEADLINE_S),
+            chance=random.Random(chance),
+        )
+        found = run_virtual(ticks(polling, 12))
+        values = {sample.value for _, each in found for sample in given_by(each).samples}
+        assert values == {1}
+        assert given_by(found[-1][1]).failed == {"duplicate": 1}
+    said = [r.__dict__["fields"] for r in caplog.records if "repeats" in r.getMessage()]
+    assert {(each["device"], each["other"]) for each in said} == {("b", "a")}
+
+
+def test_one_listed_first_that_opens_late_takes_its_resource() -> None:
+    """Until then the other one gives it: never both at a time."""
+    late = scripted("same", watts("same", 1), opening=[RetryError("booting")] * 2)
+    soon = scripted("same", watts("same", 2))
+    found = run_virtual(ticks(poller(Device("late", late), Device("soon", soon)), 12))
+    values = [[sample.value for sample in given_by(each).samples] for _, each in found]
+    assert all(len(each) == 1 for each in values)
+    assert values == sorted(values, reverse=True)
+    assert (values[0], values[-1]) == ([2], [1])
+
+
+def test_one_that_hangs_again_and_again_is_not_waited_for_each_time() -> None:
+    """Every second call hangs: one good answer is no reason to trust it again."""
+    script: list[Step] = [watts("flap"), HANG]
+    flapping = scripted("flap", *script * 60)
+    good = Device("good", scripted("good", watts("good")))
+    found = run_virtual(ticks(poller(Device("flap", flapping), good), 60))
+    assert all("pdu:good" in names(outcome) for _, outcome in found)
+    assert sum(took > 1 for took, _ in found) == 1
+    assert sum("pdu:flap" in names(outcome) for _, outcome in found) > 10
+
+
+def test_one_that_is_prompt_again_is_waited_for_again() -> None:
+    """Late once, then in time some times in a row: its values come with their own tick."""
+    script: list[Step] = [Slow(30, watts("x")), *[Slow(2, watts("x"))] * 30]
+    good = Device("good", scripted("good", watts("good")))
+    found = run_virtual(ticks(poller(Device("x", scripted("x", *script), deadline_s=55), good), 20))
+    waited = [took > 1 for took, _ in found]
+    assert waited == [True] + [False] * PROMPT_AGAIN + [True] * (19 - PROMPT_AGAIN)
 
 
 def test_when_all_are_lost_the_source_says_so() -> None:

@@ -24,7 +24,6 @@ from jauge_models.crosschecks import (
     episodes,
     hours_of,
     judge,
-    resolution_seen,
     unjudged,
 )
 from jauge_models.energy_order import Planned, plan, suspended, unmapped
@@ -34,6 +33,7 @@ from jauge_models.plausibility import (
     jumps,
     phase_suspects,
     phases,
+    resolution_seen,
     stuck,
     stuck_suspect,
 )

@@ -56,7 +56,8 @@ def filled(profile: Profile) -> Registers:
     for place, point in enumerate(profile.points):
         put_point(registers, profile, point, meant(point, place) / worth(point))
     for mark in profile.recognised_by:
-        words = text_words(mark.text, mark.words) if mark.text else [mark.values[0]]
+        texts = [each.text or "" for each in profile.recognised_by if each.address == mark.address]
+        words = text_words("".join(texts), mark.words) if mark.text else [mark.values[0]]
         put(registers, mark.function or profile.function, mark.address, words)
     if profile.serial is not None:
         text = "23060100004D" if profile.serial.hexadecimal else "4711042"
@@ -175,6 +176,19 @@ def test_a_profile_of_ones_own_is_taken_by_its_path(tmp_path: Path) -> None:
         profiles.load("none")
     with pytest.raises(ValueError, match="cannot be read"):
         profiles.load(str(tmp_path / "nowhere.toml"))
+
+
+def test_what_is_in_doubt_is_not_called_verified() -> None:
+    """Energies whose register is not sure, and a cos phi that is no power factor."""
+    for name, parts in (("socomec-diris-a", {None, "export"}), ("gavazzi-em24-rs485", {None})):
+        profile = profiles.load(name)
+        unsure = {p.part for p in profile.points if p.quantity == "energy" and p.verified is False}
+        assert unsure == parts
+        assert "not verified" in profile.remark
+    assert profiles.load("gavazzi-em24-rs485").stability == "experimental"
+    assert profiles.load("socomec-diris-a").models == ["Diris A-30"]
+    janitza = profiles.load("janitza-umg96").points
+    assert not {point.address for point in janitza} & {19044, 19046, 19048}
 
 
 def test_every_mean_is_finite() -> None:

@@ -109,17 +109,17 @@ def values(outcome: Outcome) -> dict[str, float]:
 
 
 @contextlib.asynccontextmanager
-async def metered(port: int, profile: str) -> AsyncIterator[Meter]:
+async def metered(port: int, profile: str, **more: Any) -> AsyncIterator[Meter]:
     """One meter without a poller, which would not ask it twice within its period."""
     gateway = Gateway("127.0.0.1", port, answer_s=5.0)
-    named = ModbusDevice(host="127.0.0.1", port=port, profile=profile)
+    named = ModbusDevice(host="127.0.0.1", port=port, profile=profile, **more)
     yield Meter(gateway, named, load(profile))
     gateway.close()
 
 
 async def test_two_units_share_one_socket_and_are_known_by_their_serial_numbers(own: str) -> None:
     """Opened and read, two units: one connection, only function 3."""
-    async with serving(device(1, sound(11)), device(2, sound(22, power=700))) as served:
+    async with serving(device(1, sound(110)), device(2, sound(220, power=700))) as served:
         source = ModbusSource(
             settings_for(served.port, {"unit": 1, "profile": own}, {"unit": 2, "profile": own})
         )
@@ -129,12 +129,12 @@ async def test_two_units_share_one_socket_and_are_known_by_their_serial_numbers(
     assert served.connections == 1
     assert set(served.functions) == {3}
     assert values(outcome) == {
-        "meter:test-11/energy": 3.6e9,
-        "meter:test-11/power": 500,
-        "phase:test-11.L1/current": 2.5,
-        "meter:test-22/energy": 3.6e9,
-        "meter:test-22/power": 700,
-        "phase:test-22.L1/current": 2.5,
+        "meter:test-110/energy": 3.6e9,
+        "meter:test-110/power": 500,
+        "phase:test-110.L1/current": 2.5,
+        "meter:test-220/energy": 3.6e9,
+        "meter:test-220/power": 700,
+        "phase:test-220.L1/current": 2.5,
     }
 
 
@@ -152,7 +152,7 @@ async def test_requests_of_one_address_never_overlap(own: str) -> None:
     def late(request: bytes, writer: asyncio.StreamWriter) -> None:
         nonlocal at_once
         at_once -= 1
-        writer.write(holding(request, {0: 0, 1: 9, 3: 5, 10: 1, 100: 0, 101: 40 + request[6]}))
+        writer.write(holding(request, {0: 0, 1: 9, 3: 5, 10: 1, 100: 0, 101: 400 + request[6]}))
 
     async with answering(answer) as served:
         source = ModbusSource(
@@ -322,7 +322,7 @@ async def test_a_meter_that_was_replaced_gets_a_name_of_its_own(
     own: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The next reading carries the new serial number, and the birth is to be sent anew."""
-    registers = sound(11)
+    registers = sound(110)
 
     async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(holding(request, {at: word for (_, at), word in registers.items()}))
@@ -330,19 +330,21 @@ async def test_a_meter_that_was_replaced_gets_a_name_of_its_own(
     async with answering(answer) as served, metered(served.port, own) as meter:
         await meter.open()
         before = await meter.read()
-        registers.update(sound(12))
+        registers.update(sound(120))
         after = await meter.read()
     assert before.resources is None
-    assert {each.resource for each in before.samples} == {"meter:test-11", "phase:test-11.L1"}
-    assert {each.resource for each in after.samples} == {"meter:test-12", "phase:test-12.L1"}
+    assert {each.resource for each in before.samples} == {"meter:test-110", "phase:test-110.L1"}
+    assert {each.resource for each in after.samples} == {"meter:test-120", "phase:test-120.L1"}
     assert after.resources is not None
-    assert {each.id for each in after.resources} == {"meter:test-12", "phase:test-12.L1"}
+    assert {each.id for each in after.resources} == {"meter:test-120", "phase:test-120.L1"}
     assert [r.message for r in caplog.records if r.message == "meter replaced"]
 
 
 async def test_without_a_serial_number_an_id_is_needed(own: str) -> None:
-    """A meter that should tell one and does not: the id stands in, or the fix is said."""
-    registers = sound(0)
+    """A meter that should tell one and refuses to: the id stands in, or the fix is said."""
+    registers = sound()
+    for address in (100, 101):
+        del registers[3, address]
     async with serving(device(1, registers)) as served:
         source = ModbusSource(settings_for(served.port, {"profile": own}))
         with pytest.raises(RetryError, match="tells no serial number: give this device an id"):
@@ -353,6 +355,100 @@ async def test_without_a_serial_number_an_id_is_needed(own: str) -> None:
         await source.close()
     with pytest.raises(ValueError, match="id is missing"):
         ModbusDevice(host="h", profile="janitza-umg96")
+
+
+async def test_a_configured_id_wins_over_whatever_serial_number_is_told(own: str) -> None:
+    """Two meters that tell one number are two; the number stands in the labels of the birth."""
+    async with serving(device(1, sound(123)), device(2, sound(123, power=700))) as served:
+        source = ModbusSource(
+            settings_for(
+                served.port,
+                {"unit": 1, "profile": own, "id": "m1"},
+                {"unit": 2, "profile": own, "id": "m2"},
+            )
+        )
+        described = await source.open()
+        outcome = await source.read()
+        await source.close()
+    assert {each.resource: each.value for each in outcome.samples if each.quantity == "power"} == {
+        "meter:m1": 500,
+        "meter:m2": 700,
+    }
+    assert not outcome.failed
+    assert {each.labels["serial"] for each in described} == {"123"}
+
+
+async def test_a_serial_number_that_changes_under_an_id_is_counted_and_renames_nothing(
+    own: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Told late it is a label; another one is a warning; also after the device was opened anew."""
+    registers, is_busy = sound(123), True
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if is_busy and request[8:10] == b"\0\x64":
+            writer.write(reply(request, bytes([0x83, 6])))
+        else:
+            writer.write(holding(request, {at: word for (_, at), word in registers.items()}))
+
+    async with answering(answer) as served, metered(served.port, own, id="main-A") as meter:
+        described = await meter.open()
+        assert all("serial" not in each.labels for each in described)
+        is_busy = False
+        outcomes = [await meter.read(), await meter.read()]
+        registers.update(sound(456))
+        outcomes += [await meter.read(), await meter.read()]
+        registers.update(sound(789))
+        await meter.close()
+        described = await meter.open()
+        outcomes += [await meter.read(), await meter.read()]
+    for outcome in outcomes:
+        assert {each.resource for each in outcome.samples} == {"meter:main-A", "phase:main-A.L1"}
+    assert [each.failed.get("replaced", 0) for each in outcomes] == [0, 0, 1, 0, 1, 0]
+    told = [outcome.resources and outcome.resources[0].labels["serial"] for outcome in outcomes]
+    assert told == ["123", None, "456", None, None, None]
+    assert described[0].labels["serial"] == "789"
+    said = [r for r in caplog.records if r.message == "meter replaced"]
+    assert len(said) == 1  # a register that is no serial number may change at each reading
+
+
+async def test_without_an_id_nothing_is_published_before_the_serial_number_is_read(
+    own: str,
+) -> None:
+    """Busy is not none: the meter is opened again, and never gets a stand-in meanwhile."""
+    is_busy = True
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if is_busy and request[8:10] == b"\0\x64":
+            writer.write(reply(request, bytes([0x83, 6])))
+        else:
+            writer.write(holding(request, {at: word for (_, at), word in sound().items()}))
+
+    async with answering(answer) as served, metered(served.port, own) as meter:
+        with pytest.raises(RetryError, match="unit 1 has not told its serial number yet"):
+            await meter.open()
+        is_busy = False
+        assert {each.id for each in await meter.open()} == {"meter:test-4711", "phase:test-4711.L1"}
+
+
+@pytest.mark.parametrize("serial", [0, 1, 0xFFFFFFFF, 99_999_999, 44, 123_456_789])
+async def test_a_serial_number_that_many_meters_tell_is_no_name(
+    own: str, serial: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is known by its place then, and somebody is asked for an id."""
+    units = (device(1, sound(serial)), device(2, sound(serial, power=700)))
+    async with serving(*units) as served:
+        asked = ({"unit": unit, "profile": own} for unit in (1, 2))
+        source = ModbusSource(settings_for(served.port, *asked))
+        await source.open()
+        outcome = await source.read()
+        await source.close()
+    assert {each.resource: each.value for each in outcome.samples if each.quantity == "power"} == {
+        f"meter:127.0.0.1.{served.port}.1": 500,
+        f"meter:127.0.0.1.{served.port}.2": 700,
+    }
+    assert not outcome.failed
+    said = [r for r in caplog.records if r.message == "serial number is a placeholder"]
+    assert len(said) == 2
 
 
 @pytest.mark.parametrize(
@@ -506,7 +602,7 @@ async def test_one_silent_unit_leaves_the_others_on_its_line_alone(own: str) -> 
 
     async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
         if request[6] != 3:
-            held = {at: word for (_, at), word in sound(40 + request[6]).items()}
+            held = {at: word for (_, at), word in sound(400 + request[6]).items()}
             writer.write(holding(request, held))
 
     async with answering(answer) as served:
@@ -530,7 +626,7 @@ async def test_one_silent_unit_leaves_the_others_on_its_line_alone(own: str) -> 
         await source.close()
     for outcome in outcomes:
         assert {each.resource for each in outcome.samples if each.quantity == "power"} == {
-            f"meter:test-{40 + unit}" for unit in (1, 2, 4, 5)
+            f"meter:test-{400 + unit}" for unit in (1, 2, 4, 5)
         }
         assert set(outcome.failed) <= {"retry", "lost", "busy"}
 
@@ -605,6 +701,8 @@ async def test_a_machine_without_meters_or_without_the_library(
     ("devices", "message"),
     [
         ([{"host": "h", "profile": "none"}], "'none' is no profile; known are eastron"),
+        ([{"host": "h", "profile": "eastron-sdm360"}], "did you mean 'eastron-sdm630'"),
+        ([{"host": h, "profile": "eastron-sdm630"} for h in ("h", "H")], "h:502/1 is listed twice"),
         ([{"host": "h", "profile": "pulse-water-meter", "id": "x"}], "pulse_weight is missing"),
         ([{"host": "h", "profile": "eastron-sdm630", "pulse_weight": 1}], "must be left out"),
         ([{"host": "h", "profile": "eastron-sdm630", "id": "a b"}], "is not a name"),

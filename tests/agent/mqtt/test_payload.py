@@ -193,8 +193,13 @@ def test_a_file_of_the_broker_that_cannot_be_used_is_said_at_start() -> None:
 
     broker = BrokerConfig(ca_file="/nowhere/ca.pem")
     MqttSettings(broker=broker)
-    with pytest.raises(ValueError, match="a file of the broker cannot be read"):
+    with pytest.raises(ValueError, match=r"ca_file of .*/nowhere/ca\.pem cannot be read"):
         MqttSettings(broker=broker, points=[point()])
+    for written in ("hunter2!", "/hunter2!"):
+        broker = BrokerConfig(username="u", password_file=written)
+        with pytest.raises(ValueError, match=r"password_file of .*: this .*cannot") as error:
+            MqttSettings(broker=broker, points=[point()])
+        assert "hunter2" not in str(error.value)
     with pytest.raises(ValueError, match="are given together"):
         MqttSettings(broker=BrokerConfig(key_file="k"), points=[point()])
     with pytest.raises(ValueError, match="a password needs one"):
@@ -284,6 +289,53 @@ def test_topics_of_others_cannot_bring_series_without_end() -> None:
     samples, failed = held.read(NOW)
     assert len(samples) == MOST_SERIES
     assert failed == {"limits": 5}
+
+
+@pytest.mark.parametrize(
+    ("topics", "names"),
+    [
+        (("site/rack 1/power", "site/rack-1/power"), ["meter:rack-1"]),
+        (("site/\u00e91/power", "site/\u00e01/power"), ["meter:1"]),
+        (("site/x/power", "hall/x/power"), ["meter:x"]),
+    ],
+)
+def test_two_topics_never_mix_in_one_series(
+    topics: tuple[str, str], names: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first has it; the other is counted each time, and named once."""
+    held = values(
+        power(topic="site/+/power", resource="meter:{1}"),
+        power(topic="hall/+/power", resource="meter:{1}"),
+    )
+    first, second = topics
+    held.take(first, b"1", kept=False, now_s=NOW)
+    for at in range(3):
+        held.take(second, b"9", kept=False, now_s=NOW + at)
+    samples, failed = held.read(NOW + 3)
+    assert [(each.resource, each.value) for each in samples] == [(names[0], 1000)]
+    assert failed == {"duplicate": 3}
+    held.take(first, b"2", kept=False, now_s=NOW + 4)
+    assert told(held, NOW + 5) == {f"{names[0]}/power": 2000}
+    assert [r.message for r in caplog.records] == ["topic repeats another"]
+
+
+def test_a_topic_that_is_named_comes_before_one_that_a_wildcard_brings() -> None:
+    """Even when the other is heard first."""
+    held = values(power(topic="m/+", resource="meter:{1}"), power(topic="w/1", resource="meter:W1"))
+    held.take("m/W1", b"9", kept=False, now_s=NOW)
+    held.take("w/1", b"1", kept=False, now_s=NOW)
+    samples, failed = held.read(NOW)
+    assert [(each.resource, each.value) for each in samples] == [("meter:W1", 1000)]
+    assert failed == {"duplicate": 1}
+
+
+def test_a_total_of_earlier_is_late_by_its_age_limit_at_most() -> None:
+    """A sample has no time but its tick's: what is older than the limit is not given as of now."""
+    held = values(point(path="/v", time="/t", time_form="unix", max_age_s=30))
+    held.take("w/1", json.dumps({"v": 1000, "t": NOW - 20}).encode(), kept=False, now_s=NOW)
+    assert told(held, NOW + 9) == {"meter:W1/water": 1}
+    held.take("w/1", json.dumps({"v": 2000, "t": NOW - 19}).encode(), kept=False, now_s=NOW)
+    assert held.read(NOW + 12) == ([], {"stale": 1})
 
 
 def test_one_message_may_hold_several_points() -> None:

@@ -175,7 +175,7 @@ class RedfishServer:
         if said != {"UserName": USER, "Password": self.password}:
             return web.json_response({"error": {"code": "Base.1.0.NoValidSession"}}, status=401)
         if len(self.sessions) >= self.limit:
-            info = [{"Message": "The session limit has been reached."}]
+            info = [{"MessageId": "Base.1.8.SessionLimitExceeded", "Message": "No more."}]
             error = {"error": {"@Message.ExtendedInfo": info}}
             return web.json_response(error, status=503)
         self.opened += 1

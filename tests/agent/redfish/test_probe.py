@@ -77,3 +77,28 @@ async def test_without_a_device_the_source_says_what_to_do() -> None:
     """One line, in plain words."""
     with pytest.raises(AbsentError, match=r"no device is listed under sources\.redfish\.devices"):
         await RedfishSource(RedfishSettings()).open()
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("redfish://u:s3c@bmc", "give username=NAME password_file=FILE"),
+        ("ipmi://u:s3c@bmc", "give username=NAME password_file=FILE"),
+        ("snmp://s3c@pdu", "community_file=FILE"),
+        ("snmp://:s3c@[::1", "community_file=FILE"),
+        ("snmp://[::s3c", "write scheme://host:port"),
+        ("snmp://pdu:s3c", "write scheme://host:port"),
+        ("snmp://pdu?community=s3c", "more than a host and a port"),
+        ("https://u:s3c@bmc", "known are snmp://"),
+        ("u:s3c@bmc", "known are snmp://"),
+    ],
+)
+def test_a_secret_in_an_address_is_refused_and_not_repeated(
+    address: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that says how it is given, whatever else is wrong with the address."""
+    assert main(["probe", address]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert says in err
+    assert "s3c" not in err

@@ -237,7 +237,7 @@ async def test_a_bmc_without_free_sessions_says_so_and_is_read_later(
     server.limit = 0
     given = settings(server)
     bmc = BmcSource(given.devices[0], given, Trust())
-    with pytest.raises(RetryError, match="session limit has been reached"):
+    with pytest.raises(RetryError, match=r"HTTP 503, Base\.1\.8\.SessionLimitExceeded"):
         await bmc.open()
     server.limit = 1
     await bmc.open()
@@ -505,6 +505,85 @@ async def test_no_password_is_in_any_error_or_log(
         async with opened(settings(server)):
             pass
     assert "a secret of this test" not in str(error.value) + caplog.text
+
+
+ECHO = "The value '{}' for the property Password is of a different format."
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 500, 503])
+@pytest.mark.parametrize(
+    ("identity", "said"),
+    [
+        ("Base.1.8.PropertyValueFormatError", True),
+        ("Base.1.8.PropertyValueFormatError of 21 signs", False),
+        (ECHO, False),
+        ("Base.1.0.{}", False),
+        ("{}", False),
+    ],
+)
+@pytest.mark.parametrize("password", ["a secret of this test", "Hidden", "Base.Hidden"])
+async def test_the_answer_to_a_login_is_never_quoted(
+    *,
+    password: str,
+    identity: str,
+    said: bool,
+    status: int,
+    serve: Serving,
+    settings: Settings,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A BMC that sends the password back wherever it can: no error and no log holds it."""
+    server = await serve(small())
+    (tmp_path / "password").write_text(password, encoding="utf-8")
+
+    async def echo() -> web.Response:
+        name, message = identity.format(password), ECHO.format(password)
+        info = [{"MessageId": name, "Message": message, "MessageArgs": [password]}]
+        error = {"error": {"code": message, "message": message, "@Message.ExtendedInfo": info}}
+        return web.json_response(error, status=status)
+
+    server._log_in = echo  # type: ignore[method-assign]
+    source = RedfishSource(settings(server))
+    with caplog.at_level(logging.DEBUG), pytest.raises(SourceError) as error:
+        await source.open()
+    await source.close()
+    logged = caplog.text + repr([record.__dict__ for record in caplog.records])
+    assert f"HTTP {status}" in str(error.value)
+    assert password not in str(error.value) + logged
+    assert ("PropertyValueFormatError" in str(error.value)) == said
+
+
+async def test_a_broken_header_with_the_token_is_not_quoted(
+    certificate: Issued, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No proper HTTP: the client's own words repeat the line that it stumbled over."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 201 Created\r\nX-Auth-Token: 0123hidden\x00token\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    source = RedfishSource(settings(devices=[RedfishDevice(host="127.0.0.1", port=port)]))
+    with caplog.at_level(logging.DEBUG), pytest.raises(SourceError) as error:
+        await source.open()
+    await source.close()
+    server.close()
+    logged = caplog.text + repr([record.__dict__ for record in caplog.records])
+    assert "hidden" not in str(error.value) + logged
+
+
+def test_what_is_shown_of_a_login_holds_no_password() -> None:
+    """As it would stand in the report of a defect."""
+    assert "hidden" not in repr(out.Login("jauge", "hidden"))
+    assert "hidden" not in repr(out._Answer(201, {"X-Auth-Token": "hidden"}, b"hidden"))
 
 
 def test_settings_refuse_what_is_no_host_and_too_short_a_period() -> None:

@@ -180,6 +180,17 @@ def test_a_supply_that_two_chassis_show_is_one() -> None:
     }
 
 
+def test_supplies_without_a_serial_number_are_different_ones() -> None:
+    """What a maker leaves in where no number was written makes no two supplies one."""
+    documents = server(PowerSupplies=[supply("1", 400, SerialNumber="N/A")])
+    other = "/redfish/v1/Chassis/2"
+    documents["/redfish/v1/Chassis"] = machines.listed(CHASSIS, other)
+    documents[other] = documents[CHASSIS] | {"Power": to(f"{other}/Power"), "SerialNumber": "EX2"}
+    documents[f"{other}/Power"] = {"PowerSupplies": [supply("2", 50, SerialNumber="N/A")]}
+    values, _ = read(documents)
+    assert values[f"{HOST}/power"] == 450
+
+
 def test_a_makers_own_total_is_read_where_the_standard_has_none() -> None:
     """Fujitsu's extension; a PowerControl beside it would come first."""
     total = {"ts_fujitsu": {"ChassisPowerConsumption": {"CurrentPowerConsumptionW": 150}}}
@@ -235,7 +246,13 @@ def test_an_enclosure_of_several_servers_is_no_host() -> None:
         ("00000000-0000-0000-0000-000000000000", "EX1", "host:EX1"),
         ("FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", "EX1", "host:EX1"),
         ("03000200-0400-0500-0006-000700080009", "EX1", "host:EX1"),
+        ("FEFEFEFE-FEFE-FEFE-FEFE-FEFEFEFEFEFE", "EX1", "host:EX1"),
         (None, "To be filled by O.E.M.", "host:bmc-1"),
+        (None, "0", "host:bmc-1"),
+        (None, "System Serial Number", "host:bmc-1"),
+        (None, "Not Specified", "host:bmc-1"),
+        (None, "123456789", "host:bmc-1"),
+        (None, "XXXXXXXXX", "host:bmc-1"),
         (None, None, "host:bmc-1"),
     ],
 )

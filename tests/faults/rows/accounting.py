@@ -40,7 +40,7 @@ async def collector_restarted_mid_interval(folder: Path) -> Account:
         account = await stage.account()
         with Ledger(folder / "state" / "ledger.db") as ledger:
             await parts.eventually(
-                lambda: not ledger.marks(SITE, now_ms()), within=90, what="all is computed"
+                lambda: not ledger.marks(SITE, now_ms()), within=150, what="all is computed"
             )
             await stage.stop("collector")
             held = ledger.current(SITE, _METER, 0, now_ms())

@@ -84,10 +84,13 @@ class IpmiSettings(SourceSettings, frozen=True):
     """The BMCs to read over the network."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no flag, and two BMCs of one name."""
+        """Refuse what is no flag, and two BMCs of one name or at one address."""
         _check_workarounds(self.workarounds)
         names = Counter(device.label for device in self.devices)
         if repeated := [name for name, times in names.items() if times > 1]:
+            raise ValueError(f"devices: {repeated[0]!r} is listed twice")
+        places = Counter(device.authority.lower() for device in self.devices)
+        if repeated := [place for place, times in places.items() if times > 1]:
             raise ValueError(f"devices: {repeated[0]!r} is listed twice")
 
 

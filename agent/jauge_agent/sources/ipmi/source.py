@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from jauge_models.resources import identity
 from jauge_models.wire import Method
 
-from jauge_agent.config import secret
+from jauge_agent.config import secret, shown
 from jauge_agent.logs import say
 from jauge_agent.polling import Device, Poller
 from jauge_agent.source import (
@@ -254,7 +254,10 @@ class BmcSource:
             username = self._device.username or self._settings.username
             return configuration(username=username, password=password)
         except (OSError, UnicodeDecodeError) as error:
-            raise FatalError(f"password_file {file} cannot be read: {error}") from None
+            problem = getattr(error, "strerror", None) or "it is not text"
+            raise FatalError(
+                f"password_file: {shown(file or '')} cannot be read: {problem}"
+            ) from None
         except ValueError as error:
             raise FatalError(f"{self._name}: {error}") from None
 

@@ -23,8 +23,8 @@ class ModbusDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     profile: str
     """Its register map: a name that `jauge-agent probe` shows, or the absolute path of a file."""
     id: str | None = None
-    """Its identity where the meter tells no serial number: that on its plate, or in the asset
-    register; never its address, which another meter may get."""
+    """Its name, whatever serial number it tells: that on its plate, or in the asset register;
+    needed where it tells none, and better than the address that is taken for a placeholder."""
     name: str = ""
     """What people call it."""
     labels: dict[str, str] = {}
@@ -82,7 +82,7 @@ class ModbusSettings(SourceSettings, frozen=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError for a device that is listed twice."""
-        places = [device.place for device in self.devices]
+        places = [device.place.lower() for device in self.devices]
         for place in places:
             if places.count(place) > 1:
                 raise ValueError(f"{place} is listed twice")

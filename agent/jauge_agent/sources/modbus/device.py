@@ -11,10 +11,11 @@ from typing import Final
 from jauge_models.quantities import CATALOGUE, Kind
 from jauge_models.resources import MAX_NAME_LENGTH, identity
 
+from jauge_agent.identities import is_placeholder
 from jauge_agent.logs import say
 from jauge_agent.source import Method, Outcome, ResourceDescription, RetryError, Sample
 from jauge_agent.sources.modbus.blocks import Block, Range, blocks
-from jauge_agent.sources.modbus.config import ModbusDevice
+from jauge_agent.sources.modbus.config import DEFAULT_PORT, ModbusDevice
 from jauge_agent.sources.modbus.gateway import BusyError, Gateway, MissingError
 from jauge_agent.sources.modbus.profile import EXPORT, Point, Profile, Serial
 from jauge_agent.sources.modbus.registers import Form, number, text
@@ -45,6 +46,11 @@ class Meter:
         """Ranges that the device has said it does not have."""
         self._id = ""
         self._warned = False
+        self._replaced = 0
+        """Changes of the serial number that no reading has counted yet."""
+        self._warned_at = float("-inf")
+        self.serial = ""
+        """The serial number that it has told last; empty: none, or a placeholder."""
         self._surveyed_at = float("-inf")
 
     async def open(self) -> Sequence[ResourceDescription]:
@@ -56,7 +62,7 @@ class Meter:
                 f"{self._gateway.name} unit {self._device.unit} has none of the registers of"
                 f" profile {self._device.profile}"
             )
-        self._id = self._identity(words)
+        self._recognise(self._serial(words))
         self._say_if_unsure()
         return self._described()
 
@@ -67,7 +73,12 @@ class Meter:
             self._plan()
         failed: Counter[str] = Counter()
         words = await self._read(failed)
-        changed = self._is_another(words) or self._lacking != lacking
+        serial = self._serial(words)
+        changed = bool(serial) and self._recognise(serial)
+        changed |= self._lacking != lacking
+        if self._replaced:
+            failed["replaced"] += self._replaced
+            self._replaced = 0
         samples = [
             sample
             for point in self._profile.points
@@ -179,23 +190,51 @@ class Meter:
     def _of(self, entry: Point | Serial) -> Range:
         return self._profile.range_of(entry, self._device.first_register)
 
-    def _identity(self, words: _Words) -> str:
-        """By the serial number where there is one, else as configured. Raises RetryError."""
-        serial = self._serial(words)
-        if not serial:
-            if self._device.id:
-                return self._device.id
-            raise RetryError(
-                f"{self._gateway.name} unit {self._device.unit} tells no serial number:"
-                " give this device an id"
-            )
-        return identity(f"{self._profile.maker}-{serial}")[: MAX_NAME_LENGTH - 16]
+    def _recognise(self, serial: str | None) -> bool:
+        """Take the meter for what it tells; whether its description is another by that.
 
-    def _serial(self, words: _Words) -> str:
+        A configured id is its name whatever it tells. Raises RetryError when it has no name.
+        """
+        device, known, before = self._device, self.serial, self._id
+        self._id = device.id or self._named(serial)
+        if not device.id and not serial and self._id != before:
+            say(
+                _log,
+                logging.WARNING,
+                "serial number is a placeholder",
+                device=device.place,
+                name=self._id,
+                detail="it is named by its address, which another meter may get: give it an id",
+            )
+        self.serial = serial or (known if device.id else "")
+        is_another_meter = bool(known) and self.serial != known
+        if is_another_meter or (before and self._id != before):
+            self._replaced += 1
+            self._say_replaced(before, known)
+        return self.serial != known or self._id != before
+
+    def _named(self, serial: str | None) -> str:
+        """By the serial number; by its place where that is one which many meters tell."""
+        device = self._device
+        unit = f"{self._gateway.name} unit {device.unit}"
+        if serial is None:
+            entry = self._profile.serial
+            if entry is not None and self._of(entry) not in self._lacking:
+                raise RetryError(f"{unit} has not told its serial number yet: it is busy")
+            raise RetryError(f"{unit} tells no serial number: give this device an id")
+        if serial:
+            return identity(f"{self._profile.maker}-{serial}")[: MAX_NAME_LENGTH - 16]
+        port = "" if device.port == DEFAULT_PORT else f".{device.port}"
+        channel = f".{device.first_register}" if device.first_register else ""
+        place = f"{device.host.lower()}{port}.{device.unit}{channel}"
+        return identity(place)[: MAX_NAME_LENGTH - 16]
+
+    def _serial(self, words: _Words) -> str | None:
+        """As the meter tells it: None when it could not be read, empty for a placeholder."""
         entry = self._profile.serial
         found = None if entry is None else words.get(self._of(entry))
         if entry is None or found is None:
-            return ""
+            return None
         if entry.hexadecimal:
             told = "".join(f"{word:04x}" for word in found)
         elif entry.form is None:
@@ -203,28 +242,26 @@ class Meter:
         else:
             value = self._number(found, entry.form)
             told = "" if value is None else str(value)
-        # Nothing but zeros is what an unset register holds.
-        return told if told.strip("0 ") and any(map(str.isalnum, told)) else ""
+        return "" if is_placeholder(told) else told
 
-    def _is_another(self, words: _Words) -> bool:
-        """Whether another meter stands here now than at the last reading."""
-        if self._profile.serial is None or not self._serial(words):
-            return False
-        found = self._identity(words)
-        if found == self._id:
-            return False
+    def _say_replaced(self, before: str, known: str) -> None:
+        """Not at each reading: a register that is no serial number may change at each."""
+        now = asyncio.get_running_loop().time()
+        if now < self._warned_at + SURVEY_S:
+            return
+        self._warned_at = now
         say(
             _log,
             logging.WARNING,
             "meter replaced",
             device=self._device.place,
-            before=self._id,
-            now=found,
+            before=known or before,
+            now=self.serial or self._id,
+            name=self._id,
         )
-        self._id = found
-        return True
 
     def _say_if_unsure(self) -> None:
+        profile = self._profile
         if self._warned or not self._unsure():
             return
         self._warned = True
@@ -236,6 +273,7 @@ class Meter:
             profile=self._device.profile,
             quantities=",".join(sorted(self._unsure())),
             detail="compare these values with the meter's display before they count",
+            remark=profile.remark,
         )
 
     def _unsure(self) -> set[str]:
@@ -266,6 +304,8 @@ class Meter:
         described: list[ResourceDescription] = []
         for part, methods in parts.items():
             labels = {**device.labels, "profile": device.profile, "stability": profile.stability}
+            if device.id and self.serial:
+                labels["serial"] = self.serial
             if part == EXPORT:
                 labels["flow"] = EXPORT
             elif part is not None and _CONDUCTOR.fullmatch(part):

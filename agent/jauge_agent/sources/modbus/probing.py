@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from jauge_models.configuration import ConfigurationError
+from msgspec.structs import replace
 
 from jauge_agent.probe import Probed
 from jauge_agent.source import AbsentError, ResourceDescription, RetryError, Sample
@@ -127,6 +128,9 @@ async def _read(gateway: Gateway, unit: int, name: str) -> _Candidate:
     meter = Meter(gateway, device, profile)
     try:
         resources = await meter.open()
+        if meter.serial:  # it shall be shown by the name that it gets with it
+            meter = Meter(gateway, replace(device, id=None), profile)
+            resources = await meter.open()
         return _Candidate(name, resources, (await meter.read()).samples)
     except BusyError:
         raise

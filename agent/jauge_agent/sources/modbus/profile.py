@@ -3,6 +3,7 @@
 The keys are fields of the structs here; their docstrings are the documentation of a profile.
 """
 
+import difflib
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -201,7 +202,9 @@ def load(name: str) -> Profile:
     """
     path = Path(name) if Path(name).is_absolute() else FOLDER / f"{name}.toml"
     if not Path(name).is_absolute() and name not in names():
-        raise ValueError(f"{name!r} is no profile; known are {', '.join(names())}")
+        near = difflib.get_close_matches(name.lower(), names(), n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name!r} is no profile{meant}; known are {', '.join(names())}")
     try:
         return parse(path.read_text(encoding="utf-8"), Profile, file=str(path))
     except ConfigurationError:

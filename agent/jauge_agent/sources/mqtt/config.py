@@ -8,7 +8,7 @@ import msgspec
 from jauge_models.quantities import CATALOGUE, Kind
 from jauge_models.resources import is_resource
 
-from jauge_agent.config import BrokerConfig, resolved
+from jauge_agent.config import BrokerConfig, resolved, shown
 from jauge_agent.source import SourceSettings
 from jauge_agent.units import UNITS
 
@@ -42,7 +42,8 @@ class MqttPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     time_form: Literal["unix", "unix_ms", "iso8601"] = "iso8601"
     """How that time is written."""
     max_age_s: Annotated[float, msgspec.Meta(ge=1, le=604_800)] = 300.0
-    """Age in seconds from which a value is none any more."""
+    """Age in seconds from which a value is none any more; a reading has the time of its tick,
+    and so tells a value that was measured earlier too late by this at the most."""
     name: str = ""
     """What people call the resource."""
     labels: dict[str, str] = {}
@@ -134,16 +135,19 @@ def _check_files(broker: BrokerConfig) -> None:
         raise ValueError("cert_file and key_file of the broker are given together")
     if broker.password_file and not broker.username:
         raise ValueError("username of the broker is missing: a password needs one")
-    try:
-        if broker.password_file:
-            resolved(broker.password_file).read_bytes()
-        if broker.ca_file or broker.cert_file:
-            from jauge_agent.credentials import tls_context  # noqa: PLC0415 - loads ssl
+    for key in ("password_file", "ca_file", "cert_file", "key_file"):
+        name: str | None = getattr(broker, key)
+        if name is None:
+            continue
+        try:
+            resolved(name).open("rb").close()
+        except OSError as error:
+            problem = f"{shown(name)} cannot be read: {error.strerror}"
+            raise ValueError(f"{key} of the broker: {problem}") from None
+    if broker.ca_file or broker.cert_file:
+        from jauge_agent.credentials import tls_context  # noqa: PLC0415 - loads ssl
 
-            tls_context(*map(_path, (broker.ca_file, broker.cert_file, broker.key_file)))
-    except OSError as error:
-        # A relative name may be a secret that somebody wrote in the place of its file.
-        raise ValueError(f"a file of the broker cannot be read: {error.strerror}") from None
+        tls_context(*map(_path, (broker.ca_file, broker.cert_file, broker.key_file)))
 
 
 def _path(name: str | None) -> Path | None:

@@ -13,9 +13,10 @@ from typing import Final
 from jauge_models.resources import MAX_NAME_LENGTH
 from jauge_models.wire import Method, ResourceDescription
 
+from jauge_agent.identities import is_placeholder
 from jauge_agent.sources.redfish import supplies as psu
 from jauge_agent.sources.redfish import thermal, whole_power
-from jauge_agent.sources.redfish.ownership import NO_SERIALS, Whole, made, wholes_of
+from jauge_agent.sources.redfish.ownership import Whole, made, told, wholes_of
 from jauge_agent.sources.redfish.values import (
     Missing,
     Pick,
@@ -40,6 +41,10 @@ class Plan:
     """Paths to ask for, in order."""
     rules: Mapping[str, str]
     """By resource: the rule of `whole_power` in force."""
+    known: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By document: UUID and serial number of the machine that it speaks of, to ask each time."""
+    supplied: Mapping[psu.Bays, psu.Present | None] = field(default_factory=dict)
+    """Supplies that were there: when they change, so does what must be added."""
     manufacturer: str = ""
     model: str = ""
     cut: Mapping[str, int] = field(default_factory=dict)
@@ -58,14 +63,22 @@ async def take_inventory(walk: Walk, name: str, rules: Mapping[str, str] | None 
     draft.before = dict(rules or {})
     for whole in wholes_of(systems, chassis, name):
         await _survey(walk, whole, draft)
-    told = (systems or chassis)[:1]
+    first = (systems or chassis)[:1]
+    documents = dict.fromkeys(place.document for pick in draft.picks for place in pick.places)
+    supplied: dict[psu.Bays, psu.Present | None] = {}
+    for bays, is_needed in draft.bays.items():
+        if is_needed or documents.keys() >= set(bays.documents):
+            seen = {path: await walk.get(path) for path in bays.documents}
+            supplied[bays] = bays.present({path: it for path, it in seen.items() if it is not None})
     return Plan(
         tuple(draft.resources()),
         tuple(draft.picks),
-        tuple(dict.fromkeys(place.document for pick in draft.picks for place in pick.places)),
+        tuple(documents),
         draft.rules,
-        text(told[0].node, "Manufacturer") if told else "",
-        text(told[0].node, "Model") if told else "",
+        draft.known,
+        supplied,
+        text(first[0].node, "Manufacturer") if first else "",
+        text(first[0].node, "Model") if first else "",
         Counter(walk.cut),
     )
 
@@ -77,6 +90,9 @@ class _Draft:
         self.picks: list[Pick] = []
         self.rules: dict[str, str] = {}
         self.before: dict[str, str] = {}
+        self.known: dict[str, tuple[str, str]] = {}
+        self.bays: dict[psu.Bays, bool] = {}
+        """With whether the whole power depends on what is in them."""
         self._described: dict[str, ResourceDescription] = {}
 
     def named(self, wish: str) -> str:
@@ -105,13 +121,24 @@ class _Shown:
     chassis: Found
     environment: Found | None
     supplies: list[psu.Supply]
+    bays: psu.Bays | None
 
 
 async def _survey(walk: Walk, whole: Whole, draft: _Draft) -> None:
-    """Everything that the chassis of one server show."""
+    """Everything that the chassis of one server show, and how to tell that it is still that one."""
+    before = len(draft.picks)
+    shown = [await _show(walk, each) for each in _different(whole.chassis)]
+    await _survey_shown(walk, whole, shown, draft)
+    is_sum = draft.rules.get(whole.resource, "supplies") == "supplies" and not whole.shared
+    for bays in (each.bays for each in shown if each.bays is not None):
+        draft.bays[bays] = is_sum or draft.bays.get(bays, False)
+    if len(draft.picks) > before:
+        draft.known |= {found.path: told(found.node) for found in whole.known_by}
+
+
+async def _survey_shown(walk: Walk, whole: Whole, shown: Sequence[_Shown], draft: _Draft) -> None:
     whole.resource = draft.named(whole.resource)
     draft.describe(whole.resource, whole.name, whole.labels)
-    shown = [await _show(walk, each) for each in _different(whole.chassis)]
     psu.each_once(each.supplies for each in shown)
     before = draft.before.get(whole.resource)
     for level in _levels(whole, shown):
@@ -154,7 +181,7 @@ async def _show(walk: Walk, chassis: Found) -> _Shown:
     found = await psu.of_subsystem(walk, chassis.node)
     if not found and (power := await walk.follow(chassis.node, "Power")) is not None:
         found = psu.of_power(power)
-    return _Shown(chassis, environment, found)
+    return _Shown(chassis, environment, found, await psu.bays(walk, chassis.node))
 
 
 def _different(chassis: Sequence[Found]) -> list[Found]:
@@ -162,7 +189,7 @@ def _different(chassis: Sequence[Found]) -> list[Found]:
     found: dict[str, Found] = {}
     for each in chassis:
         serial = text(each.node, "SerialNumber")
-        found.setdefault(same(each.path) if serial.lower() in NO_SERIALS else serial, each)
+        found.setdefault(same(each.path) if is_placeholder(serial) else serial, each)
     return list(found.values())
 
 
@@ -185,7 +212,11 @@ async def _choose_power(
             if all(not isinstance(value, Missing) for value in values):
                 if any(values):
                     return rule, places
-            elif not all(value is Missing.NULL or value == 0 for value in values):
+            elif not all(value is Missing.NULL or value == 0 for value in values) and not (
+                # One of the supplies has only just been put in: it will tell.
+                rule == before
+                and all(value is Missing.NULL or not isinstance(value, Missing) for value in values)
+            ):
                 continue
             if rule == before:
                 return rule, places

@@ -7,6 +7,7 @@ from typing import Final
 
 from jauge_models.resources import identity
 
+from jauge_agent.identities import is_placeholder
 from jauge_agent.sources.redfish.values import Document, text
 from jauge_agent.sources.redfish.walking import Found, link, links, same
 
@@ -15,15 +16,6 @@ _NOT_HOSTS: Final = frozenset({"Virtual", "OS", "VirtuallyPartitioned", "DPU"})
 
 _NO_SERVER: Final = re.compile(r"^HGX_", re.ASCII)
 """NVIDIA's GPU baseboard calls itself a system (HGX_Baseboard_0) beside the server around it."""
-
-_NO_UUIDS: Final = frozenset(
-    {"03000200-0400-0500-0006-000700080009", "12345678-1234-5678-90ab-cddeefaabbcc"}
-)
-"""What boards carry whose maker never wrote a UUID of their own, beside all zeros and all ones."""
-
-NO_SERIALS: Final = frozenset(
-    {"", "none", "n/a", "na", "unknown", "default string", "to be filled by o.e.m.", "0123456789"}
-)
 
 
 @dataclass(slots=True)
@@ -35,6 +27,8 @@ class Whole:
     labels: dict[str, str]
     state: str
     """Document that says whether it is on."""
+    known_by: tuple[Found, ...]
+    """What tells its UUID and its serial number."""
     system: str = ""
     chassis: list[Found] = field(default_factory=list)
     depth: dict[str, int] = field(default_factory=dict)
@@ -134,6 +128,7 @@ def _server(system: Found | None, path: str, chassis: Found, name: str) -> Whole
         text(about, "HostName") or text(about, "Name") or ident,
         _labels(about),
         system.path if system is not None else chassis.path,
+        (chassis,) if system is None else (system,) if _identity(about) else (system, chassis),
         path,
     )
 
@@ -143,16 +138,27 @@ def _enclosure(chassis: Found, name: str) -> Whole:
     kind = "storage" if text(chassis.node, "ChassisType") == "StorageEnclosure" else "platform"
     tail = chassis.path.rstrip("/").rpartition("/")[2]
     ident = _identity(chassis.node) or made(f"{name}.{tail}", name)
-    return Whole(f"{kind}:{ident}", text(chassis.node, "Name"), _labels(chassis.node), chassis.path)
+    name = text(chassis.node, "Name")
+    return Whole(f"{kind}:{ident}", name, _labels(chassis.node), chassis.path, (chassis,))
+
+
+def told(node: Document) -> tuple[str, str]:
+    """UUID and serial number by which a system or a chassis can be known; each empty if none."""
+    uuid, serial = text(node, "UUID").lower(), text(node, "SerialNumber")
+    if len(uuid) != 36 or is_placeholder(uuid):
+        uuid = ""
+    return made(uuid, ""), "" if is_placeholder(serial) else made(serial, "")
+
+
+def is_other(known: tuple[str, str], now: tuple[str, str]) -> bool:
+    """Whether a document speaks of another machine than when it was read before."""
+    return any(new and new != old for old, new in zip(known, now, strict=True))
 
 
 def _identity(node: Document) -> str:
     """The UUID of a system, else its serial number, else nothing."""
-    uuid = text(node, "UUID").lower()
-    if len(uuid) == 36 and uuid not in _NO_UUIDS and len(set(uuid) - {"-"}) > 1:
-        return made(uuid, "")
-    serial = text(node, "SerialNumber")
-    return "" if serial.lower() in NO_SERIALS else made(serial, "")
+    uuid, serial = told(node)
+    return uuid or serial
 
 
 def made(raw: str, otherwise: str) -> str:
@@ -169,4 +175,6 @@ def _labels(node: Document) -> dict[str, str]:
         "model": text(node, "Model"),
         "serial": text(node, "SerialNumber"),
     }
+    if is_placeholder(named["serial"]):
+        del named["serial"]
     return {key: value for key, value in named.items() if value}

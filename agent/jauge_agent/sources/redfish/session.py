@@ -11,8 +11,8 @@ import asyncio
 import re
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -41,6 +41,11 @@ _SESSIONS: Final = ("/redfish/v1/SessionService/Sessions", "/redfish/v1/Sessions
 _PATH: Final = re.compile(r"/redfish/v1(/[\x21-\x7e]*)?", re.ASCII)
 _ORIGIN: Final = re.compile(r"^https?://[^/]+", re.IGNORECASE)
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9._~%:@-]+", re.ASCII)
+_MESSAGE_ID: Final = re.compile(
+    r"[A-Za-z]{1,32}(\.\d{1,3}){1,3}\.[A-Za-z]{1,64}|[A-Z][A-Za-z]{1,32}\.[A-Z][A-Za-z]{1,64}",
+    re.ASCII,
+)
+"""Registry, version, key, as in ``Base.1.8.SessionLimitExceeded``."""
 _KEEP_ALIVE_S: Final = 100.0
 """Longer than the usual period: a TLS handshake is the dearest request of all."""
 
@@ -58,7 +63,7 @@ class Login:
     """How to get in."""
 
     username: str
-    password: str
+    password: str = field(repr=False)
     session: bool = True
     """Whether to open a session; else the password goes with every request."""
 
@@ -72,6 +77,8 @@ class Bmc:
         """Nothing is sent before the first `get`. ``authority``: host, or host:port."""
         self.failed: Counter[str] = Counter()
         """Documents that could not be had, by a bounded reason."""
+        self.logins = 0
+        """Sessions opened so far: behind a new one another machine may answer."""
         self._base = f"https://{authority}"
         self._login = login
         self._tls = tls
@@ -178,14 +185,14 @@ class Bmc:
                     break
                 self._token, self._session = token, session
                 self._admitted = True
+                self.logins += 1
                 return
+            said = _said(answer.body, (self._login.username, self._login.password))
             if answer.status in {400, 401, 403}:
-                said = _said(answer.body)
                 raise RefusedError(
                     f"{self._base}: no session for this user (HTTP {answer.status}{said})"
                 )
             if answer.status not in {404, 405, 501}:
-                said = _said(answer.body)
                 raise RetryError(
                     f"{self._base}: no session to be had (HTTP {answer.status}{said}): "
                     "others may hold all of them"
@@ -272,8 +279,10 @@ class Bmc:
                 reason = getattr(error.certificate_error, "verify_message", "") or "not trusted"
                 raise RetryError(f"{self._base}: certificate refused: {reason}") from None
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                what = str(error) or type(error).__name__
-                raise RetryError(f"{self._base}: {what}") from None
+                # Only the operating system's words: others quote the lines of an answer, and a
+                # header may be a token, or a password that comes back.
+                words = str(error) if isinstance(error, OSError) else ""
+                raise RetryError(f"{self._base}: {words or type(error).__name__}") from None
 
     def _client(self) -> "aiohttp.ClientSession":
         import aiohttp  # noqa: PLC0415 - see above
@@ -306,8 +315,8 @@ def _take_small_buffers() -> None:
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     too_long: bool = False
 
 
@@ -364,13 +373,19 @@ def _decoded(body: bytes) -> Any:
         return None
 
 
-def _said(body: bytes) -> str:
-    """What the BMC says of an error, short and on one line."""
+def _said(body: bytes, secrets: Sequence[str]) -> str:
+    """The identity of the message in the answer to a login, and nothing else of it.
+
+    Messages quote what was sent ("The value 'x' for the property Password is of a different
+    format …"); so does an identity that holds one of the secrets, which is left out.
+    """
     about = _decoded(body)
     error = about.get("error") if isinstance(about, dict) else None
     details = error.get("@Message.ExtendedInfo") if isinstance(error, dict) else None
     first = details[0] if isinstance(details, list) and details else None
-    message = first.get("Message") if isinstance(first, dict) else None
-    if not isinstance(message, str):
+    name = first.get("MessageId") if isinstance(first, dict) else None
+    if not isinstance(name, str) or not _MESSAGE_ID.fullmatch(name):
         return ""
-    return ": " + " ".join(message.split())[:160]
+    if any(each and each.casefold() in name.casefold() for each in secrets):
+        return ""
+    return f", {name}"

@@ -5,7 +5,7 @@ import logging
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -37,7 +37,9 @@ FLOOR_S: Final = 60.0
 DEADLINE_S: Final = 240.0
 """Seconds for one round of requests, a look around included; the tick does not wait for it."""
 REVIEW_S: Final = 6 * 3600.0
-"""After so long a BMC is looked around anew: power supplies are exchanged while it runs."""
+"""After so long a BMC is looked around anew, whatever it tells in the meantime."""
+_MOST_LOOKS: Final = 3
+"""Times that one read begins anew because the machine or its supplies have changed."""
 MOST_REFUSALS: Final = 3
 REFUSED_PAUSE_S: Final = 3600.0
 """Pause after so many refused logins in a row, lest the account be locked."""
@@ -175,6 +177,7 @@ class BmcSource:
         self._trust = trust
         self._bmc: Bmc | None = None
         self._plan: Plan | None = None
+        self._announced: Sequence[ResourceDescription] = ()
         self._review_at = 0.0
         self._refusals = 0
         self._not_before = 0.0
@@ -190,28 +193,19 @@ class BmcSource:
 
         if self._bmc is None:
             self._bmc = Bmc(self._device.authority, self._login(), self._tls())
-        return (await self._look_around()).resources
+        self._announced = (await self._look_around()).resources
+        return self._announced
 
     async def read(self) -> Outcome:
         """Ask for the documents that hold a value, one after the other."""
         from jauge_agent.sources.redfish.values import Missing, take  # noqa: PLC0415
 
         assert self._bmc is not None  # noqa: S101 - opened before it is read
+        before = self._plan
+        plan, documents = await self._current()
         resources = None
-        if self._plan is None or asyncio.get_running_loop().time() >= self._review_at:
-            before = self._plan
-            resources = (await self._look_around()).resources
-            if before is not None and before.resources == resources:
-                resources = None
-        plan = self._plan
-        assert plan is not None  # noqa: S101 - looked around just now or before
-        documents: dict[str, Document] = {}
-        for path in plan.documents:
-            document = await self._get(path)
-            if document is not None:
-                documents[path] = document
-        if not documents:
-            raise RetryError(f"{self._device.label}: none of its documents could be had")
+        if before is None or self._announced != plan.resources:
+            self._announced = resources = plan.resources
         taken = take(plan.picks, documents)
         failed = Counter(self._bmc.failed)
         self._bmc.failed.clear()
@@ -219,7 +213,9 @@ class BmcSource:
         lies = {
             pick.resource.partition(":")[2]
             for pick, value in taken.values
-            if value == 0 and pick.power_state is not None and await self._is_on(pick.power_state)
+            if value == 0
+            and pick.power_state is not None
+            and await self._is_on(pick.power_state, documents)
         }
         samples: list[Sample] = []
         for pick, value in taken.values:
@@ -234,6 +230,71 @@ class BmcSource:
         bmc, self._bmc = self._bmc, None
         if bmc is not None:
             await bmc.close()
+
+    async def _current(self) -> "tuple[Plan, dict[str, Document]]":
+        """The documents of a plan that holds for the machine, and the supplies, of this moment.
+
+        Raises RetryError rather than give what may be another machine's.
+        """
+        from jauge_agent.sources.redfish.supplies import has_changed  # noqa: PLC0415
+
+        label = self._device.label
+        for _ in range(_MOST_LOOKS):
+            if self._plan is None or asyncio.get_running_loop().time() >= self._review_at:
+                await self._look_around()
+            plan = self._plan
+            assert plan is not None  # noqa: S101 - looked around just now or before
+            documents = await self._documents(plan)
+            if documents is None:
+                # Another machine: no rule of the one before it is any use.
+                self._plan = None
+                continue
+            if not any(path in documents for path in plan.documents):
+                raise RetryError(f"{label}: none of its documents could be had")
+            if any(
+                has_changed(was, bays.present(documents)) for bays, was in plan.supplied.items()
+            ):
+                self._review_at = 0.0
+                continue
+            return plan, documents
+        raise RetryError(f"{label}: it changes while it is read")
+
+    async def _documents(self, plan: "Plan") -> "dict[str, Document] | None":
+        """What the plan asks for; None when another machine answers than was looked around."""
+        assert self._bmc is not None  # noqa: S101 - see read
+        documents = await self._several(plan.known)
+        logins = self._bmc.logins
+        if self._is_another(plan, documents):
+            return None
+        supplies = {path for bays in plan.supplied for path in bays.documents}
+        others = dict.fromkeys((*plan.documents, *sorted(supplies)))
+        documents |= await self._several(path for path in others if path not in plan.known)
+        # Behind a new session another machine may have answered from the middle on.
+        if logins != self._bmc.logins and self._is_another(plan, await self._several(plan.known)):
+            return None
+        return documents
+
+    async def _several(self, paths: Iterable[str]) -> "dict[str, Document]":
+        """Documents one after the other, without those that cannot be had."""
+        found: dict[str, Document] = {}
+        for path in paths:
+            if (document := await self._get(path)) is not None:
+                found[path] = document
+        return found
+
+    def _is_another(self, plan: "Plan", documents: "Mapping[str, Document]") -> bool:
+        """Whether a document tells another identity than before; RetryError if it tells none."""
+        from jauge_agent.sources.redfish.ownership import is_other, told  # noqa: PLC0415
+
+        silent = False
+        for path, known in plan.known.items():
+            now = told(documents.get(path, {}))
+            if is_other(known, now):
+                return True
+            silent |= any(known) and not any(now)
+        if silent:
+            raise RetryError(f"{self._device.label}: it does not tell now which machine it is")
+        return False
 
     async def _look_around(self) -> "Plan":
         from jauge_agent.sources.redfish.inventory import take_inventory  # noqa: PLC0415
@@ -269,11 +330,11 @@ class BmcSource:
         self._refusals = 0
         return document
 
-    async def _is_on(self, path: str) -> bool:
+    async def _is_on(self, path: str, documents: "Mapping[str, Document]") -> bool:
         """Whether a system is on, as far as its BMC tells."""
         from jauge_agent.sources.redfish.values import text  # noqa: PLC0415
 
-        document = await self._get(path)
+        document = documents.get(path) or await self._get(path)
         return document is None or text(document, "PowerState") in {"", "On"}
 
     def _login(self) -> "Login | None":

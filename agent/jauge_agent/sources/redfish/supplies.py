@@ -6,6 +6,7 @@ from typing import Final
 
 from jauge_models.wire import Method
 
+from jauge_agent.identities import is_placeholder
 from jauge_agent.sources.redfish.values import (
     Document,
     Missing,
@@ -16,7 +17,7 @@ from jauge_agent.sources.redfish.values import (
     step_to,
     text,
 )
-from jauge_agent.sources.redfish.walking import Found, Walk
+from jauge_agent.sources.redfish.walking import MOST_MEMBERS, Found, Walk, link, same
 
 JOULES_PER_KWH: Final = 3.6e6
 
@@ -62,6 +63,68 @@ class Supply:
     is_dead: bool
     input: dict[Field, Place] = field(default_factory=dict)
     output: dict[Field, Place] = field(default_factory=dict)
+
+
+Present = Mapping[str, bool | None]
+"""Supplies by their names, with whether each is at work; None where it cannot be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bays:
+    """Where a chassis says which supplies it has, and which of them are at work."""
+
+    document: str
+    steps: tuple[str, ...]
+    """Path to the list in the document."""
+    members: tuple[str, ...] = ()
+    """Documents of the supplies, where the list holds only links."""
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """All that must be asked for."""
+        return (self.document, *self.members)
+
+    def present(self, documents: Mapping[str, Document]) -> Present | None:
+        """What is there now; None when the list could not be had."""
+        node: object = documents.get(self.document)
+        for step in self.steps[:-1]:
+            node = node.get(step) if isinstance(node, Mapping) else None
+        if not isinstance(node, Mapping):
+            return None
+        found: dict[str, bool | None] = {}
+        for place, member in enumerate(objects(node, self.steps[-1])):
+            about: Document | None = member
+            if self.members:
+                about = documents.get(link(member))
+            name = same(link(member)) or text(member, "MemberId") or str(place)
+            found[f"{name} {place}" if name in found else name] = (
+                None if about is None else not is_dead(about)
+            )
+        return found
+
+
+def has_changed(before: Present | None, now: Present | None) -> bool:
+    """Whether a supply came, went, began or ceased to work; what is not known is no change."""
+    if before is None or now is None:
+        return False
+    return before.keys() != now.keys() or any(
+        state is not None and state is not before[name] for name, state in now.items()
+    )
+
+
+async def bays(walk: Walk, chassis: Document) -> Bays | None:
+    """The place where a chassis lists its supplies; None when it has none."""
+    if (subsystem := await walk.follow(chassis, "PowerSubsystem")) is not None:
+        found = await walk.members(subsystem.node, "PowerSupplies")
+        if found and found[0].document != found[0].path:
+            return Bays(found[0].document, ("Members",))
+        path = link(subsystem.node, "PowerSupplies")
+        collection = await walk.get(path) if path else None
+        members = [link(each) for each in objects(collection, "Members") if link(each)]
+        if members:
+            return Bays(path, ("Members",), tuple(members[:MOST_MEMBERS]))
+    power = await walk.follow(chassis, "Power")
+    return None if power is None else Bays(power.path, ("PowerSupplies",))
 
 
 async def of_subsystem(walk: Walk, chassis: Document) -> list[Supply]:
@@ -144,6 +207,8 @@ def _supply(node: Document) -> Supply:
             ("serial", "SerialNumber"),
         )
     }
+    if is_placeholder(labels["serial"]):
+        del labels["serial"]
     ident = text(node, "Id") or text(node, "MemberId") or text(node, "Name")
     return Supply(
         ident,

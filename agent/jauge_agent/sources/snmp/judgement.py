@@ -59,6 +59,15 @@ class Measured:
     none: frozenset[float]
     low: float
     high: float
+    holds: tuple[tuple[str, frozenset[str]], ...] = ()
+    """Objects, and what each must say for the raw value to be one: that it is measured at all."""
+    told: tuple[tuple[str, str], ...] = ()
+    """Objects on which scale, unit, kind and identity rest, with what they said at the survey."""
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Every object that a reading of this value needs, its own first."""
+        return (self.oid, *(oid for oid, _ in (*self.holds, *self.told)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,11 @@ class Total:
     parts: Sequence[Measured]
 
 
+def asked(points: Iterable[Measured]) -> list[str]:
+    """The objects that a reading of these values asks for, each once."""
+    return list(dict.fromkeys(oid for point in points for oid in point.asked))
+
+
 @dataclass(slots=True)
 class Verdict:
     """What came of the objects of one reading."""
@@ -78,6 +92,8 @@ class Verdict:
     failed: Counter[str] = field(default_factory=Counter)
     doubts: list[str] = field(default_factory=list)
     """What was left out as impossible, in words."""
+    incomplete: list[Total] = field(default_factory=list)
+    """Sums of which a part is missing."""
     doubtful: set[Measured] = field(default_factory=set)
     """The same as points, but for what is out of scale."""
 
@@ -119,7 +135,11 @@ def measured_now(wanted: Iterable[Measured], objects: Mapping[str, Value]) -> Se
     """
     points = list(wanted)
     raw = {point: number_in(objects[point.oid]) for point in points if point.oid in objects}
-    known = {point for point, number in raw.items() if number is not None}
+    known = {
+        point
+        for point, number in raw.items()
+        if number is not None and _why_unusable(point, objects) is None
+    }
     none = {point for point in known if raw[point] in point.none}
     doubtful = judged(points, (), objects).doubtful
     return [point for point in points if point in known - none or point in doubtful]
@@ -130,8 +150,9 @@ def judged(
 ) -> Verdict:
     """The values of one reading, and why others are missing.
 
-    Reasons: ``absent``, ``unreadable``, ``no-value``, ``range``, ``suspicious``, ``scale``,
-    ``incomplete``.
+    Reasons: ``absent``, ``changed`` (its scale, unit, kind or identity is another than at the
+    survey), ``unavailable`` (the device says that it does not measure it now), ``unreadable``,
+    ``no-value``, ``range``, ``suspicious``, ``scale``, ``incomplete``.
     """
     verdict = Verdict()
     values: dict[Measured, float] = {}
@@ -155,6 +176,7 @@ def judged(
             verdict.samples.append(Sample(total.resource, total.quantity, sum(known)))
         else:
             verdict.failed["incomplete"] += 1
+            verdict.incomplete.append(total)
     verdict.samples[:0] = [
         Sample(point.resource, point.quantity, value) for point, value in values.items()
     ]
@@ -165,6 +187,8 @@ def _value(point: Measured, objects: Mapping[str, Value]) -> tuple[float | None,
     raw = objects.get(point.oid)
     if raw is None:
         return None, "absent"
+    if (reason := _why_unusable(point, objects)) is not None:
+        return None, reason
     number = number_in(raw)
     if number is None:
         return None, "unreadable"
@@ -174,6 +198,21 @@ def _value(point: Measured, objects: Mapping[str, Value]) -> tuple[float | None,
     if not point.low <= value <= point.high:
         return None, "range"
     return value, None
+
+
+def _why_unusable(point: Measured, objects: Mapping[str, Value]) -> str | None:
+    """Why a raw value, whatever it is, must not be taken for what the survey found."""
+    for oid, text in point.told:
+        if oid not in objects and text:
+            return "absent"
+        if text_in(objects.get(oid, "")) != text:
+            return "changed"
+    for oid, equals in point.holds:
+        if oid not in objects:
+            return "absent"
+        if text_in(objects[oid]) not in equals:
+            return "unavailable"
+    return None
 
 
 def _is_zero(point: Measured, objects: Mapping[str, Value]) -> bool:

@@ -10,7 +10,7 @@ from jauge_models.configuration import convert
 from jauge_agent.probe import Probed
 from jauge_agent.source import FatalError
 from jauge_agent.sources.snmp.device import secrets_of
-from jauge_agent.sources.snmp.judgement import judged
+from jauge_agent.sources.snmp.judgement import asked, judged
 from jauge_agent.sources.snmp.profile import profiles
 from jauge_agent.sources.snmp.session import Session
 from jauge_agent.sources.snmp.settings import BATCH, WAIT_S, SnmpDeviceSettings
@@ -26,7 +26,7 @@ async def probed(keys: Mapping[str, Any]) -> Probed:
     try:
         found = await recognised(session, profiles())
         offer = await surveyed(session, found, name=settings.label, labels=settings.labels)
-        objects = await session.get([point.oid for point in offer.measured])
+        objects = await session.get(asked(offer.measured))
     finally:
         session.close()
     verdict = judged(offer.measured, offer.totals, objects)

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 from jauge_models.configuration import parse
+from jauge_models.quantities import CATALOGUE, Kind
 
 Oid = Annotated[
     str,
@@ -30,7 +31,7 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Condition(_Part, frozen=True, kw_only=True):
-    """Holds when an object has one of some values; asked when the device is surveyed."""
+    """Holds when an object has one of some values; asked at each survey and with each reading."""
 
     oid: Oid
     """The object; with ``{row}``, that of the row in question."""
@@ -44,7 +45,8 @@ class Point(_Part, frozen=True, kw_only=True):
     oid: Oid | None = None
     """Its object; in a table, ``{row}`` follows unless it stands in it."""
     sum: list[Oid] = []
-    """Instead of an object: other points' objects or columns, all of them, added up."""
+    """Instead of an object: other points' objects or columns, all of them, added up. Gauges
+    only: a register whose members come and go would count what they have metered before."""
     quantity: str
     """Name in the catalogue of quantities."""
     scale: float = 1.0
@@ -67,9 +69,12 @@ class Point(_Part, frozen=True, kw_only=True):
     """All must hold, else the resource has no such value."""
 
     def __post_init__(self) -> None:
-        """Refuse a point that is both read and added up, or neither."""
+        """Refuse a point that is both read and added up, or neither, or a register of others."""
         if (self.oid is None) == (not self.sum):
             raise ValueError("give oid or sum")
+        entry = CATALOGUE.get(self.quantity)
+        if self.sum and entry is not None and entry.kind is Kind.COUNTER:
+            raise ValueError(f"{self.quantity} is a register: its members stand for themselves")
 
 
 class Resource(_Part, frozen=True, kw_only=True):
@@ -90,8 +95,11 @@ class Resource(_Part, frozen=True, kw_only=True):
     """Object with its name for people."""
     key: Oid | None = None
     """Object with an identity of its own, such as the serial number of a probe."""
+    told: dict[str, Oid] = {}
+    """Objects whose text labels can hold beside those parts, such as the number of a phase."""
     labels: dict[str, str] = {}
-    """Labels of the birth document, filled in likewise."""
+    """Labels of the birth document, filled in likewise; one that has nothing to say is left
+    out, and so is a phase ``L`` that is none of the three."""
     where: list[Condition] = []
     """All must hold, else there is no such thing."""
     points: list[Point]

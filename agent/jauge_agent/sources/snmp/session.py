@@ -17,8 +17,11 @@ Value = str | bytes | int | float
 
 STALE_S: Final = 120.0
 """SNMPv3: after this silence the device's clock is asked anew, or it would refuse the request."""
-MAX_ROWS: Final = 512
-"""Rows taken of one table: no rack PDU has more, and a device must not fill the memory."""
+MAX_ROWS: Final = 8192
+"""Rows taken of one table: a flat one has some fifty for each outlet, and a device must not fill
+the memory."""
+WALK_S: Final = 8.0
+"""Seconds for one table; what has not come by then is cut off."""
 LEAST_BATCH: Final = 4
 """Objects per request that every device bears; fewer only while one at fault is looked for."""
 _AT_ONCE: Final = 16
@@ -29,6 +32,9 @@ ATTEMPTS: Final = 2
 
 class Objects(Protocol):
     """A device that can be asked for objects."""
+
+    cut: set[str]
+    """Columns whose last walk ended before they did."""
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         """The objects that exist, by identifier. Raises RetryError, FatalError."""
@@ -57,6 +63,8 @@ class Session:
         self._batch = batch
         self._session: SnmpSession | None = None
         self._last_s = float("-inf")
+        self.cut: set[str] = set()
+        """See `Objects`."""
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         """See `Objects`. A batch that the device refuses is halved, down to the object at fault."""
@@ -80,10 +88,15 @@ class Session:
         for _ in range(ATTEMPTS):
             session = await self._ready()
             rows: list[tuple[str, Value]] = []
+            self.cut.discard(oid)
+            until = asyncio.get_running_loop().time() + WALK_S
             try:
                 with _no_panic(self._where):
                     async for name, value in session.getbulk(oid, max_repetitions=_AT_ONCE):
-                        if not name.startswith(f"{oid}.") or len(rows) >= MAX_ROWS:
+                        if not name.startswith(f"{oid}."):
+                            break
+                        if len(rows) >= MAX_ROWS or asyncio.get_running_loop().time() > until:
+                            self.cut.add(oid)
                             break
                         if value is not None:
                             rows.append((name[len(oid) + 1 :], value))

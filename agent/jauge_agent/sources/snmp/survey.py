@@ -1,17 +1,21 @@
 """What an SNMP device is and offers: the profile that fits it, bound to its rows."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from jauge_models.quantities import CATALOGUE, Kind
 from jauge_models.resources import MAX_NAME_LENGTH, identity, is_resource
 from jauge_models.wire import MAX_TEXT_LENGTH
 
+from jauge_agent.identities import is_placeholder
 from jauge_agent.source import FatalError, Method, ResourceDescription
 from jauge_agent.sources.snmp.judgement import (
     Measured,
     Total,
+    asked,
     limits_of,
     measured_now,
     number_in,
@@ -34,6 +38,12 @@ from jauge_agent.sources.snmp.session import Objects, Value
 MAX_POINTS: Final = 4000
 """Values taken from one device."""
 
+Key = tuple[str, str]
+"""Resource and quantity."""
+
+_PHASE: Final = re.compile(r"L.*")
+_PHASES: Final = re.compile(r"L[123](-(L[123]|N))?")
+
 
 @dataclass(frozen=True, slots=True)
 class Identified:
@@ -41,9 +51,16 @@ class Identified:
 
     profile: Profile
     serial: str
-    """Its serial number made fit for a name; empty when it tells none."""
+    """Its serial number made fit for a name; empty when it tells none, or a maker's filler."""
     model: str
     name: str
+    serial_oid: str = ""
+    """The object that told the serial number."""
+
+    def serial_in(self, found: Mapping[str, Value]) -> str:
+        """The serial number that objects of a later reading tell, in the same place."""
+        oids = [self.serial_oid] if self.serial_oid else self.profile.serial
+        return _serial(oids, found)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,10 @@ class Offer:
     resources: Sequence[ResourceDescription]
     measured: Sequence[Measured]
     totals: Sequence[Total]
+    members: Mapping[Key, Mapping[Key, Measured]] = field(default_factory=dict)
+    """What each sum has ever had as parts: one that is missing leaves the sum incomplete."""
+    cut: frozenset[str] = frozenset()
+    """Tables that are longer than what is taken of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +96,27 @@ async def recognised(objects: Objects, known: Sequence[Profile]) -> Identified:
         found = await objects.get(list(dict.fromkeys(wanted)))
         fits = all(text_in(found.get(oid, "")) for oid in present)
         if fits and all([await objects.column(oid) for oid in profile.recognised.tables]):
-            return Identified(
-                profile,
-                _fit(_first_text(profile.serial, found)),
-                _first_text(profile.model, found),
-                text_in(first.get(SYS_NAME, "")),
-            )
+            serial, oid = _serial(profile.serial, found)
+            model = _first_text(profile.model, found)
+            return Identified(profile, serial, model, text_in(first.get(SYS_NAME, "")), oid)
     raise FatalError(f"no profile fits the device (sysObjectID {object_id[:128] or 'not told'})")
 
 
 async def surveyed(
-    objects: Objects, device: Identified, *, name: str, labels: Mapping[str, str]
+    objects: Objects,
+    device: Identified,
+    *,
+    name: str,
+    labels: Mapping[str, str],
+    before: Offer | None = None,
 ) -> Offer:
-    """What a recognised device offers now. Raises RetryError."""
+    """What a recognised device offers now. Raises RetryError.
+
+    ``before`` is what the same device offered last: what it measured then and does not just now
+    stays in the offer, and the members of its sums stay members.
+    """
     serial = device.serial or _fit(name)
-    survey = _Survey(objects, serial)
+    survey = _Survey(objects, serial, before or Offer((), (), ()))
     for what in device.profile.resources:
         await survey.find(what)
     await survey.bind()
@@ -100,15 +127,21 @@ async def surveyed(
 class _Survey:
     """Finds rows, names and values of one device, with few requests."""
 
-    def __init__(self, objects: Objects, serial: str) -> None:
+    def __init__(self, objects: Objects, serial: str, before: Offer) -> None:
         self._objects = objects
         self._serial = serial
+        self._before = before
+        self._known = {_key(each) for each in before.measured}
+        self._known_things = {each.resource for each in before.measured}
+        self._cut: set[str] = set()
         self._rows: list[_Row] = []
         self._columns: dict[str, list[tuple[str, Value]]] = {}
         self._texts: dict[str, str] = {}
         self._candidates: list[Measured] = []
         """Where values may be; of several for one value the first that is measured counts."""
-        self._measured: dict[tuple[str, str], Measured] = {}
+        self._idle: list[Measured] = []
+        """The same where the device says that nothing is measured now, but was before."""
+        self._measured: dict[Key, Measured] = {}
         self._sums: list[tuple[str, Point]] = []
 
     async def find(self, what: Resource) -> None:
@@ -124,15 +157,19 @@ class _Survey:
             if what.most is not None:
                 count = number_in((await self._objects.get([what.most])).get(what.most, ""))
                 rows = rows if count is None else rows[: max(0, int(count))]
-        columns = [oid for oid in (what.key, what.name) if oid is not None]
-        asked = [bound(oid, row) for oid in columns for row in rows]
-        asked += [exact(condition.oid, row) for condition in what.where for row in rows]
-        await self._learn(asked)
+        columns = [oid for oid in (what.key, what.name, *what.told.values()) if oid is not None]
+        wanted = [bound(oid, row) for oid in columns for row in rows]
+        wanted += [exact(condition.oid, row) for condition in what.where for row in rows]
+        await self._learn(wanted)
+        names: set[str] = set()
         for row in rows:
-            if all(self._holds(condition, row) for condition in what.where):
-                key = self._text(what.key, row)
-                like = likes.get(row, "")
-                name = self._filled(what.id, row, key, like)
+            like = likes.get(row, "")
+            name = self._filled(what.id, row, self._key_of(what, row), like)
+            if name in names:  # two probes that tell one number
+                name = self._filled(what.id, row, self._key_of(what, row, alone=False), like)
+            names.add(name)
+            is_known = name in self._known_things
+            if is_known or all(self._holds(condition, row) for condition in what.where):
                 self._rows.append(_Row(what, row, like, name))
 
     async def bind(self) -> None:
@@ -152,16 +189,23 @@ class _Survey:
         await self._learn(extras)
         for one in self._rows:
             for point in one.what.points:
-                if all(self._holds(condition, one.row) for condition in point.where):
-                    self._bind(one, point)
-        found = await self._objects.get([each.oid for each in self._candidates])
+                self._bind(one, point)
+        found = await self._objects.get(asked(self._candidates))
         for each in measured_now(self._candidates, found):
             self._measured.setdefault(_key(each), each)
+        for each in (*self._candidates, *self._idle):
+            if _key(each) in self._known:
+                self._measured.setdefault(_key(each), each)
 
     def offer(self, labels: Mapping[str, str]) -> Offer:
         """What was found, as the birth document describes it."""
         measured = list(self._measured.values())
-        totals = [total for name, point in self._sums if (total := self._total(name, point))]
+        members = {(name, point.quantity): self._members(name, point) for name, point in self._sums}
+        totals = [
+            Total(*key, list(parts.values()))
+            for key, parts in members.items()
+            if parts and (key in set(map(_key, self._before.totals)) or self._is_whole(parts))
+        ]
         quantities: dict[str, dict[str, Method]] = {}
         offered = [*map(_key, measured), *map(_key, totals)]
         for resource, quantity in offered:
@@ -175,65 +219,96 @@ class _Survey:
                     self._text(one.what.name, one.row)[:MAX_TEXT_LENGTH],
                     {
                         **labels,
-                        **{
-                            label: self._filled(value, one.row, "", one.like)
-                            for label, value in one.what.labels.items()
-                        },
+                        **self._labels(one),
                     },
                 )
-        return Offer(list(resources.values()), measured, totals)
+        return Offer(list(resources.values()), measured, totals, members, frozenset(self._cut))
 
     def _bind(self, one: _Row, point: Point) -> None:
         if point.oid is None:
             self._sums.append((one.id, point))
             return
-        scale = point.scale * self._factor(point, one.row)
+        factor = self._factor(point, one.row)
+        if factor is None:
+            return
+        where = (*one.what.where, *point.where)
         low, high = limits_of(point.quantity, point.low, point.high)
         measured = Measured(
             one.id,
             point.quantity,
             bound(point.oid, one.row),
-            scale,
+            point.scale * factor,
             point.offset,
             frozenset(point.none),
             low,
             high,
+            tuple((exact(each.oid, one.row), frozenset(each.equals)) for each in where),
+            tuple((oid, self._texts.get(oid, "")) for oid in self._grounds(one, point)),
         )
-        if is_resource(one.id) and len(self._candidates) < MAX_POINTS:
-            self._candidates.append(measured)
+        is_idle = not all(self._holds(condition, one.row) for condition in where)
+        if not is_resource(one.id) or (is_idle and _key(measured) not in self._known):
+            return
+        if len(self._candidates) + len(self._idle) >= MAX_POINTS:
+            self._cut.add("values")
+            return
+        (self._idle if is_idle else self._candidates).append(measured)
 
-    def _total(self, name: str, point: Point) -> Total | None:
-        """The sum of what is read of one quantity from objects and columns, if nothing lacks."""
-        parts: dict[tuple[str, str], Measured | None] = {}
+    def _grounds(self, one: _Row, point: Point) -> list[str]:
+        """Objects that must say what they say now for the value to be what it is now."""
+        found = [
+            exact(oid, one.row)
+            for oid in (point.digits, point.scaled_by, point.magnitude)
+            if oid is not None
+        ]
+        # Of several points for one object the conditions say in which unit it is.
+        if sum(each.oid == point.oid for each in one.what.points) > 1:
+            found += [exact(condition.oid, one.row) for condition in point.where]
+        if one.what.rows is not None and one.what.like is not None:
+            found.append(f"{one.what.rows}.{one.row}")
+        if one.what.key is not None:
+            found.append(bound(one.what.key, one.row))
+        return list(dict.fromkeys(found))
+
+    def _members(self, name: str, point: Point) -> dict[Key, Measured]:
+        """The parts of a sum: those before, and all that there are now, as they are read now."""
+        parts = dict(self._before.members.get((name, point.quantity), {}))
         for oid in point.sum:
-            column = [
-                each
-                for each in self._candidates
-                if each.quantity == point.quantity
-                and (each.oid == oid or each.oid.startswith(f"{oid}."))
-            ]
-            if not column:
-                return None
-            parts |= {_key(each): self._measured.get(_key(each)) for each in column}
-        known = [part for part in parts.values() if part is not None]
-        return Total(name, point.quantity, known) if len(known) == len(parts) else None
+            for each in (*self._candidates, *self._idle):
+                if each.quantity == point.quantity and f"{each.oid}.".startswith(f"{oid}."):
+                    parts[_key(each)] = self._measured.get(_key(each), each)
+        return parts
 
-    def _factor(self, point: Point, row: str | None) -> float:
+    def _is_whole(self, parts: Mapping[Key, Measured]) -> bool:
+        return all(self._measured.get(key) is part for key, part in parts.items())
+
+    def _factor(self, point: Point, row: str | None) -> float | None:
+        """What its own scale makes of a raw value; None where an object that says it is missing."""
         factor = 1.0
         if point.digits is not None:
-            digits = number_in(self._texts.get(exact(point.digits, row), "")) or 0.0
+            digits = self._number(point.digits, row)
+            if digits is None:
+                return None
             factor *= 10.0 ** -max(0.0, min(digits, 12.0))
         if point.scaled_by is not None:
-            by = number_in(self._texts.get(exact(point.scaled_by, row), "")) or 1.0
-            factor *= by if by > 0 else 1 / abs(by)
+            by = self._number(point.scaled_by, row)
+            if by is None:
+                return None
+            factor *= by if by > 0 else 1 / abs(by or 1.0)
         if point.magnitude is not None:
-            magnitude = number_in(self._texts.get(exact(point.magnitude, row), "")) or 9.0
-            factor *= 1000.0 ** (max(1.0, min(magnitude, 17.0)) - 9.0)
+            magnitude = self._number(point.magnitude, row)
+            if magnitude is None or not 1 <= magnitude <= 17:
+                return None
+            factor *= 1000.0 ** (magnitude - 9.0)
         return factor
+
+    def _number(self, oid: str, row: str | None) -> float | None:
+        return number_in(self._texts.get(exact(oid, row), ""))
 
     async def _column(self, oid: str) -> list[tuple[str, Value]]:
         if oid not in self._columns:
             self._columns[oid] = await self._objects.column(oid)
+            if oid in self._objects.cut:
+                self._cut.add(oid)
             self._texts |= {f"{oid}.{row}": text_in(value) for row, value in self._columns[oid]}
         return self._columns[oid]
 
@@ -249,11 +324,41 @@ class _Survey:
     def _text(self, oid: str | None, row: str | None) -> str:
         return "" if oid is None else self._texts.get(bound(oid, row), "")
 
-    def _filled(self, template: str, row: str | None, key: str, like: str) -> str:
+    def _key_of(self, what: Resource, row: str | None, *, alone: bool = True) -> str:
+        """Its own identity; ``{serial}.{row}`` where it has none that is its own ``alone``."""
+        text = self._text(what.key, row)
+        key = _fit(text)
+        if "{serial}" in what.id:
+            return key if key and alone else row or ""
+        if not key or not alone or is_placeholder(text):
+            return f"{self._serial}.{row}" if row else self._serial
+        return key
+
+    def _labels(self, one: _Row) -> dict[str, str]:
+        texts = {name: self._text(oid, one.row) for name, oid in one.what.told.items()}
+        found = {}
+        for label, template in one.what.labels.items():
+            if any(not text and f"{{{name}}}" in template for name, text in texts.items()):
+                continue
+            text = self._filled(template, one.row, "", one.like, texts)
+            if label == "phase" and _PHASE.fullmatch(text) and not _PHASES.fullmatch(text):
+                continue
+            found[label] = text
+        return found
+
+    def _filled(
+        self,
+        template: str,
+        row: str | None,
+        key: str,
+        like: str,
+        texts: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
         numbers = (row or "").split(".")
         return template.format(
+            **texts,
             serial=self._serial,
-            key=_fit(key) or row or "",
+            key=key,
             row=row or "",
             first=numbers[0],
             last=numbers[-1],
@@ -261,7 +366,7 @@ class _Survey:
         )[:MAX_NAME_LENGTH]
 
 
-def _key(point: Measured | Total) -> tuple[str, str]:
+def _key(point: Measured | Total) -> Key:
     return point.resource, point.quantity
 
 
@@ -271,6 +376,12 @@ def _method(quantity: str) -> Method:
 
 def _first_text(oids: Sequence[str], found: Mapping[str, Value]) -> str:
     return next((text for oid in oids if (text := text_in(found.get(oid, "")))), "")
+
+
+def _serial(oids: Sequence[str], found: Mapping[str, Value]) -> tuple[str, str]:
+    """The first serial number that is one, made fit for a name, and the object that tells it."""
+    texts = [(text_in(found.get(oid, "")), oid) for oid in oids]
+    return next(((_fit(text), oid) for text, oid in texts if not is_placeholder(text)), ("", ""))
 
 
 def _fit(text: str) -> str:
