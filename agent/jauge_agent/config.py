@@ -26,8 +26,8 @@ DEFAULT_PATH: Final = Path("/etc/jauge-agent/agent.toml")
 LEAST_KEY_BYTES: Final = 16
 """A shorter key of pseudonyms can be found by trying."""
 
-_PLAIN_PATH: Final = re.compile(r"(/[a-z0-9._@-]+){2,}")
-"""What people call files; a password is seldom like that."""
+_PLAIN_NAME: Final = re.compile(r"[a-z0-9._@-]+")
+"""What people call files and folders; a password is seldom like that."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -253,8 +253,14 @@ def shown(name: str) -> str:
         return name if os.path.lexists(path) else "this systemd credential"
     # Secrets may begin with a slash: the root is no folder that speaks for a file.
     has_folder = path.parent != Path("/") and os.path.isdir(path.parent)  # noqa: PTH112
-    is_named = os.path.lexists(path) or has_folder or _PLAIN_PATH.fullmatch(name)
+    is_named = os.path.lexists(path) or has_folder or _is_plain_path(name)
     return name if is_named else "this file"
+
+
+def _is_plain_path(name: str) -> bool:
+    """Whether it is the absolute path of a file in a folder, in plain names throughout."""
+    root, *parts = name.split("/")
+    return root == "" and len(parts) >= 2 and all(map(_PLAIN_NAME.fullmatch, parts))
 
 
 def _configured(
