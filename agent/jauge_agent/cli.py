@@ -131,7 +131,7 @@ def _run(options: argparse.Namespace) -> int:
     from jauge_agent import agent as running  # noqa: PLC0415 - MQTT and SQLite
     from jauge_agent.spool_file import SpoolError  # noqa: PLC0415
 
-    agent, sources = _configuration(options)
+    agent, sources = _configuration(options, idle=False)
     config.check_spool(agent, file=str(options.config))
     logs.configure(agent.log.level, "json" if options.json else agent.log.format)
     before = os.umask(_OURS_ALONE)
@@ -174,11 +174,11 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _configuration(
-    options: argparse.Namespace,
+    options: argparse.Namespace, *, idle: bool = True
 ) -> tuple[config.AgentConfig, list[config.ConfiguredSource]]:
     path: Path = options.config
     agent = config.read(path)
-    return agent, config.configured_sources(agent.sources, file=str(path))
+    return agent, config.configured_sources(agent.sources, file=str(path), idle=idle)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -19,7 +19,7 @@ from jauge_models.wire import Address
 from msgspec.structs import replace
 
 from jauge_agent.source import Source, SourceSettings
-from jauge_agent.sources import BUILT_IN, load
+from jauge_agent.sources import BUILT_IN, OF_DEVICES, load
 
 DEFAULT_PATH: Final = Path("/etc/jauge-agent/agent.toml")
 
@@ -163,16 +163,24 @@ def read(path: Path) -> AgentConfig:
 
 
 def configured_sources(
-    sections: Mapping[str, Mapping[str, Any]], *, file: str, table: Mapping[str, str] = BUILT_IN
+    sections: Mapping[str, Mapping[str, Any]],
+    *,
+    file: str,
+    table: Mapping[str, str] = BUILT_IN,
+    idle: bool = True,
 ) -> list[ConfiguredSource]:
-    """Every built-in source with its settings, disabled ones too; raises ConfigurationError."""
+    """Every built-in source with its settings, disabled ones too; raises ConfigurationError.
+
+    ``idle``: also those that have nothing to read until they have a section.
+    """
     for name in sections:
         if name not in table:
             known = ", ".join(table)
             raise ConfigurationError(
                 file, f"sources.{name}", "unknown source", f"known sources are {known}"
             )
-    return [_configured(name, sections.get(name, {}), file, table) for name in table]
+    names = [name for name in table if idle or name in sections or name not in OF_DEVICES]
+    return [_configured(name, sections.get(name, {}), file, table) for name in names]
 
 
 def check_spool(config: AgentConfig, *, file: str) -> None:

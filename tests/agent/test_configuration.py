@@ -6,7 +6,7 @@ import pytest
 from jauge_agent import config
 from jauge_agent.config import AgentConfig
 from jauge_agent.document import sample
-from jauge_agent.sources import BUILT_IN
+from jauge_agent.sources import BUILT_IN, OF_DEVICES
 from jauge_models.configuration import ConfigurationError
 from jauge_models.resources import is_name
 
@@ -131,3 +131,11 @@ def test_every_key_is_documented() -> None:
         if is_key:
             assert before.startswith("# "), line
         before = line
+
+
+def test_a_running_agent_leaves_out_what_has_no_device(tmp_path: Path) -> None:
+    """Sources of devices are not even imported until they have a section; the others run."""
+    read = config.read(written(tmp_path, 'site = "lab"\n[sources.mqtt]\nenabled = false'))
+    names = [s.name for s in config.configured_sources(read.sources, file="x", idle=False)]
+    assert names == [name for name in BUILT_IN if name not in OF_DEVICES or name == "mqtt"]
+    assert set(BUILT_IN) > OF_DEVICES

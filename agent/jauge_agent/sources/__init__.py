@@ -21,6 +21,10 @@ BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Name in the configuration: ``module:Class``. The class takes its ``Settings``."""
 
+OF_DEVICES: Final = frozenset({"snmp", "redfish", "ipmi", "modbus", "mqtt"})
+"""Sources that have nothing to read until the configuration lists devices: a running agent does not
+even import them before."""
+
 
 def load(name: str, table: Mapping[str, str] = BUILT_IN) -> Any:
     """The class of a source; raises KeyError for a name that is not in the table."""
