@@ -9,6 +9,7 @@ from typing import Final
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
 from jauge_models.certificates import Certificate
+from jauge_models.handshakes import broker_refused, we_are_refused
 from paho.mqtt.reasoncodes import ReasonCode
 
 from jauge_agent.config import BrokerConfig
@@ -59,24 +60,6 @@ class Failure(StrEnum):
     BUG = "bug"
 
 
-_ALERTS: Final = (
-    ("CERTIFICATE_REQUIRED", Failure.CERTIFICATE_MISSING),
-    ("CERTIFICATE_EXPIRED", Failure.CERTIFICATE_EXPIRED),
-    ("CERTIFICATE_REVOKED", Failure.CERTIFICATE_REVOKED),
-    ("UNKNOWN_CA", Failure.CERTIFICATE_UNTRUSTED),
-    ("BAD_CERTIFICATE", Failure.CERTIFICATE_REJECTED),
-    ("UNSUPPORTED_CERTIFICATE", Failure.CERTIFICATE_REJECTED),
-    ("CERTIFICATE_UNKNOWN", Failure.CERTIFICATE_REJECTED),
-    ("ACCESS_DENIED", Failure.CERTIFICATE_REJECTED),
-)
-"""By a part of OpenSSL's name for the alert, which begins with the version that had it first."""
-
-_NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
-
-_HOSTNAME_MISMATCH: Final = frozenset({62, 64})
-_OUTSIDE_VALIDITY: Final = frozenset({9, 10})
-"""X509_V_ERR_* of OpenSSL."""
-
 _BAD_CREDENTIALS: Final = frozenset({4, 5, 134, 135})
 """CONNACK codes of MQTT 3.1.1 and 5."""
 
@@ -122,44 +105,27 @@ def explain(
 
 
 def _of_broker(error: ssl.SSLCertVerificationError, broker: BrokerConfig) -> tuple[Failure, str]:
-    said = error.verify_message
-    if error.verify_code in _OUTSIDE_VALIDITY:
-        return Failure.BROKER_EXPIRED, f"the broker's certificate: {said}: renew it there"
-    if error.verify_code in _HOSTNAME_MISMATCH:
-        line = f"the broker's certificate is not for {broker.host}: {said}: check broker.host"
-        return Failure.BROKER_NAME, line
-    trusted = broker.ca_file or "the system's authorities"
-    line = f"{trusted} do not vouch for the broker's certificate: {said}: check broker.ca_file"
-    return Failure.BROKER_UNTRUSTED, line
+    judged = broker_refused(
+        error.verify_code,
+        error.verify_message,
+        section="broker",
+        host=broker.host,
+        authorities=None if broker.ca_file is None else str(broker.ca_file),
+    )
+    return Failure(judged.reason), judged.line
 
 
 def _of_tls(
     error: ssl.SSLError, broker: BrokerConfig, certificate: Certificate | None
 ) -> tuple[Failure, str]:
-    reason = error.reason or ""
-    if any(part in reason for part in _NOT_TLS):
-        return Failure.NO_TLS, f"broker.port {broker.port} speaks no TLS: check broker.port"
-    failure = next((failure for part, failure in _ALERTS if part in reason), Failure.TLS)
-    if broker.cert_file is None and "HANDSHAKE_FAILURE" in reason:
-        failure = Failure.CERTIFICATE_MISSING  # as TLS 1.2 says it
-    if failure is Failure.CERTIFICATE_MISSING:
-        return failure, "the broker asks for a certificate: give broker.cert_file and key_file"
-    if failure is Failure.TLS:
-        return failure, f"TLS failed: {reason.replace('_', ' ').lower() or error}"
-    # Brokers call a certificate bad when only its time has not come.
-    is_early = certificate is not None and time.time() < certificate.not_before_s
-    if failure is Failure.CERTIFICATE_REJECTED and is_early:
-        failure = Failure.CERTIFICATE_NOT_YET_VALID
-    return failure, f"the broker refuses {broker.cert_file}: {_FAULT[failure]}"
-
-
-_FAULT: Final = {
-    Failure.CERTIFICATE_EXPIRED: "it has expired: renew it",
-    Failure.CERTIFICATE_NOT_YET_VALID: "it is not yet valid: check the clocks, or renew it",
-    Failure.CERTIFICATE_REVOKED: "it is revoked: have a new one issued",
-    Failure.CERTIFICATE_UNTRUSTED: "the broker trusts another authority: have it issued by that",
-    Failure.CERTIFICATE_REJECTED: "it is bad, and no more is said: see the broker's log",
-}
+    judged = we_are_refused(
+        error.reason or "",
+        section="broker",
+        port=broker.port,
+        certificate=None if broker.cert_file is None else str(broker.cert_file),
+        is_early=certificate is not None and time.time() < certificate.not_before_s,
+    )
+    return Failure(judged.reason), judged.line
 
 
 def _code(error: MqttConnectError) -> int:
