@@ -75,8 +75,8 @@ def _sources(options: argparse.Namespace) -> int:
 
 def _once(options: argparse.Namespace) -> int:
     from jauge_agent.agent import new_boot  # noqa: PLC0415 - only this command
-    from jauge_agent.clock import now_ms  # noqa: PLC0415
-    from jauge_agent.survey import survey  # noqa: PLC0415
+    from jauge_agent.clock import now_ms  # noqa: PLC0415 - only this command
+    from jauge_agent.survey import survey  # noqa: PLC0415 - only this command
 
     agent, sources = _configuration(options)
     logs.configure(agent.log.level, agent.log.format)
@@ -112,7 +112,7 @@ def _once(options: argparse.Namespace) -> int:
 
 def _probe(options: argparse.Namespace) -> int:
     from jauge_agent.probe import pasted, probe  # noqa: PLC0415 - only this command
-    from jauge_agent.source import SourceError  # noqa: PLC0415
+    from jauge_agent.source import SourceError  # noqa: PLC0415 - only this command
 
     logs.configure("warning", "logfmt")
     try:
@@ -129,7 +129,7 @@ def _probe(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from jauge_agent import agent as running  # noqa: PLC0415 - MQTT and SQLite
-    from jauge_agent.spool_file import SpoolError  # noqa: PLC0415
+    from jauge_agent.spool_file import SpoolError  # noqa: PLC0415 - SQLite
 
     agent, sources = _configuration(options, idle=False)
     config.check_spool(agent, file=str(options.config))

@@ -260,6 +260,7 @@ def shown(name: str) -> str:
     if not Path(name).is_absolute():
         return name if os.path.lexists(path) else "this systemd credential"
     # Secrets may begin with a slash: the root is no folder that speaks for a file.
+    # Path.is_dir raises for a name that no file can have, as a secret may be.
     has_folder = path.parent != Path("/") and os.path.isdir(path.parent)  # noqa: PTH112
     is_named = os.path.lexists(path) or has_folder or _is_plain_path(name)
     return name if is_named else "this file"
@@ -282,7 +283,8 @@ def _configured(
     inner = msgspec.defstruct("Sources", [(name, settings_type)], frozen=True)
     outer = msgspec.defstruct("File", [("sources", inner)], frozen=True)
     tree = convert({"sources": {name: section}}, outer, file=file)
-    return ConfiguredSource(name, getattr(tree.sources, name), make)  # type: ignore[attr-defined]
+    settings = getattr(tree.sources, name)  # type: ignore[attr-defined]  # made just above
+    return ConfiguredSource(name, settings, make)
 
 
 def _check_names(config: AgentConfig, file: str) -> None:
@@ -349,7 +351,10 @@ def _identified(config: AgentConfig, file: str) -> AgentConfig:
         if config.site is None:
             raise ConfigurationError(file, "site", "missing", "add this key")
         return config
-    from jauge_agent.credentials import CredentialError, read_certificate  # noqa: PLC0415
+    from jauge_agent.credentials import (  # noqa: PLC0415 - loads ssl
+        CredentialError,
+        read_certificate,
+    )
 
     path = resolved(config.broker.cert_file)
     try:

@@ -158,7 +158,7 @@ def _snmp_profiles(source: str) -> Iterator[str]:
 
 def _modbus_profiles(source: str) -> Iterator[str]:
     from jauge_agent.sources.modbus.profile import load as profile  # noqa: PLC0415 - see above
-    from jauge_agent.sources.modbus.profile import names  # noqa: PLC0415
+    from jauge_agent.sources.modbus.profile import names  # noqa: PLC0415 - only where used
 
     del source
     yield "| profile | meters | quantities | stability | recognised |"

@@ -35,8 +35,8 @@ class Receiver:
         self._client = client
         self._deliver = deliver
         # paho has no public way; tests/collector/test_receiver.py notices if this one goes.
-        self._receive: Callable[[int], bytes] = client._sock_recv  # noqa: SLF001
-        client._sock_recv = self._for_paho  # type: ignore[method-assign]  # noqa: SLF001
+        self._receive: Callable[[int], bytes] = client._sock_recv  # noqa: SLF001 - paho offers no other way
+        client._sock_recv = self._for_paho  # type: ignore[method-assign]  # noqa: SLF001 - paho offers no other way
         self._begun = b""
         """The beginning of a packet whose rest is still to come."""
         self._skip = 0
@@ -111,7 +111,7 @@ class Receiver:
         else:
             self._deliver(topic, data[payload:stop], bool(kind & 1))
         if kind & 2:
-            self._client._send_puback(data[last] << 8 | data[last + 1])  # noqa: SLF001
+            self._client._send_puback(data[last] << 8 | data[last + 1])  # noqa: SLF001 - paho offers no other way
 
     def _for_paho(self, bufsize: int) -> bytes:
         if self._rest:

@@ -249,7 +249,7 @@ class Service:
                 self._ingest.store_works()
                 return True
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(back_off_s * random.uniform(0.5, 1.0)):  # noqa: S311
+                async with asyncio.timeout(back_off_s * random.uniform(0.5, 1.0)):  # noqa: S311 (jitter)
                     await stop.wait()
             back_off_s = min(back_off_s * 2, _LONGEST_BACK_OFF_S)
         return False

@@ -300,7 +300,7 @@ class _Client(aiomqtt.Client):
             if not self._disconnected.done():
                 self._disconnected.set_exception(BrokenError(str(error) or type(error).__name__))
             # Nobody else does: aiomqtt takes what it has noted as disconnected for closed.
-            self._client._sock_close()  # noqa: SLF001
+            self._client._sock_close()  # noqa: SLF001 - paho offers no other way
 
     async def __aenter__(self) -> Self:
         try:

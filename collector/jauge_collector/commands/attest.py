@@ -51,7 +51,7 @@ async def main(args: argparse.Namespace) -> int:
 
 
 async def _enter(args: argparse.Namespace, at: Desk) -> None:
-    from jauge_collector.registers import attestations, meters  # noqa: PLC0415
+    from jauge_collector.registers import attestations, meters  # noqa: PLC0415 - --help is instant
 
     for option in ("meter", "unit", "signatory"):
         if not getattr(args, option):
@@ -105,7 +105,7 @@ async def _enter(args: argparse.Namespace, at: Desk) -> None:
 
 def _set_aside(at: Desk, meter: str, key: int, start_ms: int, end_ms: int) -> "SetAside | None":
     """What keeps an amount just entered from counting."""
-    from jauge_collector.kpis import counting_since  # noqa: PLC0415
+    from jauge_collector.kpis import counting_since  # noqa: PLC0415 - --help is instant
 
     found = at.ledger.set_aside(
         at.site.name, [meter], start_ms, end_ms, counts_from=counting_since(at.ledger, at.site)
@@ -126,7 +126,7 @@ def _moments(args: argparse.Namespace, at: Desk) -> list[int]:
 
 
 def _show(args: argparse.Namespace, at: Desk) -> None:
-    from jauge_collector.registers import attestations  # noqa: PLC0415
+    from jauge_collector.registers import attestations  # noqa: PLC0415 - --help is instant
 
     found = [
         entry

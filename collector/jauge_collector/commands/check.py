@@ -34,10 +34,10 @@ def main(args: argparse.Namespace) -> int:
         exposure,
         sites,
     )
-    from jauge_collector.console import tls  # noqa: PLC0415
-    from jauge_collector.console.gate import Gate  # noqa: PLC0415
-    from jauge_collector.inventory import Inventory  # noqa: PLC0415
-    from jauge_collector.telemetry import Telemetry  # noqa: PLC0415
+    from jauge_collector.console import tls  # noqa: PLC0415 - --help is instant
+    from jauge_collector.console.gate import Gate  # noqa: PLC0415 - --help is instant
+    from jauge_collector.inventory import Inventory  # noqa: PLC0415 - --help is instant
+    from jauge_collector.telemetry import Telemetry  # noqa: PLC0415 - --help is instant
 
     known = sites.load_all([settings.beside(path) for path in settings.sites])
     _ = settings.listen

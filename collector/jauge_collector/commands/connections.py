@@ -40,13 +40,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def main(args: argparse.Namespace) -> int:
     """Read, check and write. Raises ConfigurationError."""
     from jauge_collector import civil  # noqa: PLC0415 - --help must be instant
-    from jauge_collector.connection_file import (  # noqa: PLC0415
+    from jauge_collector.connection_file import (  # noqa: PLC0415 - --help is instant
         COLUMNS,
         as_csv,
         as_toml,
         read_connections,
     )
-    from jauge_collector.importer import netbox  # noqa: PLC0415
+    from jauge_collector.importer import netbox  # noqa: PLC0415 - --help is instant
 
     lines: list[str] = []
     if args.netbox is None:

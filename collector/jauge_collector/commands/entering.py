@@ -79,9 +79,9 @@ class Desk(NamedTuple):
 
     async def account(self) -> str:
         """Bring the rows up to date, or say who will; an entry is safe in any case."""
-        from jauge_collector.ledger.accounting import account_now  # noqa: PLC0415
-        from jauge_collector.stores import StoreError  # noqa: PLC0415
-        from jauge_collector.stores.open import open_store  # noqa: PLC0415
+        from jauge_collector.ledger.accounting import account_now  # noqa: PLC0415 - --help is instant
+        from jauge_collector.stores import StoreError  # noqa: PLC0415 - --help is instant
+        from jauge_collector.stores.open import open_store  # noqa: PLC0415 - --help is instant
 
         try:
             async with open_store(self.settings) as store:

@@ -43,9 +43,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 async def add_event(args: argparse.Namespace) -> int:
     """Enter an event. Raises ConfigurationError and LedgerError."""
-    from jauge_models.topology import Event, EventKind, Validity  # noqa: PLC0415
+    from jauge_models.topology import Event, EventKind, Validity  # noqa: PLC0415 - --help is instant
 
-    from jauge_collector.registers import events  # noqa: PLC0415
+    from jauge_collector.registers import events  # noqa: PLC0415 - --help is instant
 
     with desk(args) as at:
         begin, end = at.moment("--from", args.begin), at.moment("--to", args.end)
@@ -67,7 +67,7 @@ async def add_event(args: argparse.Namespace) -> int:
 
 def list_events(args: argparse.Namespace) -> int:
     """Show the events of the site file and of the register."""
-    from jauge_collector.registers import events  # noqa: PLC0415
+    from jauge_collector.registers import events  # noqa: PLC0415 - --help is instant
 
     with desk(args) as at:
         told: list[dict[str, Any]] = [

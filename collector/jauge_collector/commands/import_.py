@@ -48,7 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def main(args: argparse.Namespace) -> int:
     """Import one file. Raises ConfigurationError, StoreError and LedgerError."""
     from jauge_collector.importer import mapping as mapping_file  # noqa: PLC0415 - --help is instant
-    from jauge_collector.importer.progress import Bar  # noqa: PLC0415
+    from jauge_collector.importer.progress import Bar  # noqa: PLC0415 - --help is instant
 
     settings = config.load(args.config)
     mapping = mapping_file.load(args.mapping)
@@ -112,10 +112,10 @@ async def _import(
     site: Site,
     bar: "Bar",
 ) -> "tuple[Outcome, bool]":
-    from jauge_collector.importer.load import load  # noqa: PLC0415
-    from jauge_collector.ledger.accounting import account_now  # noqa: PLC0415
-    from jauge_collector.ledger.book import Ledger  # noqa: PLC0415
-    from jauge_collector.stores.open import open_store  # noqa: PLC0415
+    from jauge_collector.importer.load import load  # noqa: PLC0415 - --help is instant
+    from jauge_collector.ledger.accounting import account_now  # noqa: PLC0415 - --help is instant
+    from jauge_collector.ledger.book import Ledger  # noqa: PLC0415 - --help is instant
+    from jauge_collector.stores.open import open_store  # noqa: PLC0415 - --help is instant
 
     with Ledger(settings.state(settings.ledger.path)) as ledger:
         async with open_store(settings) as store:

@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
             "--to", "", f"{args.end} is not after --from {args.begin}", "--to is excluded"
         )
     from jauge_collector.kpis import site_kpis  # noqa: PLC0415 - heavy; --help must be instant
-    from jauge_collector.ledger.book import Ledger  # noqa: PLC0415
+    from jauge_collector.ledger.book import Ledger  # noqa: PLC0415 - --help is instant
 
     with Ledger(settings.state(settings.ledger.path)) as ledger:
         figures = site_kpis(ledger, site, start_ms, end_ms, settings.policy.coverage())

@@ -133,7 +133,7 @@ async def commission(args: argparse.Namespace) -> int:
     """Compare dial and record; the meter counts from the first reading where they agree."""
     from jauge_models.intervals import Point  # noqa: PLC0415 - --help is instant
 
-    from jauge_collector.registers import meters  # noqa: PLC0415
+    from jauge_collector.registers import meters  # noqa: PLC0415 - --help is instant
 
     with desk(args) as at:
         meter = meters.meter_of(at.site, args.meter)
@@ -219,9 +219,9 @@ def _verdict(at: Desk, meter: "Meter", found: "Comparison") -> str:
 
 async def read(args: argparse.Namespace) -> int:
     """Enter a dial reading."""
-    from jauge_models.intervals import Point  # noqa: PLC0415
+    from jauge_models.intervals import Point  # noqa: PLC0415 - --help is instant
 
-    from jauge_collector.registers import meters  # noqa: PLC0415
+    from jauge_collector.registers import meters  # noqa: PLC0415 - --help is instant
 
     with desk(args) as at:
         meter = meters.meter_of(at.site, args.meter)
@@ -240,7 +240,7 @@ def _read(
     *,
     corrects: int | None = None,
 ) -> int:
-    from jauge_collector.registers import meters  # noqa: PLC0415
+    from jauge_collector.registers import meters  # noqa: PLC0415 - --help is instant
 
     return meters.enter_reading(
         at.ledger,
@@ -257,9 +257,9 @@ def _read(
 
 async def replace(args: argparse.Namespace) -> int:
     """Enter a replacement."""
-    from jauge_models.intervals import Replacement  # noqa: PLC0415
+    from jauge_models.intervals import Replacement  # noqa: PLC0415 - --help is instant
 
-    from jauge_collector.registers import meters  # noqa: PLC0415
+    from jauge_collector.registers import meters  # noqa: PLC0415 - --help is instant
 
     with desk(args) as at:
         meter = meters.meter_of(at.site, args.meter)
@@ -283,9 +283,9 @@ async def replace(args: argparse.Namespace) -> int:
 
 async def factor(args: argparse.Namespace) -> int:
     """Enter a factor."""
-    from jauge_models.topology import Factor, Validity  # noqa: PLC0415
+    from jauge_models.topology import Factor, Validity  # noqa: PLC0415 - --help is instant
 
-    from jauge_collector.registers import meters  # noqa: PLC0415
+    from jauge_collector.registers import meters  # noqa: PLC0415 - --help is instant
 
     with desk(args) as at:
         meter = meters.meter_of(at.site, args.meter)
@@ -308,7 +308,7 @@ async def factor(args: argparse.Namespace) -> int:
 
 async def _finish(args: argparse.Namespace, at: Desk, meter: "Meter", key: int, what: str) -> int:
     """Restate what the entry changes and show it."""
-    from jauge_collector.registers import meters  # noqa: PLC0415
+    from jauge_collector.registers import meters  # noqa: PLC0415 - --help is instant
 
     account = await at.account()
     entry = next(e for e in meters.life_of(at.ledger, at.site, meter) if e.id == key)
@@ -318,7 +318,7 @@ async def _finish(args: argparse.Namespace, at: Desk, meter: "Meter", key: int, 
 
 def list_meters(args: argparse.Namespace) -> int:
     """Show meters and their entries."""
-    from jauge_collector.registers import meters  # noqa: PLC0415
+    from jauge_collector.registers import meters  # noqa: PLC0415 - --help is instant
 
     with desk(args) as at:
         chosen = (
@@ -366,7 +366,7 @@ class _Unit:
     """Amounts as a meter's dial shows them."""
 
     def __init__(self, meter: "Meter") -> None:
-        from jauge_collector.registers import meters  # noqa: PLC0415
+        from jauge_collector.registers import meters  # noqa: PLC0415 - --help is instant
 
         self.name = meters.dial_unit(meter)
         self._one = meters.to_base(meter, 1)

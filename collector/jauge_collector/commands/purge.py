@@ -69,8 +69,8 @@ async def main(args: argparse.Namespace) -> int:
     """Purge. Raises ConfigurationError, LedgerError, StoreError."""
     settings = config.load(args.config)
     from jauge_collector.ledger.book import Ledger  # noqa: PLC0415 - --help is instant
-    from jauge_collector.sites import load_all  # noqa: PLC0415
-    from jauge_collector.stores.open import open_store  # noqa: PLC0415
+    from jauge_collector.sites import load_all  # noqa: PLC0415 - --help is instant
+    from jauge_collector.stores.open import open_store  # noqa: PLC0415 - --help is instant
 
     known = load_all([settings.beside(path) for path in settings.sites])
     _check(args, known)
@@ -119,8 +119,8 @@ class _Work:
 
     async def expire(self) -> dict[str, Any]:
         """By policy."""
-        from jauge_collector import retention  # noqa: PLC0415
-        from jauge_collector.ledger.book import LedgerError  # noqa: PLC0415
+        from jauge_collector import retention  # noqa: PLC0415 - --help is instant
+        from jauge_collector.ledger.book import LedgerError  # noqa: PLC0415 - --help is instant
 
         readings = retention.Gone.of(
             "readings", await self._store.expired(self._now_ms, self._args.site)
@@ -156,7 +156,7 @@ class _Work:
 
     async def _doubt(self) -> str:
         """Why nothing may go by this clock; empty where it may, or must."""
-        from jauge_collector import clock_doubt  # noqa: PLC0415
+        from jauge_collector import clock_doubt  # noqa: PLC0415 - --help is instant
 
         if self._args.even_if_clock_jumped:
             return ""
@@ -165,7 +165,7 @@ class _Work:
 
     async def erase(self) -> dict[str, Any]:
         """One agent or resource."""
-        from jauge_collector import retention  # noqa: PLC0415
+        from jauge_collector import retention  # noqa: PLC0415 - --help is instant
 
         site = self._known[self._args.site]
 
@@ -195,11 +195,11 @@ class _Work:
 
         Whether it was done here, so that nobody else computes rows.
         """
-        import msgspec  # noqa: PLC0415
+        import msgspec  # noqa: PLC0415 - --help is instant
 
-        from jauge_collector import retention  # noqa: PLC0415
-        from jauge_collector.ledger import purge_requests  # noqa: PLC0415
-        from jauge_collector.ledger.book import LedgerError, LedgerLockedError  # noqa: PLC0415
+        from jauge_collector import retention  # noqa: PLC0415 - --help is instant
+        from jauge_collector.ledger import purge_requests  # noqa: PLC0415 - --help is instant
+        from jauge_collector.ledger.book import LedgerError, LedgerLockedError  # noqa: PLC0415 - --help is instant
 
         deadline = time.monotonic() + _HANDED_OVER_S
         key: int | None = None
@@ -232,8 +232,8 @@ class _Work:
         self, gone: "Sequence[Gone]", *, erasure: "Erasure | None" = None, alone: bool = False
     ) -> dict[str, Any]:
         """The record is made, space given back, and the outcome told."""
-        from jauge_collector import retention  # noqa: PLC0415
-        from jauge_collector.ledger import retention as kept  # noqa: PLC0415
+        from jauge_collector import retention  # noqa: PLC0415 - --help is instant
+        from jauge_collector.ledger import retention as kept  # noqa: PLC0415 - --help is instant
 
         key: int | None = None
         if not self._args.dry_run:

@@ -50,7 +50,7 @@ def reader(form: str) -> Callable[[str], datetime]:
         if int(rest.get("minute") or 0) or int(rest.get("second") or 0):
             raise ValueError("a day ends at 24:00")
         at = found.start("hour")
-        return datetime.strptime(f"{text[:at]}00{text[at + 2 :]}", form) + _DAY  # noqa: DTZ007
+        return datetime.strptime(f"{text[:at]}00{text[at + 2 :]}", form) + _DAY  # noqa: DTZ007 - a civil label
 
     return read
 

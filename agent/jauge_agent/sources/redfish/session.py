@@ -252,7 +252,7 @@ class Bmc:
         if not may_leave.get(method, False):
             raise ForbiddenError(f"{method} {path}")
         import aiohttp  # noqa: PLC0415 - an optional extra, and heavy
-        from yarl import URL  # noqa: PLC0415
+        from yarl import URL  # noqa: PLC0415 - aiohttp
 
         headers = {"Accept": "application/json", "OData-Version": "4.0"}
         if body is not None:

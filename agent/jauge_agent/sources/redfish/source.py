@@ -198,7 +198,7 @@ class BmcSource:
 
     async def read(self) -> Outcome:
         """Ask for the documents that hold a value, one after the other."""
-        from jauge_agent.sources.redfish.values import Missing, take  # noqa: PLC0415
+        from jauge_agent.sources.redfish.values import Missing, take  # noqa: PLC0415 - aiohttp
 
         assert self._bmc is not None  # noqa: S101 - opened before it is read
         before = self._plan
@@ -236,7 +236,7 @@ class BmcSource:
 
         Raises RetryError rather than give what may be another machine's.
         """
-        from jauge_agent.sources.redfish.supplies import has_changed  # noqa: PLC0415
+        from jauge_agent.sources.redfish.supplies import has_changed  # noqa: PLC0415 - aiohttp
 
         label = self._device.label
         for _ in range(_MOST_LOOKS):
@@ -284,7 +284,7 @@ class BmcSource:
 
     def _is_another(self, plan: "Plan", documents: "Mapping[str, Document]") -> bool:
         """Whether a document tells another identity than before; RetryError if it tells none."""
-        from jauge_agent.sources.redfish.ownership import is_other, told  # noqa: PLC0415
+        from jauge_agent.sources.redfish.ownership import is_other, told  # noqa: PLC0415 - aiohttp
 
         silent = False
         for path, known in plan.known.items():
@@ -297,8 +297,8 @@ class BmcSource:
         return False
 
     async def _look_around(self) -> "Plan":
-        from jauge_agent.sources.redfish.inventory import take_inventory  # noqa: PLC0415
-        from jauge_agent.sources.redfish.walking import Walk  # noqa: PLC0415
+        from jauge_agent.sources.redfish.inventory import take_inventory  # noqa: PLC0415 - aiohttp
+        from jauge_agent.sources.redfish.walking import Walk  # noqa: PLC0415 - aiohttp
 
         name = self._device.label
         rules = {} if self._plan is None else self._plan.rules
@@ -311,7 +311,7 @@ class BmcSource:
         return plan
 
     async def _get(self, path: str) -> "Document | None":
-        from jauge_agent.sources.redfish.session import RefusedError  # noqa: PLC0415
+        from jauge_agent.sources.redfish.session import RefusedError  # noqa: PLC0415 - aiohttp
 
         assert self._bmc is not None  # noqa: S101 - see read
         now = asyncio.get_running_loop().time
@@ -332,13 +332,13 @@ class BmcSource:
 
     async def _is_on(self, path: str, documents: "Mapping[str, Document]") -> bool:
         """Whether a system is on, as far as its BMC tells."""
-        from jauge_agent.sources.redfish.values import text  # noqa: PLC0415
+        from jauge_agent.sources.redfish.values import text  # noqa: PLC0415 - aiohttp
 
         document = documents.get(path) or await self._get(path)
         return document is None or text(document, "PowerState") in {"", "On"}
 
     def _login(self) -> "Login | None":
-        from jauge_agent.sources.redfish.session import Login  # noqa: PLC0415
+        from jauge_agent.sources.redfish.session import Login  # noqa: PLC0415 - aiohttp
 
         username = self._device.username or self._settings.username
         file = self._device.password_file or self._settings.password_file
