@@ -30,7 +30,7 @@ def test_what_the_broker_says_of_us(said: str, reason: str) -> None:
     """One reason each, known to both programs, and a line that says something."""
     judged = refused(said)
     assert judged.reason == reason
-    assert OfAgent(judged.reason) == OfCollector(judged.reason)
+    assert str(OfAgent(judged.reason)) == str(OfCollector(judged.reason))
     assert len(judged.line) > 20
 
 
@@ -57,4 +57,4 @@ def test_what_we_say_of_the_broker(code: int, reason: str, named: str) -> None:
     judged = broker_refused(code, "said", section="mqtt", host="b.example.org", authorities=None)
     assert judged.reason == reason
     assert named in judged.line
-    assert OfAgent(judged.reason) == OfCollector(judged.reason)
+    assert str(OfAgent(judged.reason)) == str(OfCollector(judged.reason))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 # The one parser of this syntax that exists; its public name, sre_parse, is deprecated.
-_parser: Any = re._parser  # type: ignore[attr-defined]  # noqa: SLF001
+_parser: Any = re._parser  # type: ignore[attr-defined]  # noqa: SLF001 - see above
 
 _MANY: Final = 20
 """Repetitions up to so many are taken for a fixed number."""

@@ -35,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _run(folder: Path, port: int | None) -> int:
     # Heavy, and here so that an early Ctrl-C meets no half-made import.
-    from jauge_collector.importer.progress import Bar  # noqa: PLC0415
+    from jauge_collector.importer.progress import Bar  # noqa: PLC0415 - --help is instant
 
-    from jauge_demo import scenario  # noqa: PLC0415
-    from jauge_demo.broker import broker  # noqa: PLC0415
+    from jauge_demo import scenario  # noqa: PLC0415 - --help is instant
+    from jauge_demo.broker import broker  # noqa: PLC0415 - --help is instant
 
     begun = time.monotonic()
     console_port = _free_port(FIRST_PORT) if port is None else _wanted_port(port)

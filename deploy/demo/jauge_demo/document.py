@@ -23,7 +23,7 @@ command has `--help`; `jauge-agent` and `jauge-collector` have `--version`.
 
 def page() -> str:
     """The text of ``docs/commands.md``."""
-    parsers = [program._parser() for program in (agent, collector, demo)]  # noqa: SLF001
+    parsers = [program._parser() for program in (agent, collector, demo)]  # noqa: SLF001 - argparse shows it nowhere else
     return "\n".join([_HEAD, *(line for parser in parsers for line in _program(parser))])
 
 
@@ -53,7 +53,7 @@ def _leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 
 def _commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     for action in parser._actions:  # noqa: SLF001 - argparse tells of its options in no other way
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - argparse shows it nowhere else
             return list(action.choices.values())
     return []
 
@@ -61,8 +61,8 @@ def _commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
     yield "| option | |"
     yield "| --- | --- |"
-    for action in parser._actions:  # noqa: SLF001
-        if isinstance(action, argparse._HelpAction | argparse._VersionAction):  # noqa: SLF001
+    for action in parser._actions:  # noqa: SLF001 - argparse shows it nowhere else
+        if isinstance(action, argparse._HelpAction | argparse._VersionAction):  # noqa: SLF001 - argparse shows it nowhere else
             continue
         told = (action.help or "") % vars(action)
         needed = "; required" if action.required and action.option_strings else ""
