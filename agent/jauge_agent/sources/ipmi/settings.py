@@ -3,22 +3,20 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
-from jauge_models.resources import is_name
 
+from jauge_agent.bmc import FLOOR_S, BmcPlace
 from jauge_agent.source import SourceSettings
 
-FLOOR_S: Final = 60.0
-"""Shortest period for one BMC: a small processor that has a server to look after."""
-
-_HOST: Final = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+|[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _WORKAROUND: Final = re.compile(r"[a-z0-9]+", re.ASCII)
 
 
-class IpmiDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class IpmiDevice(BmcPlace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One BMC."""
+
+    usual_port: ClassVar[int] = 623
 
     host: str
     """Name or address of the BMC."""
@@ -36,23 +34,9 @@ class IpmiDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Seconds between reads of this BMC; that of the source when left out."""
 
     def __post_init__(self) -> None:
-        """Refuse what would not be one host to FreeIPMI, which reads lists and ranges."""
-        if not _HOST.fullmatch(self.host):
-            raise ValueError(f"host {self.host!r} is no name or address")
-        if self.name is not None and not is_name(self.name):
-            raise ValueError(f"{self.name!r} is not a name: use letters, digits and . _ : -")
+        """Refuse also workarounds that FreeIPMI would read as something else."""
+        BmcPlace.__post_init__(self)
         _check_workarounds(self.workarounds or ())
-
-    @property
-    def authority(self) -> str:
-        """Host and port as FreeIPMI takes them."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == 623 else f"{host}:{self.port}"
-
-    @property
-    def label(self) -> str:
-        """What logs call it."""
-        return self.name or self.authority
 
 
 class IpmiSettings(SourceSettings, frozen=True):

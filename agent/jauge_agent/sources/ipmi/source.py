@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from jauge_models.resources import identity
 from jauge_models.wire import Method
 
+from jauge_agent.bmc import FLOOR_S
 from jauge_agent.config import secret, shown
 from jauge_agent.logs import say
 from jauge_agent.polling import Device, Poller
@@ -25,7 +26,7 @@ from jauge_agent.source import (
     RetryError,
     Sample,
 )
-from jauge_agent.sources.ipmi.settings import FLOOR_S, IpmiDevice, IpmiSettings
+from jauge_agent.sources.ipmi.settings import IpmiDevice, IpmiSettings
 
 if TYPE_CHECKING:
     from jauge_agent.sources.ipmi.answers import Missing, Sensor

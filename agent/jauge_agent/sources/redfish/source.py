@@ -3,15 +3,14 @@
 import asyncio
 import logging
 import random
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 import msgspec
-from jauge_models.resources import is_name
 
+from jauge_agent.bmc import FLOOR_S, BmcPlace
 from jauge_agent.config import resolved, secret
 from jauge_agent.logs import say
 from jauge_agent.polling import Device, Poller
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from jauge_agent.sources.redfish.session import Bmc, Login
     from jauge_agent.sources.redfish.values import Document
 
-FLOOR_S: Final = 60.0
-"""Shortest period for one BMC: a small processor that has a server to look after."""
 DEADLINE_S: Final = 240.0
 """Seconds for one round of requests, a look around included; the tick does not wait for it."""
 REVIEW_S: Final = 6 * 3600.0
@@ -44,13 +41,14 @@ MOST_REFUSALS: Final = 3
 REFUSED_PAUSE_S: Final = 3600.0
 """Pause after so many refused logins in a row, lest the account be locked."""
 
-_HOST: Final = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+|[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 _log = logging.getLogger(__name__)
 
 
-class RedfishDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RedfishDevice(BmcPlace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One BMC."""
+
+    usual_port: ClassVar[int] = 443
 
     host: str
     """Name or address of the BMC."""
@@ -70,24 +68,6 @@ class RedfishDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """How to log in; `basic` sends the password with every request."""
     period_s: Annotated[float, msgspec.Meta(ge=FLOOR_S, le=86400)] | None = None
     """Seconds between reads of this BMC; that of the source when left out."""
-
-    def __post_init__(self) -> None:
-        """Refuse what is no host or no name; the text becomes the error of the file."""
-        if not _HOST.fullmatch(self.host):
-            raise ValueError(f"host {self.host!r} is no name or address")
-        if self.name is not None and not is_name(self.name):
-            raise ValueError(f"{self.name!r} is not a name: use letters, digits and . _ : -")
-
-    @property
-    def authority(self) -> str:
-        """Host and port as they stand in an address."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == 443 else f"{host}:{self.port}"
-
-    @property
-    def label(self) -> str:
-        """What logs call it."""
-        return self.name or self.authority
 
 
 class RedfishSettings(SourceSettings, frozen=True):
