@@ -120,7 +120,9 @@ async def _power(
             break
     about = [at["total"]] if "total" in at else []
     if "it" in power:
-        about.append(language("glance_power_text", it=power["it"], moment=at["it"]))
+        # One moment is said once.
+        other = "" if at["it"] == at.get("total") else f", {at['it']}"
+        about.append(f"{language('curve_it')} {power['it']}{other}")
     if late:
         about.append(language.ago(max(ages.values())))
     glance = Glance(
