@@ -125,6 +125,7 @@ async def _run(
         on_step=on_step,
         on_change=on_change,
         chance=chance,
+        memory=Path(config.spool.directory) / "sources",
     )
     boot = new_boot()
     publisher = Publisher(

@@ -12,13 +12,14 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from jauge_models.wire import ResourceDescription, Sample, SourceDescription
 
 from jauge_agent.config import ConfiguredSource
 from jauge_agent.logs import say
-from jauge_agent.worker import SourceStats, Worker
+from jauge_agent.worker import Deliver, SourceStats, Worker
 
 GRACE_S: Final = 0.25
 STEP_MS: Final = 100
@@ -29,9 +30,6 @@ LATEST_MS: Final = 5000
 """A tick that comes later than this is not given: its stamp would say another time than it was."""
 
 _log = logging.getLogger(__name__)
-
-Deliver = Callable[[int, Sequence[Sample]], None]
-"""Takes the time of a tick in ms and its samples, never none."""
 
 
 @dataclass(slots=True)
@@ -80,10 +78,12 @@ class Runner:
         on_step: Callable[[int], None] = lambda _: None,
         on_change: Callable[[], None] = lambda: None,
         chance: random.Random,
+        memory: Path | None = None,
     ) -> None:
         """``on_step`` gets the size in ms of a clock step before any tick follows it.
 
-        ``on_change`` is called when `describe` has something new.
+        ``on_change`` is called when `describe` has something new; ``memory`` is a folder for the
+        sources that remember something across restarts.
         """
         self.stats = RunnerStats()
         self._deliver = deliver
@@ -91,7 +91,14 @@ class Runner:
         self._on_step = on_step
         self._open_ticks: dict[_Tick, asyncio.TimerHandle] = {}
         self._workers = [
-            Worker(configured, on_change=on_change, now_ms=now_ms, chance=chance)
+            Worker(
+                configured,
+                on_change=on_change,
+                now_ms=now_ms,
+                chance=chance,
+                deliver=deliver,
+                memory=memory,
+            )
             for configured in sources
             if configured.settings.enabled
         ]

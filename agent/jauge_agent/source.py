@@ -37,6 +37,9 @@ class Outcome:
     failed: Mapping[str, int] = field(default_factory=dict)
     resources: Sequence[ResourceDescription] | None = None
     """All that can be read now, when it is not what was said before; the agent announces it."""
+    dated: Mapping[int, Sequence[Sample]] = field(default_factory=dict)
+    """Samples that the device itself dated, by time in ms since the Unix epoch: each moment makes
+    a batch of its own. They may lie hours back, never ahead of the agent's clock."""
 
 
 class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -62,6 +65,10 @@ class Source(Protocol):
     takes no more than two milliseconds, and else returns None without a trace: then ``read``
     follows. The runner tries it first, because a task with its deadline costs more than most
     reads.
+
+    A source that must know after a restart where it stood may have ``remember``, which takes the
+    path of a file of its own and is called once before ``open``; the file's folder exists. What
+    ``read`` has returned is in the spool when ``read`` is called again, and not before.
     """
 
     async def open(self) -> Sequence[ResourceDescription]:

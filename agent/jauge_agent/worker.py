@@ -1,6 +1,7 @@
 """One source at work: its task, its deadline, its back-off and its counters."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import sys
@@ -8,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from jauge_models.quantities import CATALOGUE
@@ -40,6 +42,12 @@ _log = logging.getLogger(__name__)
 Answer = Callable[[Sequence[Sample]], None]
 """Takes what a source gave for one tick, if only nothing."""
 
+Deliver = Callable[[int, Sequence[Sample]], None]
+"""Takes a time in ms and its samples, never none."""
+
+_AHEAD_MS: Final = 5000
+"""Clocks of devices differ by that much at most from ours."""
+
 
 class Standing(StrEnum):
     """How a source stands."""
@@ -62,7 +70,8 @@ class SourceStats:
     missing: Counter[str] = field(default_factory=Counter)
     """Values that could not be had, by the source's own reason."""
     left_out: Counter[str] = field(default_factory=Counter)
-    """Values that broke the catalogue's rules, by flaw; ``repeated``: the series came twice."""
+    """Values that broke the catalogue's rules, by flaw; ``repeated``: the series came twice;
+    ``ahead``: dated by a device whose clock is ahead."""
     skipped: int = 0
     """Ticks at which the source was still reading."""
     last_duration_s: float | None = None
@@ -79,7 +88,10 @@ class Worker:
         on_change: Callable[[], None],
         now_ms: Callable[[], int],
         chance: random.Random,
+        deliver: Deliver = lambda _time_ms, _samples: None,
+        memory: Path | None = None,
     ) -> None:
+        """``deliver`` takes what a device dated itself; ``memory`` is the folder of all sources."""
         self.name = configured.name
         self.settings: SourceSettings = configured.settings
         self.stats = SourceStats()
@@ -92,6 +104,8 @@ class Worker:
         self._on_change = on_change
         self._now_ms = now_ms
         self._chance = chance
+        self._deliver = deliver
+        self._memory = memory
         self._answer: Answer | None = None
         self._call: asyncio.Task[Any] | None = None
         self._wake = asyncio.Event()
@@ -158,6 +172,7 @@ class Worker:
             try:
                 if self._source is None:
                     self._source = self._configured.build()
+                    self._let_remember(self._source)
                 self.resources = await self._called(self._source.open())
             except AbsentError as absent:
                 self.absent = str(absent)
@@ -217,12 +232,29 @@ class Worker:
         sound = [sample for sample in outcome.samples if self._is_sound(sample)]
         for reason, number in outcome.failed.items():
             self._count_missing(reason, number)
+        for time_ms in sorted(outcome.dated):
+            self._take_dated(time_ms, outcome.dated[time_ms])
         if outcome.resources is not None:
             self.resources = outcome.resources
             self._on_change()
         self._worked()
         self.stats.last_success_ms = self._now_ms()
         return sound
+
+    def _take_dated(self, time_ms: int, samples: Sequence[Sample]) -> None:
+        if time_ms > self._now_ms() + _AHEAD_MS:
+            self.stats.left_out["ahead"] += len(samples)
+            return
+        sound = [sample for sample in samples if self._is_sound(sample)]
+        if sound:
+            self._deliver(time_ms, sound)
+
+    def _let_remember(self, source: Source) -> None:
+        remember = getattr(source, "remember", None)
+        if self._memory is not None and remember is not None:
+            with contextlib.suppress(OSError):  # the spool lies there too, and says so
+                self._memory.mkdir(mode=0o700, exist_ok=True)
+            remember(self._memory / self.name)
 
     async def _called(self, call: Coroutine[Any, Any, _Result]) -> _Result:
         """What a call of the source gives within its deadline; raises TimeoutError.

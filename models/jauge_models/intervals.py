@@ -31,6 +31,8 @@ class Basis(StrEnum):
     AMOUNT = "amount"
     COUNTER = "counter"
     POWER = "power"
+    SHARE = "share"
+    """A guest's part of what its host was measured to draw."""
     ATTESTED = "attested"
     ESTIMATE = "estimate"
 
@@ -68,6 +70,7 @@ GRADE_OF: Final = {
     Basis.AMOUNT: Grade.HIGH,
     Basis.COUNTER: Grade.MEDIUM,
     Basis.POWER: Grade.MEDIUM,
+    Basis.SHARE: Grade.MEDIUM,
     Basis.ATTESTED: Grade.MEDIUM,
     Basis.ESTIMATE: Grade.LOW,
 }

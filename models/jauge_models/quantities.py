@@ -354,6 +354,46 @@ _ENTRIES: Final = (
     Quantity(
         "network_sent", Kind.COUNTER, Unit.BYTE, 0, _MAX_TOTAL, 0, "Bytes sent, loopback left out."
     ),
+    Quantity(
+        "processors",
+        Kind.GAUGE,
+        Unit.COUNT,
+        0,
+        1e6,
+        2,
+        "Logical processors that a machine has, or that a guest was given.",
+        Stability.BETA,
+    ),
+    Quantity(
+        "memory_size",
+        Kind.GAUGE,
+        Unit.BYTE,
+        0,
+        1e16,
+        0,
+        "Memory that a machine has, or that a guest was given.",
+        Stability.BETA,
+    ),
+    Quantity(
+        "runs_on",
+        Kind.GAUGE,
+        Unit.COUNT,
+        0,
+        2**48 - 1,
+        0,
+        "What a guest runs on, or which guest holds a GPU: 48 bits of the SHA-256 of its name.",
+        Stability.BETA,
+    ),
+    Quantity(
+        "share",
+        Kind.GAUGE,
+        Unit.RATIO,
+        0,
+        1,
+        4,
+        "Part of a GPU that an instance of it, or the guest that holds one, was given.",
+        Stability.BETA,
+    ),
     Quantity("uptime", Kind.GAUGE, Unit.SECOND, 0, 1e12, 0, "Time since the system started."),
 )
 

@@ -5,6 +5,7 @@ carry small JSON documents of their own. docs/wire-protocol.md describes them fo
 implementers. Nothing here trusts its input: every decoder is bounded and raises WireError.
 """
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -19,8 +20,10 @@ TOPIC_ROOT: Final = "jauge/v1"
 
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
 MAX_RECORDS: Final = 2000
-MAX_BIRTH_RESOURCES: Final = 4000
+MAX_BIRTH_RESOURCES: Final = 10_000
 """Resources of one birth document, and sources."""
+MAX_BIRTH_BYTES: Final = 4 * 1024 * 1024
+"""Of a birth document once unpacked."""
 MAX_TEXT_LENGTH: Final = 256
 """Characters of a name for people, a version, a reason or a label's value; the rest is cut."""
 MAX_LABELS: Final = 32
@@ -313,8 +316,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def encode(document: Birth | State | Answer) -> bytes:
-    """JSON of one of the small documents."""
-    return _ENCODER.encode(document)
+    """JSON of one of the small documents; a birth too large for a payload comes in gzip."""
+    encoded = _ENCODER.encode(document)
+    if isinstance(document, Birth) and MAX_PAYLOAD_BYTES < len(encoded) <= MAX_BIRTH_BYTES:
+        packer = zlib.compressobj(wbits=_GZIP_WBITS)
+        return packer.compress(encoded) + packer.flush()
+    return encoded
 
 
 def decode_birth(payload: bytes, cuts: Counter[str] | None = None) -> Birth:
@@ -323,7 +330,7 @@ def decode_birth(payload: bytes, cuts: Counter[str] | None = None) -> Birth:
     Entries that cannot be used are left out and texts cut to their limits, counted in ``cuts`` by
     `Cut`.
     """
-    birth = _decode(payload, _BIRTH_DECODER)
+    birth = _decode(payload, _BIRTH_DECODER, unpack=payload.startswith(_GZIP_MAGIC))
     _check_sender(birth.boot, birth.sent_at)
     for many, what in ((birth.resources, "resources"), (birth.sources, "sources")):
         if len(many) > MAX_BIRTH_RESOURCES:
@@ -506,15 +513,35 @@ def _refuse_unknown_extensions(payload: bytes) -> None:
             raise WireError(Reason.VERSION, "an extension that must be understood")
 
 
-def _decode(payload: bytes, decoder: "msgspec.json.Decoder[_Document]") -> _Document:
+def _decode(
+    payload: bytes, decoder: "msgspec.json.Decoder[_Document]", *, unpack: bool = False
+) -> _Document:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise WireError(Reason.LIMITS, f"payload of {len(payload)} bytes")
+    if unpack:
+        payload = _unpacked(payload)
     try:
         return decoder.decode(payload)
     except _UNREADABLE as error:
         raise WireError(Reason.UNDECODABLE, str(error)) from None
 
 
+def _unpacked(payload: bytes) -> bytes:
+    """One gzip member, never more than a birth may have."""
+    unpacker = zlib.decompressobj(_GZIP_WBITS)
+    try:
+        document = unpacker.decompress(payload, MAX_BIRTH_BYTES + 1)
+    except zlib.error as error:
+        raise WireError(Reason.UNDECODABLE, str(error)) from None
+    if len(document) > MAX_BIRTH_BYTES:
+        raise WireError(Reason.LIMITS, f"unpacks to more than {MAX_BIRTH_BYTES} bytes")
+    if not unpacker.eof or unpacker.unused_data:
+        raise WireError(Reason.UNDECODABLE, "not one whole gzip member")
+    return document
+
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 _ENCODER: Final = msgspec.json.Encoder()
 _PACK_DECODER: Final = msgspec.json.Decoder(list[Record])
 _FULL_PACK_DECODER: Final = msgspec.json.Decoder(list[FirstRecord])

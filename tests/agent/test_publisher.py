@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import random
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from jauge_agent.config import BrokerConfig
 from jauge_agent.publisher import Publisher
 from jauge_agent.spool import Count, Outcome, Spool
 from jauge_models.wire import (
+    MAX_BIRTH_RESOURCES,
     Address,
     Answer,
     Channel,
@@ -248,12 +250,12 @@ async def test_a_birth_too_large_is_cut_to_the_limits(mosquitto: Mosquitto, tmp_
     """A gateway with more resources than the protocol allows still has a valid description."""
     bench = Bench(tmp_path / "spool", mosquitto.port)
     bench.resources = [
-        ResourceDescription(f"guest:{i}", {"power": Method.GAUGE}, name="x" * 100)
-        for i in range(6000)
+        ResourceDescription(f"guest:{i}", {"power": Method.GAUGE}, name=secrets.token_hex(50))
+        for i in range(12_000)
     ]
     async with answering(mosquitto.port) as collector, running(bench):
         await eventually(lambda: bool(collector.births), within=10, what="birth")
-        assert 1000 < len(collector.births[-1].resources) <= 4000
+        assert 1000 < len(collector.births[-1].resources) <= MAX_BIRTH_RESOURCES
 
 
 async def test_an_orderly_end_says_offline(mosquitto: Mosquitto, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from jauge_agent.config import ConfiguredSource
@@ -415,3 +416,58 @@ def test_an_agent_without_sources_waits() -> None:
 
     seen, _ = run([], wait)
     assert seen.batches == []
+
+
+def test_what_a_device_dated_itself_makes_batches_of_its_own_times() -> None:
+    """Each moment is delivered as one batch, before the tick at which it came."""
+    past = {FULL_SECOND_MS - 40 * SECOND: [Sample("host", "power", 1.0)]}
+    outcome = Outcome([Sample("host", "power", 3.0)], dated=past)
+
+    async def during(_: Seen, __: Runner) -> None:
+        await asyncio.sleep(1.0)
+
+    seen, _ = run([source("vcenter", outcome, power(4.0))], during)
+    assert seen.times[0] == -40
+    assert seen.batches[0][1] == [Sample("host", "power", 1.0)]
+    assert seen.batches[1][1] == [Sample("host", "power", 3.0)]
+
+
+def test_what_a_device_dates_ahead_of_the_clock_is_left_out_and_counted() -> None:
+    """A batch of the future would stay unanswered until its time."""
+    ahead = {FULL_SECOND_MS + 3600 * SECOND: [Sample("host", "power", 1.0)] * 2}
+
+    async def during(_: Seen, __: Runner) -> None:
+        await asyncio.sleep(1.0)
+
+    seen, runner = run([source("vcenter", Outcome((), dated=ahead))], during)
+    assert not seen.batches
+    assert runner.source_stats["vcenter"].left_out["ahead"] == 2
+
+
+def test_a_source_that_remembers_is_given_a_file_once_before_it_is_opened(tmp_path: Path) -> None:
+    """The folder of its file is there already."""
+    given: list[tuple[Path, bool]] = []
+
+    class Remembering(ScriptedSource):
+        """One that wants a file."""
+
+        def remember(self, file: Path) -> None:
+            """Note it."""
+            given.append((file, file.parent.is_dir()))
+
+    async def main() -> None:
+        instance = Remembering((power(1.0),))
+        runner = Runner(
+            [configured("vcenter", instance, SourceSettings(period_s=1.0))],
+            deliver=lambda _time_ms, _samples: None,
+            now_ms=VirtualClock().now_ms,
+            chance=random.Random(7),
+            memory=tmp_path / "sources",
+        )
+        task = asyncio.create_task(runner.run())
+        await asyncio.sleep(2.5)
+        task.cancel()
+        await asyncio.wait((task,))
+
+    run_virtual(main())
+    assert given == [(tmp_path / "sources" / "vcenter", True)]

@@ -1,6 +1,7 @@
 """The wire format: what goes in comes out, and nothing that comes in does harm."""
 
 import contextlib
+import gzip
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +15,18 @@ from hypothesis import strategies as st
 from jauge_models import wire
 from jauge_models.quantities import CATALOGUE
 from jauge_models.readings import Flaw, flaw_of
-from jauge_models.wire import Reason, Sample, WireError
+from jauge_models.wire import (
+    MAX_BIRTH_BYTES,
+    MAX_PAYLOAD_BYTES,
+    Birth,
+    Method,
+    Reason,
+    ResourceDescription,
+    Sample,
+    WireError,
+    decode_birth,
+    encode,
+)
 
 ADDRESS = wire.Address("lognes-example", "srv-1")
 TIME_MS = 1_767_225_600_000
@@ -580,3 +592,37 @@ def test_a_record_has_one_flaw_or_none(
 ) -> None:
     """Both bounds of the range are inside it."""
     assert flaw_of(resource, quantity, unit, value) is flaw
+
+
+def _large_birth(resources: int) -> Birth:
+    guests = [
+        ResourceDescription(f"guest:{index:032x}", {"cpu_utilisation": Method.GAUGE})
+        for index in range(resources)
+    ]
+    return Birth("b", "1", 1.0, resources=guests)
+
+
+def test_a_birth_too_large_for_a_payload_travels_in_gzip() -> None:
+    """A vCenter's guests fit."""
+    birth = _large_birth(5300)
+    payload = encode(birth)
+    assert payload.startswith(b"\x1f\x8b")
+    assert len(payload) < MAX_PAYLOAD_BYTES
+    assert decode_birth(payload) == birth
+
+
+@pytest.mark.parametrize("broken", [slice(0, -9), slice(0, 2), slice(0, 1000)])
+def test_a_birth_cut_off_in_gzip_is_no_birth(broken: slice) -> None:
+    """However early."""
+    with pytest.raises(WireError) as refused:
+        decode_birth(encode(_large_birth(5300))[broken])
+    assert refused.value.reason is Reason.UNDECODABLE
+
+
+def test_a_birth_that_unpacks_without_end_is_refused() -> None:
+    """No more is unpacked than a birth may have, and nothing follows it."""
+    with pytest.raises(WireError) as refused:
+        decode_birth(gzip.compress(b" " * (MAX_BIRTH_BYTES + 1)))
+    assert refused.value.reason is Reason.LIMITS
+    with pytest.raises(WireError):
+        decode_birth(gzip.compress(b"{}") + b"more")
