@@ -16,6 +16,8 @@ import aiomqtt
 from aiomqtt.exceptions import MqttCodeError
 from paho.mqtt import client as paho
 
+from jauge_agent.packets import Packets
+
 _DEAF_S: Final = 2.0
 """How long incoming messages may be gathered: they and a loss are noticed that much later."""
 
@@ -58,6 +60,10 @@ class Connection(aiomqtt.Client):
         self._deaf: asyncio.TimerHandle | None = None
         self._tls: object = None
         self._client.disable_logger()
+        self._packets: Packets | None = None
+        """Where the client speaks MQTT 3.1.1; with 5 all is paho's."""
+        if more.get("protocol") is aiomqtt.ProtocolVersion.V311:
+            self._packets = Packets(self._client, on_payload, on_acknowledged)
 
     @property
     def lost(self) -> asyncio.Future[None]:
@@ -86,13 +92,17 @@ class Connection(aiomqtt.Client):
         """
         self._corked = True
         try:
-            info = self._client.publish(topic, payload, 1, retain)
+            if self._packets is not None:
+                number = self._packets.publish(topic, payload, retain=retain)
+            else:
+                info = self._client.publish(topic, payload, 1, retain)
+                if info.rc != paho.MQTT_ERR_SUCCESS:
+                    raise MqttCodeError(info.rc, "could not publish")
+                number = info.mid
         finally:
             self._corked = False
-        if info.rc != paho.MQTT_ERR_SUCCESS:
-            raise MqttCodeError(info.rc, "could not publish")
         self._write()
-        return info.mid
+        return number
 
     def keep_alive(self) -> None:
         """Ping when it is time; to be called several times within the keepalive."""
@@ -127,6 +137,9 @@ class Connection(aiomqtt.Client):
     def read(self) -> None:
         """Take everything that has come in."""
         try:
+            if self._packets is not None:
+                self._packets.read()
+                return
             taken = -1
             while taken != self._taken:
                 taken = self._taken
