@@ -66,13 +66,17 @@ $(V)/installed: requirements/dev.txt $(call projects,$(PACKAGES)) | $(BIN)/pytho
 
 # --- what developers run
 
+# Most tests wait for real programs; the files of one folder or module stay together.
+JOBS ?= 2
+SIDE_BY_SIDE = --numprocesses $(JOBS) --dist loadfile
+
 .PHONY: test
 test: install real-parts test-light-agent $(SBOM)/installed ## all tests; installs or names the real parts they start
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 .PHONY: test-light-agent
 test-light-agent: $(LIGHT)/installed ## the agent's tests where only models and agent are installed
-	@$(LIGHT)/bin/python -m pytest tests/agent
+	@$(LIGHT)/bin/python -m pytest $(SIDE_BY_SIDE) tests/agent
 
 # Wheels, not editable installs: what a server gets, data files included.
 $(LIGHT)/installed: requirements/agent.txt requirements/agent-tests.txt $(V)/installed \

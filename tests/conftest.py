@@ -3,11 +3,25 @@
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests import parts
+
+
+class _ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Tests of one file on one worker; all of the faults, which share the network, on one too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        of_faults = nodeid.startswith("tests/faults/")
+        return "tests/faults" if of_faults else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
+    """How ``--dist loadfile`` shares out."""
+    return _ByFile(config, log)
 
 
 def _missing(reason: str) -> NoReturn:
