@@ -17,19 +17,25 @@ projects = $(addsuffix /pyproject.toml,$(1))
 # file=module or file=module:argument: each file is what the module prints.
 GENERATED := docs/quantities.md=jauge_models.document \
   docs/sources/README.md=jauge_agent.document:sources \
-  $(foreach source,host rapl hwmon power_supply snmp redfish ipmi modbus nvml mqtt,\
+  $(foreach source,host rapl hwmon power_supply snmp redfish ipmi modbus nvml \
+      libvirt proxmox vsphere mqtt,\
     docs/sources/$(source).md=jauge_agent.document:source:$(source)) \
   docs/commands.md=jauge_demo.document \
+  docs/compliance.md=jauge_models.compliance.document \
   agent/jauge_agent/agent.sample.toml=jauge_agent.document \
   $(foreach kind,collector site mapping,\
-    collector/jauge_collector/$(kind).sample.toml=jauge_collector.document:$(kind))
+    collector/jauge_collector/$(kind).sample.toml=jauge_collector.document:$(kind)) \
+  collector/jauge_collector/registers/samples/policy.toml=jauge_collector.document:policy
 
-# program=Debian package: what the tests start for real.
+# program=Debian package, or several: what the tests start for real.
 REAL_PARTS := mosquitto=mosquitto victoria-metrics=victoria-metrics promtool=prometheus \
   prometheus-node-exporter=prometheus-node-exporter chromium=chromium \
   strace=strace cryptsetup=cryptsetup-bin openssl=openssl shellcheck=shellcheck \
   faketime=faketime ip=iproute2 nsenter=util-linux \
-  snmpd=snmpd ipmi_sim=openipmi ipmi-dcmi=freeipmi-tools
+  snmpd=snmpd ipmi_sim=openipmi ipmi-dcmi=freeipmi-tools \
+  go=golang-go,golang-github-vmware-govmomi-dev,golang-github-google-uuid-dev \
+  libvirtd=libvirt-daemon,libvirt-daemon-driver-qemu virsh=libvirt-clients \
+  qemu-system-x86_64=qemu-system-x86 setpriv=util-linux
 
 .PHONY: help
 help: ## this list
@@ -95,6 +101,7 @@ $(LIGHT)/installed: requirements/agent.txt requirements/agent-tests.txt $(V)/ins
 real-parts: ## the Debian packages that the tests start (as root; else their names)
 	@missing=; for part in $(REAL_PARTS); do \
 	  PATH="$$PATH:/usr/sbin" command -v "$${part%%=*}" >/dev/null || missing+=" $${part##*=}"; done; \
+	missing=$${missing//,/ }; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
 	  { apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing; } >/dev/null \

@@ -11,7 +11,7 @@ from typing import Final
 
 from benchmarks.rows import Table, say
 
-_BENCHMARKS: Final = ("agent", "ingest", "ledger", "durability", "hostile", "gateway")
+_BENCHMARKS: Final = ("agent", "ingest", "ledger", "durability", "hostile", "gateway", "vsphere")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

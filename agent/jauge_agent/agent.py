@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import logging
-import os
 import random
 import secrets
 import signal
@@ -25,6 +24,7 @@ from jauge_agent.publisher import Publisher
 from jauge_agent.runner import Runner
 from jauge_agent.spool import Spool
 from jauge_agent.systemd import Notifier
+from jauge_agent.whole_files import write_whole
 
 LARGEST_BATCH: Final = 1000
 """Samples per batch: with the longest names this stays under wire.MAX_PAYLOAD_BYTES."""
@@ -51,23 +51,8 @@ def machine_id(spool: Path) -> str:
     drawn = secrets.token_hex(16)
     # Where it cannot be written the spool cannot be either, and says so.
     with contextlib.suppress(OSError):
-        _write_durably(kept, f"{drawn}\n")
+        write_whole(kept, f"{drawn}\n".encode())
     return drawn
-
-
-def _write_durably(path: Path, text: str) -> None:
-    """Whole or not at all, also after a power cut: a spool of another machine id is not sent."""
-    begun = path.with_suffix(".new")
-    with begun.open("w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    begun.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def new_boot() -> str:
@@ -126,6 +111,7 @@ async def _run(
         on_change=on_change,
         chance=chance,
         memory=Path(config.spool.directory) / "sources",
+        budgets=config.budget.budgets,
     )
     boot = new_boot()
     publisher = Publisher(

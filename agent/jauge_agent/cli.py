@@ -15,7 +15,7 @@ from typing import Final, NoReturn, TextIO
 
 import msgspec
 from jauge_models.configuration import ConfigurationError
-from jauge_models.wire import encode_samples, seal
+from jauge_models.wire import encode_dated, seal
 
 from jauge_agent import __version__, config, logs
 
@@ -61,6 +61,8 @@ def _sources(options: argparse.Namespace) -> int:
         quantities = sorted({name for each in finding.resources for name in each.quantities})
         number = len(finding.resources)
         what = f"{number} resource{'' if number == 1 else 's'}: {', '.join(quantities)}"
+        if finding.detail:
+            what = f"{what}; {finding.detail}"
         rows.append(
             (
                 finding.source,
@@ -89,17 +91,20 @@ def _once(options: argparse.Namespace) -> int:
                 f"jauge-agent: {finding.source}: {finding.left_out} values left out",
                 file=sys.stderr,
             )
+    moment = now_ms()
     samples = {
-        (sample.resource, sample.quantity): sample
+        name: (finding.times_ms.get(name, moment), sample)
         for finding in reversed(findings)
         for sample in reversed(finding.samples)
+        for name in (f"{sample.resource}/{sample.quantity}",)
     }
     if not samples:
         print("jauge-agent: no source gave a reading", file=sys.stderr)
         return FAILED
-    moment = now_ms()
     pack = seal(
-        encode_samples(reversed(samples.values())),
+        encode_dated(
+            [((time_ms - moment) / 1000, one) for time_ms, one in reversed(samples.values())]
+        ),
         address=agent.address,
         boot=new_boot(),
         seq=1,

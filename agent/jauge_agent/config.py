@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from jauge_models.budgets import LARGEST, Budgets
 from jauge_models.configuration import ConfigurationError, convert, parse
 from jauge_models.resources import KINDS, identity, is_name
 from jauge_models.wire import Address
@@ -86,6 +87,25 @@ class PrivacyConfig(_Section, frozen=True):
     """File that holds the key of the hashes, the same on all agents; 16 bytes of text or more."""
 
 
+Series = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
+
+
+class BudgetConfig(_Section, frozen=True):
+    """Series that are taken; what exceeds is left out, counted, and said once. Never watts."""
+
+    host: Series = Budgets().host
+    """Series of one host; of this machine with all its parts: cores, sensors, power supplies."""
+    guest: Series = Budgets().guest
+    """Series of one guest (virtual machine)."""
+    gpu: Series = Budgets().gpu
+    """Series of one GPU, and of each instance of one."""
+
+    @property
+    def budgets(self) -> Budgets:
+        """The same as the models know them."""
+        return Budgets(self.host, self.guest, self.gpu)
+
+
 class MetricsConfig(_Section, frozen=True):
     """The agent's own measurements for Prometheus."""
 
@@ -115,6 +135,7 @@ class AgentConfig(_Section, frozen=True):
     spool: SpoolConfig = SpoolConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     privacy: PrivacyConfig = PrivacyConfig()
+    budget: BudgetConfig = BudgetConfig()
     metrics: MetricsConfig = MetricsConfig()
     log: LogConfig = LogConfig()
     sources: dict[str, dict[str, Any]] = {}
@@ -208,15 +229,27 @@ def check_validity(config: AgentConfig, *, file: str) -> None:
 
 
 def check_files(config: AgentConfig, *, file: str) -> None:
-    """Whether each file that a source names can be read; raises ConfigurationError.
+    """Whether each file that a source names can be used; raises ConfigurationError.
 
     Not asked at start: one device without its password must not keep the others from being read.
     """
+    from jauge_agent.secret_files import (  # noqa: PLC0415 - which needs this module
+        SecretError,
+        is_secret,
+        read_secret,
+    )
+
     enabled = {
         name: section for name, section in config.sources.items() if section.get("enabled", True)
     }
     for key, name in files_of_sources(enabled):
-        _check_readable(name, key, file)
+        if not is_secret(key):
+            _check_readable(name, key, file)
+            continue
+        try:
+            read_secret(name)
+        except SecretError as error:
+            raise ConfigurationError(file, key, str(error), "check path and rights") from None
 
 
 def files_of_sources(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

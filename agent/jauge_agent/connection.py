@@ -10,7 +10,7 @@ import contextlib
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import aiomqtt
 from aiomqtt.exceptions import MqttCodeError
@@ -37,6 +37,9 @@ class SubscriptionError(aiomqtt.MqttError):
 class Connection(aiomqtt.Client):
     """A client for one ``async with``; ``abandon`` it afterwards, however it ended."""
 
+    _is_for_payloads: ClassVar[bool] = True
+    """Whether ``on_payload`` is all that messages are for; else they go to ``_on_message``."""
+
     def __init__(
         self,
         *arguments: Any,
@@ -62,7 +65,7 @@ class Connection(aiomqtt.Client):
         self._client.disable_logger()
         self._packets: Packets | None = None
         """Where the client speaks MQTT 3.1.1; with 5 all is paho's."""
-        if more.get("protocol") is aiomqtt.ProtocolVersion.V311:
+        if self._is_for_payloads and more.get("protocol") is aiomqtt.ProtocolVersion.V311:
             self._packets = Packets(self._client, on_payload, on_acknowledged)
 
     @property

@@ -1,8 +1,14 @@
-"""Serial numbers that identify nothing: what a maker leaves in where no number was written."""
+"""UUIDs as they are written, and serial numbers that identify nothing.
+
+The latter are what a maker leaves in where no number was written.
+"""
 
 import itertools
 import re
 from typing import Final
+
+IS_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+"""As RFC 9562 writes one, in small letters."""
 
 _WORDS: Final = frozenset(
     {

@@ -4,7 +4,8 @@ A device is itself a `Source`; a `Poller` makes one source of many, so that tick
 and the spool see one. A tick waits for the devices that answered in time when they were last
 asked; one that failed is asked as well, and one that was late until it has been prompt some times
 in a row, but neither is waited for beyond the others. What answers after its tick was closed is
-given with the next one: its stamp is then late by less than a period.
+given with the next one: its stamp is then late by less than a period. What a device dated itself is
+given whenever it comes.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import logging
 import random
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -90,6 +91,8 @@ class _Polled:
     task: asyncio.Task[None] | None = None
     answer: Outcome | None = None
     answered_at: float = float("-inf")
+    dated: dict[int, list[Sample]] = field(default_factory=dict)
+    """What it dated itself since the last tick, also in answers that a later one has replaced."""
     taken: set[str] = field(default_factory=set)
     """Its resources that a device before it in the configuration gives as well."""
     failed: Counter[str] = field(default_factory=Counter)
@@ -178,10 +181,11 @@ class Poller:
         await self._wait(due)
         self._refuse_if_all_lost()
         samples = self._collected(failed)
+        dated = self._collected_dated(failed)
         if not self._changed:
-            return Outcome(samples, failed)
+            return Outcome(samples, failed, dated=dated)
         self._changed = False
-        return Outcome(samples, failed, self._resources())
+        return Outcome(samples, failed, self._resources(), dated)
 
     async def close(self) -> None:
         """Stop what is in flight and close every device; bounded in time."""
@@ -319,6 +323,8 @@ class Poller:
         one.failures_in_row = 0
         one.not_before = float("-inf")
         one.answer = outcome
+        for time_ms, samples in outcome.dated.items() if outcome is not None else ():
+            one.dated.setdefault(time_ms, []).extend(samples)
         one.answered_at = asyncio.get_running_loop().time()
         one.trouble.recovered()
 
@@ -347,13 +353,18 @@ class Poller:
             if one.answered_at < oldest:
                 failed["late"] += len(outcome.samples)
                 continue
-            if one.taken:
-                kept = [sample for sample in outcome.samples if sample.resource not in one.taken]
-                failed["duplicate"] += len(outcome.samples) - len(kept)
-                samples += kept
-            else:
-                samples += outcome.samples
+            samples += _of_its_own(one, outcome.samples, failed)
         return samples
+
+    def _collected_dated(self, failed: Counter[str]) -> Mapping[int, Sequence[Sample]]:
+        """What the devices dated themselves: true however late it comes."""
+        together: dict[int, list[Sample]] = {}
+        for one in self._polled:
+            dated, one.dated = one.dated, {}
+            for time_ms, samples in dated.items():
+                if own := _of_its_own(one, samples, failed):
+                    together.setdefault(time_ms, []).extend(own)
+        return together
 
     def _refuse_if_all_lost(self) -> None:
         """Raises RetryError when no device stands well and none has left an answer."""
@@ -373,6 +384,15 @@ class Poller:
                 if resource.id not in one.taken:
                     found.setdefault(resource.id, resource)
         return list(found.values())
+
+
+def _of_its_own(one: _Polled, samples: Sequence[Sample], failed: Counter[str]) -> Sequence[Sample]:
+    """Without those of resources that another device gives, which are counted."""
+    if not one.taken:
+        return samples
+    kept = [sample for sample in samples if sample.resource not in one.taken]
+    failed["duplicate"] += len(samples) - len(kept)
+    return kept
 
 
 async def _closed(source: Source) -> None:

@@ -25,6 +25,8 @@ SCHEMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "redfish": ("redfish", "jauge_agent.sources.redfish.probing:probed"),
         "ipmi": ("ipmi", "jauge_agent.sources.ipmi.probing:probed"),
         "modbus": ("modbus", "jauge_agent.sources.modbus.probing:probed"),
+        "vsphere": ("vsphere", "jauge_agent.sources.vsphere.probing:probed"),
+        "proxmox": ("proxmox", "jauge_agent.sources.proxmox.probing:probed"),
     }
 )
 """Scheme of the address: the source in the configuration, and ``module:function``."""
@@ -38,6 +40,8 @@ _LOGINS: Final[Mapping[str, str]] = MappingProxyType(
         "redfish": "give username=NAME password_file=FILE",
         "ipmi": "give username=NAME password_file=FILE",
         "modbus": "leave it out: Modbus has none",
+        "vsphere": "give username=NAME password_file=FILE",
+        "proxmox": "give the token in a file: token_file=FILE",
     }
 )
 """How a secret is given, by scheme."""

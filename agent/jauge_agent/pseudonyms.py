@@ -18,6 +18,7 @@ PREFIX: Final = "pn-"
 
 TELLING_NOTHING: Final = frozenset(
     {"room", "row", "rack", "unit", "feed", "phase", "side", "vendor", "model", "firmware"}
+    | {"left_out"}
 )
 """Labels that stay: what describes place and make. Whatever else a source thinks of is a name."""
 

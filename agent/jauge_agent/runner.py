@@ -15,8 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from jauge_models.budgets import Budgets
 from jauge_models.wire import ResourceDescription, Sample, SourceDescription
 
+from jauge_agent.budget import Budget, Key, Offer
 from jauge_agent.config import ConfiguredSource
 from jauge_agent.logs import say
 from jauge_agent.worker import Deliver, SourceStats, Worker
@@ -47,22 +49,21 @@ class RunnerStats:
 class _Tick:
     """The answers of the sources that were due at one moment."""
 
-    __slots__ = ("closed", "samples", "seen", "time_ms", "waiting")
+    __slots__ = ("closed", "offers", "seen", "time_ms", "waiting")
 
     def __init__(self, time_ms: int, waiting: int) -> None:
         self.time_ms = time_ms
         self.waiting = waiting
         self.closed = False
-        self.samples: list[Sample] = []
-        self.seen: set[tuple[str, str]] = set()
+        self.offers: list[Offer] = []
+        self.seen: set[Key] = set()
 
-    def take(self, sample: Sample) -> bool:
-        """Keep a sample; False when its series already has a value at this tick."""
+    def is_first(self, sample: Sample) -> bool:
+        """Note a series; False when it already has a value at this tick."""
         series = (sample.resource, sample.quantity)
         if series in self.seen:
             return False
         self.seen.add(series)
-        self.samples.append(sample)
         return True
 
 
@@ -79,13 +80,15 @@ class Runner:
         on_change: Callable[[], None] = lambda: None,
         chance: random.Random,
         memory: Path | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         """``on_step`` gets the size in ms of a clock step before any tick follows it.
 
         ``on_change`` is called when `describe` has something new; ``memory`` is a folder for the
-        sources that remember something across restarts.
+        sources that remember something across restarts; ``budgets`` say how many series are taken.
         """
         self.stats = RunnerStats()
+        self.budget = Budget(budgets, on_change=on_change)
         self._deliver = deliver
         self._now_ms = now_ms
         self._on_step = on_step
@@ -96,6 +99,7 @@ class Runner:
                 on_change=on_change,
                 now_ms=now_ms,
                 chance=chance,
+                budget=self.budget,
                 deliver=deliver,
                 memory=memory,
             )
@@ -119,7 +123,7 @@ class Runner:
             for resource in worker.resources:
                 known = resources.get(resource.id)
                 resources[resource.id] = _joined(known, resource) if known else resource
-        return sources, list(resources.values())
+        return sources, self.budget.described(resources.values())
 
     def open_tick_ms(self) -> int | None:
         """Time of the oldest tick that still waits for a source."""
@@ -195,7 +199,10 @@ class Runner:
     def _answered(self, worker: Worker, tick: _Tick, samples: Sequence[Sample]) -> None:
         """A source has answered a tick, if only with nothing."""
         tick.waiting -= 1
-        worker.stats.left_out["repeated"] += sum(not tick.take(sample) for sample in samples)
+        first = [sample for sample in samples if tick.is_first(sample)]
+        worker.stats.left_out["repeated"] += len(samples) - len(first)
+        if first:
+            tick.offers.append(worker.offer(first))
         if tick.closed or tick.waiting == 0:
             self._close(tick)
         if tick.waiting == 0 and (timer := self._open_ticks.pop(tick, None)) is not None:
@@ -204,8 +211,8 @@ class Runner:
     def _close(self, tick: _Tick) -> None:
         """Deliver what the tick has so far; later answers are delivered as they come."""
         tick.closed = True
-        if tick.samples:
-            samples, tick.samples = tick.samples, []
+        offers, tick.offers = tick.offers, []
+        if offers and (samples := self.budget.taken(offers, tick.seen)):
             self._deliver(tick.time_ms, samples)
 
     def _record_step(self, step_ms: int) -> None:

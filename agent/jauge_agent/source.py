@@ -66,6 +66,9 @@ class Source(Protocol):
     follows. The runner tries it first, because a task with its deadline costs more than most
     reads.
 
+    One that describes some quantities only once they had a value may say so in ``later``, for who
+    asks what there is before it.
+
     A source that must know after a restart where it stood may have ``remember``, which takes the
     path of a file of its own and is called once before ``open``; the file's folder exists. What
     ``read`` has returned is in the spool when ``read`` is called again, and not before.

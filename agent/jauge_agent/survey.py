@@ -19,10 +19,12 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     """``present``, ``absent``, ``disabled`` or ``failing``."""
     period_s: float
     detail: str = ""
-    """Why it is not present."""
+    """Why it is not present, or what it describes only later."""
     resources: list[ResourceDescription] = []
     samples: list[Sample] = []
     """One reading, where one was asked for."""
+    times_ms: dict[str, int] = {}
+    """By ``<resource>/<quantity>``: when, of what the device dated itself; its newest values."""
     left_out: int = 0
     """Values of that reading that broke the catalogue's rules or could not be had."""
 
@@ -43,15 +45,23 @@ async def _look(configured: ConfiguredSource, *, read: bool) -> Finding:
         source = configured.build()
         async with asyncio.timeout(configured.settings.deadline_s):
             resources = list(await source.open())
-        finding = msgspec.structs.replace(found("present"), resources=resources)
+        finding = found("present", getattr(source, "later", ""))
+        finding = msgspec.structs.replace(finding, resources=resources)
         if read:
             async with asyncio.timeout(configured.settings.deadline_s):
                 outcome = await source.read()
-            sound = [sample for sample in outcome.samples if flaw_in(sample) is None]
+            newest = {
+                (sample.resource, sample.quantity): (time_ms, sample)
+                for time_ms in sorted(outcome.dated)
+                for sample in outcome.dated[time_ms]
+            }
+            read_ones = [*outcome.samples, *(sample for _, sample in newest.values())]
+            sound = [sample for sample in read_ones if flaw_in(sample) is None]
             finding = msgspec.structs.replace(
                 finding,
                 samples=sound,
-                left_out=len(outcome.samples) - len(sound) + sum(outcome.failed.values()),
+                times_ms={"/".join(series): time_ms for series, (time_ms, _) in newest.items()},
+                left_out=len(read_ones) - len(sound) + sum(outcome.failed.values()),
             )
         return finding
     except AbsentError as absent:

@@ -32,6 +32,7 @@ class AgentCollector(Collector):
         yield _gauge("build_info", "1, with the version", 1, version=__version__)
         yield from self._sources()
         yield from self._ticks()
+        yield from self._budget()
         yield from self._spooled()
         yield from self._published()
 
@@ -80,6 +81,17 @@ class AgentCollector(Collector):
             "Size of the last step, forward > 0",
             stats.last_step_ms / 1000,
         )
+
+    def _budget(self) -> Iterator[Metric]:
+        budget = self._runner.budget
+        for name, help_text, counts in (
+            ("series", "Series taken of what has a budget", budget.admitted),
+            ("series_left_out", "Series beyond their budget", budget.refused),
+        ):
+            family = _gauge_family(name, help_text, "family")
+            for each, number in counts.items():
+                family.add_metric([each], number)
+            yield family
 
     def _spooled(self) -> Iterator[Metric]:
         for field, what in (("batches", "Batches"), ("readings", "Readings")):

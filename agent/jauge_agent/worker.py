@@ -5,8 +5,8 @@ import contextlib
 import logging
 import random
 import sys
-from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from jauge_models.quantities import CATALOGUE
 from jauge_models.readings import Flaw, flaw_of
 from jauge_models.wire import ResourceDescription, Sample
 
+from jauge_agent.budget import Budget, Offer
 from jauge_agent.config import ConfiguredSource
 from jauge_agent.logs import Trouble, say
 from jauge_agent.source import (
@@ -26,8 +27,12 @@ from jauge_agent.source import (
     Source,
     SourceSettings,
 )
+from jauge_agent.sources import OF_DEVICES
 
 LONGEST_BACKOFF_S: Final = 300.0
+DATED_PER_S: Final = 10_000
+"""Samples a second handed over of what a device dated itself: half of what a collector lets one
+sender bring (``limits.readings_per_s``)."""
 
 _REASONS: Final = 24
 """Different reasons counted per source, so that no source can grow the metrics without end."""
@@ -71,7 +76,7 @@ class SourceStats:
     """Values that could not be had, by the source's own reason."""
     left_out: Counter[str] = field(default_factory=Counter)
     """Values that broke the catalogue's rules, by flaw; ``repeated``: the series came twice;
-    ``ahead``: dated by a device whose clock is ahead."""
+    ``ahead``: dated by a device whose clock is ahead; ``budget``: more series than allowed."""
     skipped: int = 0
     """Ticks at which the source was still reading."""
     last_duration_s: float | None = None
@@ -88,6 +93,7 @@ class Worker:
         on_change: Callable[[], None],
         now_ms: Callable[[], int],
         chance: random.Random,
+        budget: Budget,
         deliver: Deliver = lambda _time_ms, _samples: None,
         memory: Path | None = None,
     ) -> None:
@@ -104,6 +110,8 @@ class Worker:
         self._on_change = on_change
         self._now_ms = now_ms
         self._chance = chance
+        self._budget = budget
+        self._of_machine = configured.name not in OF_DEVICES
         self._deliver = deliver
         self._memory = memory
         self._answer: Answer | None = None
@@ -133,6 +141,10 @@ class Worker:
             self._answer = answer
         if samples is None or self.stats.standing is Standing.STOPPED:
             self._wake.set()
+
+    def offer(self, samples: Sequence[Sample]) -> Offer:
+        """Samples of this source, each series once, for the budget."""
+        return Offer(samples, self._of_machine, self.stats.left_out)
 
     async def run(self) -> None:
         """Open the source, then read at each tick given, until it ends or is cancelled."""
@@ -203,12 +215,14 @@ class Worker:
         self.stats.reads += 1
         begun = time()
         try:
-            return self._taken(await self._called(self._source.read()))
+            outcome = await self._called(self._source.read())
+            self.stats.last_duration_s = time() - begun
+            await self._spread(outcome.dated)
+            return self._taken(outcome)
         except Exception as error:  # noqa: BLE001 - see _failed
+            self.stats.last_duration_s = time() - begun
             self._failed(error)
             return ()
-        finally:
-            self.stats.last_duration_s = time() - begun
 
     def _read_at_once(self) -> Sequence[Sample] | None:
         """The same from a source that needs no waiting for; None from any other."""
@@ -220,6 +234,8 @@ class Worker:
             outcome = self._read_now()
             if outcome is None:
                 return None
+            for time_ms in sorted(outcome.dated):
+                self._take_dated(time_ms, outcome.dated[time_ms])
             samples = self._taken(outcome)
         except Exception as error:  # noqa: BLE001 - see _failed
             self._failed(error)
@@ -232,8 +248,6 @@ class Worker:
         sound = [sample for sample in outcome.samples if self._is_sound(sample)]
         for reason, number in outcome.failed.items():
             self._count_missing(reason, number)
-        for time_ms in sorted(outcome.dated):
-            self._take_dated(time_ms, outcome.dated[time_ms])
         if outcome.resources is not None:
             self.resources = outcome.resources
             self._on_change()
@@ -241,13 +255,26 @@ class Worker:
         self.stats.last_success_ms = self._now_ms()
         return sound
 
+    async def _spread(self, dated: Mapping[int, Sequence[Sample]]) -> None:
+        """Hand over moment by moment: an hour of a vCenter must not flood ticks or collector."""
+        left = deque(sorted(dated))
+        try:
+            while left:
+                time_ms = left.popleft()
+                self._take_dated(time_ms, dated[time_ms])
+                if left:
+                    await asyncio.sleep(len(dated[time_ms]) / DATED_PER_S)
+        finally:
+            for time_ms in left:  # when the agent ends, the disk gets the rest at once
+                self._take_dated(time_ms, dated[time_ms])
+
     def _take_dated(self, time_ms: int, samples: Sequence[Sample]) -> None:
         if time_ms > self._now_ms() + _AHEAD_MS:
             self.stats.left_out["ahead"] += len(samples)
             return
         sound = [sample for sample in samples if self._is_sound(sample)]
-        if sound:
-            self._deliver(time_ms, sound)
+        if taken := self._budget.taken([self.offer(sound)]):
+            self._deliver(time_ms, taken)
 
     def _let_remember(self, source: Source) -> None:
         remember = getattr(source, "remember", None)

@@ -4,11 +4,13 @@ A pack that fails as a whole raises PackError; records that fail are left out of
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter, ge, le
 from typing import Final, NamedTuple, cast
 
+from jauge_models.budgets import Budgets, Family, Rations, family_of, owner_of
 from jauge_models.effectiveness import DAY_MS
 from jauge_models.quantities import CATALOGUE
 from jauge_models.readings import Flaw, Reading, flaw_of
@@ -30,7 +32,7 @@ from jauge_collector.agent_list import AgentList
 FUTURE_MS: Final = 60_000
 """How far ahead of the collector's clock a reading may be stamped."""
 
-MAX_SERIES_OF_AGENT: Final = 5_000
+MAX_SERIES_OF_AGENT: Final = 100_000
 """Series that one agent may bring in a day, unless configured: no store's index is free."""
 
 MAX_SERIES: Final = 2_000_000
@@ -49,6 +51,9 @@ SERIES: Final = "series"
 
 SERIES_IN_ALL: Final = "series_in_all"
 """The same of all agents together."""
+
+OVER_BUDGET: Final[Mapping[Family, str]] = {family: f"budget_{family}" for family in Family}
+"""The same of one host, guest or GPU."""
 
 REFUSED: Final = frozenset({Reason.ADDRESS, Reason.LIMITS, Reason.TOO_OLD})
 """Reasons that are answered: the agent deletes the batch and counts it. Others get no answer.
@@ -94,6 +99,18 @@ class Batch(NamedTuple):
     """Records that are not stored, each with its bounded reason."""
 
 
+class Use(NamedTuple):
+    """What an agent has brought since its day began. Times in milliseconds since the epoch."""
+
+    since_ms: int
+    series: int
+    """Of all resources, also those that have no budget."""
+    used: Mapping[str, int]
+    """Series that count against the budget of a resource, by its name."""
+    left_out: Mapping[str, int]
+    """Readings of new series beyond the budget of a resource, by its name."""
+
+
 class _Known(NamedTuple):
     series: Series
     unit: str
@@ -136,9 +153,12 @@ class _Form:
 class _Sender:
     """What is known of the packs of one topic."""
 
-    def __init__(self, address: Address, now_ms: int) -> None:
+    def __init__(self, address: Address, now_ms: int, budgets: Budgets) -> None:
         self.address = address
         self.since_ms = now_ms
+        self.rations = Rations(budgets)
+        self.over: Counter[str] | None = None
+        """Readings left out of resources that have used up their budget, where there are any."""
         self.known: dict[str, _Known] = {}
         self.forms: dict[int, tuple[_Form, tuple[Series, ...]]] = {}
         """By number of records: sources that tick at different periods make different packs."""
@@ -160,8 +180,10 @@ class Checks:
         series_per_agent: int = MAX_SERIES_OF_AGENT,
         series_in_all: int = MAX_SERIES,
         most_agents: int = MAX_AGENTS,
+        budgets: Budgets | None = None,
     ) -> None:
         """``agents`` may name, by site, who may report; any agent where it does not."""
+        self.budgets = budgets or Budgets()
         self.sites = frozenset(sites)
         self.series = 0
         """Series known of all agents together."""
@@ -170,6 +192,7 @@ class Checks:
         self._series_per_agent = series_per_agent
         self._most_agents = most_agents
         self._senders: dict[str, _Sender] = {}
+        self._over_budget: dict[Address, None] = {}
         self._forms: dict[tuple[str, ...], _Form] = {}
         self._form_records = 0
         """Of all senders' forms."""
@@ -193,6 +216,18 @@ class Checks:
         except WireError:
             return False
         return True
+
+    def use(self, address: Address) -> Use | None:
+        """What an agent has brought; None before its first pack."""
+        sender = self._senders.get(address.topic(Channel.READINGS))
+        if sender is None:
+            return None
+        over: Mapping[str, int] = sender.over or {}
+        return Use(sender.since_ms, len(sender.known), sender.rations.used, dict(over))
+
+    def over_budget(self) -> list[Address]:
+        """Agents of which something was left out because a budget is used up."""
+        return list(self._over_budget)
 
     def batch(self, topic: str, payload: bytes, now_ms: int, oldest_ms: int) -> Batch:
         """Judge a message of a readings topic; nothing older than ``oldest_ms`` is accepted.
@@ -229,8 +264,8 @@ class Checks:
         for record in pack.records:
             value = record.v
             entry = sender.known.get(record.n) or self._learn_series(sender, record)
-            if entry is None:
-                left_out.append((_flaw_of(record) or self._full(sender), record))
+            if isinstance(entry, str):
+                left_out.append((entry, record))
                 continue
             if value is None or record.u != entry.unit or not entry.low <= value <= entry.high:
                 left_out.append((_flaw_of(record) or Flaw.VALUE, record))
@@ -256,7 +291,7 @@ class Checks:
             raise WireError(Reason.ADDRESS, "not a readings topic")
         if len(self._senders) >= self._most_agents:
             self._forget(self._senders.pop(next(iter(self._senders))))
-        sender = self._senders[topic] = _Sender(address, now_ms)
+        sender = self._senders[topic] = _Sender(address, now_ms, self.budgets)
         return sender
 
     def _begin_day(self, sender: _Sender, now_ms: int) -> None:
@@ -267,14 +302,14 @@ class Checks:
     def _forget(self, sender: _Sender) -> None:
         self.series -= len(sender.known)
         sender.known.clear()
+        sender.rations.clear()
+        sender.over = None
+        self._over_budget.pop(sender.address, None)
         self._forget_forms(sender)
 
     def _forget_forms(self, sender: _Sender) -> None:
         self._form_records -= sender.form_records
         sender.forms.clear()
-
-    def _full(self, sender: _Sender) -> str:
-        return SERIES if len(sender.known) >= self._series_per_agent else SERIES_IN_ALL
 
     def _learn_form(
         self, sender: _Sender, records: Sequence[Record], known: Sequence[_Known]
@@ -303,20 +338,36 @@ class Checks:
             form = self._forms[key] = _Form(names, known)
         return form
 
-    def _learn_series(self, sender: _Sender, record: Record) -> _Known | None:
-        """Remember the series of a record that is wholly right, while its agent may bring more."""
-        if len(sender.known) >= self._series_per_agent or self.series >= self.series_limit:
-            return None
-        if _flaw_of(record) is not None:
-            return None
+    def _learn_series(self, sender: _Sender, record: Record) -> _Known | str:
+        """Remember the series of a record that is wholly right; or why it is left out."""
+        if (flaw := _flaw_of(record)) is not None:
+            return flaw
+        if len(sender.known) >= self._series_per_agent:
+            return SERIES
+        if self.series >= self.series_limit:
+            return SERIES_IN_ALL
         resource, _, name = record.n.rpartition("/")
         # Names repeat from agent to agent: interned, ten thousand agents share them.
+        resource = sys.intern(resource)
+        if (family := self._over(sender, resource, name)) is not None:
+            return OVER_BUDGET[family]
         quantity = CATALOGUE[name]
-        series = Series(*sender.address, sys.intern(resource), quantity.name)
+        series = Series(*sender.address, resource, quantity.name)
         entry = _Known(series, quantity.unit, quantity.low, quantity.high)
         sender.known[sys.intern(record.n)] = entry
         self.series += 1
         return entry
+
+    def _over(self, sender: _Sender, resource: str, quantity: str) -> Family | None:
+        """Whose budget does not take one more series; None where there is room."""
+        owner = owner_of(resource)
+        if owner is None or sender.rations.admit(owner, quantity):
+            return None
+        if sender.over is None:
+            sender.over = Counter()
+            self._over_budget[sender.address] = None
+        sender.over[owner] += 1
+        return family_of(owner)
 
 
 def _batch(

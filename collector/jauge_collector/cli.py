@@ -19,6 +19,7 @@ COMMANDS: Final = (
     "check",
     "import_",
     "kpi",
+    "guests",
     "attest",
     "meter",
     "event",

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from jauge_models.budgets import LARGEST, Budgets
 from jauge_models.configuration import ConfigurationError, parse
 from jauge_models.crosschecks import Policy as CheckPolicy
 from jauge_models.effectiveness import DAY_MS, CoveragePolicy
@@ -20,6 +21,8 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 """Nothing or more."""
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """Between 0 and 1."""
+Series = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
+"""A number of series."""
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=31 * 86400)]
 """At most a month."""
 Days = Annotated[float, msgspec.Meta(gt=0, le=366_000)]
@@ -75,7 +78,7 @@ class StoreConfig(_Section, frozen=True, kw_only=True):
     """VictoriaMetrics cluster: base URL of every storage node, for its flags; ``url`` if absent."""
     settle_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 30.0
     """VictoriaMetrics: seconds after which accepted readings are durable and readable."""
-    series_per_agent: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 5000
+    series_per_agent: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100_000
     """Series that one agent may bring in a day; what exceeds is left out and counted."""
     retention_days: Days = 800.0
     """SQLite: how long readings are kept."""
@@ -216,6 +219,25 @@ class LimitsConfig(_Section, frozen=True, kw_only=True):
     """Seconds' worth of these rates that a sender may bring at once."""
 
 
+class BudgetConfig(_Section, frozen=True, kw_only=True):
+    """Series that an agent may bring in a day of one resource; no less than the agents' own.
+
+    What is new beyond it is left out and counted; watts and joules up to that number again.
+    """
+
+    host: Series = Budgets().host
+    """Series of one host."""
+    guest: Series = Budgets().guest
+    """Series of one guest (virtual machine)."""
+    gpu: Series = Budgets().gpu
+    """Series of one GPU, and of each instance of one."""
+
+    @property
+    def budgets(self) -> Budgets:
+        """The same as the models know them."""
+        return Budgets(self.host, self.guest, self.gpu)
+
+
 class PolicyConfig(_Section, frozen=True, kw_only=True):
     """How much must be measured before a figure is shown: the project's policy, not a text."""
 
@@ -278,6 +300,7 @@ class CollectorFile(_Section, frozen=True, kw_only=True):
     ledger: LedgerConfig = LedgerConfig()
     retention: RetentionConfig = RetentionConfig()
     limits: LimitsConfig = LimitsConfig()
+    budget: BudgetConfig = BudgetConfig()
     console: ConsoleConfig = ConsoleConfig()
     policy: PolicyConfig = PolicyConfig()
     crosschecks: CrossChecksConfig = CrossChecksConfig()

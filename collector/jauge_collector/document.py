@@ -1,6 +1,6 @@
 """Prints the sample of a file that people write: ``python -m jauge_collector.document KIND``.
 
-KIND is ``collector``, ``site`` or ``mapping``. What the structs hold stands in the sample.
+KIND is ``collector``, ``site``, ``mapping`` or ``policy``. What the structs hold stands there.
 """
 
 import inspect
@@ -12,6 +12,7 @@ from jauge_models.samples import sample
 
 from jauge_collector.config import CollectorConfig
 from jauge_collector.importer.mapping import MappingFile
+from jauge_collector.registers import policy_sample
 from jauge_collector.site_file import SiteFile
 
 _HOW: Final = (
@@ -57,6 +58,8 @@ def site() -> str:
             "meters.commodity": "electricity",
             "meters.feeds": ["gateway/meter:ups-a"],
             "meters.factors.value": 40.0,
+            "hosts.id": "srv-17",
+            "hosts.feeds": ["bmc/host:serial-17", "vcenter/host:uuid-17"],
             "equations.symbol": "E_IT",
             "equations.place": "ups_output",
             "equations.terms.meter": "ups-a",
@@ -100,6 +103,7 @@ SAMPLES: Final[Mapping[str, Callable[[], str]]] = {
     "collector": collector,
     "site": site,
     "mapping": mapping,
+    "policy": policy_sample.text,
 }
 
 if __name__ == "__main__":

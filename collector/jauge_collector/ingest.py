@@ -4,8 +4,8 @@ import asyncio
 import logging
 import random
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -13,7 +13,6 @@ from jauge_models.readings import Reading
 from jauge_models.wire import (
     Address,
     Channel,
-    Method,
     Reason,
     WireError,
     decode_birth,
@@ -22,6 +21,7 @@ from jauge_models.wire import (
 )
 
 from jauge_collector.answers import Answers, Arrival
+from jauge_collector.births import Births
 from jauge_collector.checks import MALFORMED, Batch, Checks, PackError
 from jauge_collector.clock import OwnClock, wall_ms
 from jauge_collector.faults import Faults, Named, printable
@@ -29,7 +29,6 @@ from jauge_collector.fed import Fed
 from jauge_collector.inbox import Inbox, Received
 from jauge_collector.inventory import Agent, Inventory
 from jauge_collector.ledger.book import Ledger, LedgerError
-from jauge_collector.ledger.retention import forgotten as forgettings
 from jauge_collector.marks import Marks
 from jauge_collector.progress import Progress
 from jauge_collector.skew import Skews
@@ -53,10 +52,6 @@ HANGS_AFTER_S: Final = 20.0
 progress, and each says that it is over."""
 STALLS_AFTER_S: Final = 3.0
 """Until a call of the store fails, /readyz shows it as not ready from then on."""
-BIRTHS_AT_ONCE: Final = 4
-BIRTHS_EVERY_S: Final = 60.0
-"""Of one agent so many births within this time reach the ledger; of more, the last one after it.
-An agent sends a few at its start and after each change of what it measures."""
 _ANSWER_EVERY_UNSETTLED_S: Final = 0.05
 """Where the store settles at once, nothing is gained by waiting to merge answers."""
 
@@ -72,24 +67,11 @@ AGENTS: Final = "agents"
 BUG: Final = "bug"
 """Reasons why a pack gets no answer, beside those of `wire.Reason`."""
 
-MAX_UNDELIVERED: Final = 20_000
-MAX_UNDELIVERED_METHODS: Final = 1_000_000
-"""Births whose methods wait for the ledger, and these methods in all; beyond it they wait for the
-agent's next birth."""
-MAX_FINGERPRINTS: Final = 100_000
-
 
 class _Accepted(NamedTuple):
     batch: Batch
     agent: Agent
     received_ms: int
-
-
-class _Told(NamedTuple):
-    """When the ledger was first told of an agent's methods in this minute, and how often since."""
-
-    since_s: float
-    times: int
 
 
 class Ingest:
@@ -133,14 +115,7 @@ class Ingest:
         self.marks = Marks()
         self._skews = Skews()
         self._marking = asyncio.Lock()
-        self._fingerprints: dict[Address, int] = {}
-        """Of the methods that the ledger knows of each agent."""
-        self._undelivered: dict[Address, dict[tuple[str, str], Method]] = {}
-        """Methods that the ledger could not take yet."""
-        self._forgotten = 0
-        """How often the ledger had forgotten names when the fingerprints were begun."""
-        self._undelivered_methods = 0
-        self._told: dict[Address, _Told] = {}
+        self._births = Births(ledger, telemetry, self._storing.alive)
         self._asked_s: float | None = None
         """Since when the running call of the store has not come back."""
         self._bug_told = False
@@ -186,8 +161,8 @@ class Ingest:
 
     @property
     def undelivered(self) -> int:
-        """Births whose methods wait for the ledger."""
-        return len(self._undelivered)
+        """Births that wait for the ledger."""
+        return len(self._births)
 
     async def write_marks(self) -> None:
         """Make what was noted for the ledger durable. Raises LedgerError."""
@@ -208,48 +183,10 @@ class Ingest:
                 raise
             self.marks.written(due)
 
-    async def write_methods(self) -> None:
-        """Tell the ledger how quantities are obtained, as births say. Raises LedgerError."""
+    async def write_births(self) -> None:
+        """Tell the ledger what births say. Raises LedgerError."""
         async with self._marking:
-            for address in self._due_births():
-                methods = self._undelivered[address]
-                forgotten = self._forgotten
-                await asyncio.to_thread(self._ledger.set_methods, *address, methods)
-                self._note_told(address)
-                self._storing.alive()
-                if len(self._fingerprints) >= MAX_FINGERPRINTS:
-                    self._fingerprints.clear()  # what is not news is told once more
-                if forgotten == self._forgotten:
-                    self._fingerprints[address] = _fingerprint(methods)
-                if self._undelivered.get(address) is methods:
-                    self._undelivered_methods -= len(methods)
-                    del self._undelivered[address]
-
-    def _due_births(self) -> list[Address]:
-        """Whose methods the ledger may be told of now."""
-        return [address for address in self._undelivered if not self._told_enough(address)]
-
-    def _told_enough(self, address: Address) -> bool:
-        told = self._told.get(address)
-        return (
-            told is not None
-            and told.times >= BIRTHS_AT_ONCE
-            and time.monotonic() - told.since_s < BIRTHS_EVERY_S
-        )
-
-    def _note_told(self, address: Address) -> None:
-        now_s = time.monotonic()
-        if len(self._told) >= MAX_FINGERPRINTS:
-            self._told = {
-                of: told for of, told in self._told.items() if now_s - told.since_s < BIRTHS_EVERY_S
-            }
-        told = self._told.get(address)
-        if told is None or now_s - told.since_s >= BIRTHS_EVERY_S:
-            # A held one that is told at last leaves no room for as many more at once.
-            held = told is not None and told.times >= BIRTHS_AT_ONCE
-            self._told[address] = _Told(now_s, BIRTHS_AT_ONCE if held else 1)
-        else:
-            self._told[address] = _Told(told.since_s, told.times + 1)
+            await self._births.write()
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -282,9 +219,9 @@ class Ingest:
         if any(message.topic.endswith(_BIRTH_TOPIC) for message in messages):
             await self._heed_forgetting()
         accepted = self._judged(messages)
-        if self._undelivered:
+        if self._births:
             try:
-                await self.write_methods()
+                await self.write_births()
             except LedgerError as error:
                 self.ledger_failed(error)
                 return self._forget(accepted, LEDGER)
@@ -300,13 +237,9 @@ class Ingest:
     async def _heed_forgetting(self) -> None:
         """Once names have gone from the ledger, whoever returns is news to it."""
         try:
-            forgotten = await asyncio.to_thread(forgettings, self._ledger)
+            await self._births.heed_forgetting()
         except LedgerError as error:
             self.ledger_failed(error)
-            return
-        if forgotten != self._forgotten:
-            self._forgotten = forgotten
-            self._fingerprints.clear()
 
     def _judged(self, messages: Sequence[Received]) -> list[_Accepted]:
         """Packs of which all that is right may be stored; whatever else came is noted."""
@@ -512,11 +445,10 @@ class Ingest:
                 cuts: Counter[str] = Counter()
                 birth = decode_birth(message.payload, cuts)
                 self._note_cuts(message, cuts)
-                self._deliver(
-                    self._inventory.born(
-                        address, birth, message.time_ms, retained=message.retained, size=size
-                    )
+                agent = self._inventory.born(
+                    address, birth, message.time_ms, retained=message.retained, size=size
                 )
+                self._births.heard(agent, message.time_ms)
             elif channel is Channel.STATE:
                 state = decode_state(message.payload)
                 agent = self._inventory.stated(
@@ -557,29 +489,10 @@ class Ingest:
                 times=times,
             )
 
-    def _deliver(self, agent: Agent) -> None:
-        """Have the ledger told of an agent's methods, where they are news."""
-        address, methods = agent.address, _methods(agent)
-        waiting = address in self._undelivered
-        if not waiting and _fingerprint(methods) == self._fingerprints.get(address):
-            return
-        held = len(self._undelivered.get(address, ()))
-        total = self._undelivered_methods - held + len(methods)
-        room = waiting or len(self._undelivered) < MAX_UNDELIVERED
-        if room and total <= MAX_UNDELIVERED_METHODS:
-            self._undelivered[address], self._undelivered_methods = methods, total
-        else:
-            self._telemetry.queue_dropped.labels("births").inc()
-
     def _learn(self) -> None:
         """What the ledger knows: at a start, ten thousand retained births come at once."""
-        self._forgotten = forgettings(self._ledger)
+        self._births.learn(self._checks.sites)
         for site in self._checks.sites:
-            known: defaultdict[str, set[tuple[tuple[str, str], Method]]] = defaultdict(set)
-            for (agent, resource, quantity), method in self._ledger.methods(site).items():
-                known[agent].add(((resource, quantity), method))
-            for agent, methods in known.items():
-                self._fingerprints[Address(site, agent)] = _fingerprint(dict(methods))
             self._skews.settled(
                 {Address(site, agent): at for agent, at in self._ledger.oldest(site).items()}
             )
@@ -661,17 +574,5 @@ class Ingest:
         )
 
 
-def _methods(agent: Agent) -> dict[tuple[str, str], Method]:
-    return {
-        (resource.id, quantity): method
-        for resource in (agent.birth.resources if agent.birth else ())
-        for quantity, method in resource.quantities.items()
-    }
-
-
 def _quoted(text: str) -> str:
     return printable(text.encode(errors="backslashreplace"))
-
-
-def _fingerprint(methods: Mapping[tuple[str, str], Method]) -> int:
-    return hash(frozenset(methods.items()))

@@ -5,12 +5,13 @@ Kept in memory and rebuilt from what arrives: births and states are retained by 
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from jauge_models.wire import Address, Birth, State
 
+from jauge_collector.checks import Use
 from jauge_collector.faults import printable
 
 _log = logging.getLogger(__name__)
@@ -130,6 +131,7 @@ class Inventory:
         self.bytes = 0
         """Size of all documents that are kept, as received."""
         self._agents: OrderedDict[Address, Agent] = OrderedDict()
+        self._use: Callable[[Address], Use | None] = lambda _: None
 
     def __len__(self) -> int:
         return len(self._agents)
@@ -140,6 +142,14 @@ class Inventory:
     def get(self, address: Address) -> Agent | None:
         """The agent of that address, if it was heard of."""
         return self._agents.get(address)
+
+    def watch_use(self, use: Callable[[Address], Use | None]) -> None:
+        """Who knows what an agent has brought."""
+        self._use = use
+
+    def use(self, address: Address) -> Use | None:
+        """What an agent has brought since its day began; None before its first pack."""
+        return self._use(address)
 
     def of_site(self, site: str) -> list[Agent]:
         """The agents of one site, by name."""

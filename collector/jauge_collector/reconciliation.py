@@ -9,10 +9,9 @@ from jauge_models.crosschecks import HOUR_MS, HourAmount, hours_of
 from jauge_models.effectiveness import CoveragePolicy
 from jauge_models.reconciliation import Reconciliation, reconcile
 from jauge_models.resources import kind_of
-from jauge_models.topology import Validity
 
 from jauge_collector import civil
-from jauge_collector.access.tenancy import Held, Tenancy, within
+from jauge_collector.access.tenancy import Tenancy, within
 from jauge_collector.kpis import counting_since
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.rows import electricity_subjects
@@ -53,16 +52,10 @@ def reconciliations(
 ) -> list[Reconciliation]:
     """Σ hosts / E_IT over [start, end) of the whole site, or of each tenant's own things.
 
-    A host counts from its first row in the period on. Hosts of nobody stand in the site's alone.
+    A host counts from its first row in the period on, one that several agents report once. Hosts
+    of nobody stand in the site's alone.
     """
-    with ledger.transaction(writes=False) as connection:
-        names = electricity_subjects(connection, site.name)
-    hosts = sorted(n for n in names if "/" in n and kind_of(n.partition("/")[2]) == "host")
-    amounts = {
-        name: hours
-        for name, rows in ledger.rows(site.name, hosts, start_ms, end_ms, proofs=False).items()
-        if (hours := hours_of(row for row in rows if row.start_ms >= start_ms))
-    }
+    amounts = _hosts(ledger, site, start_ms, end_ms)
     equation = site.equation(Symbol.E_IT)
     meters = [term.meter for term in equation.terms] if equation else []
     rows = ledger.rows(
@@ -96,29 +89,45 @@ def reconciliations(
     return found
 
 
+def _hosts(
+    ledger: Ledger, site: Site, start_ms: int, end_ms: int
+) -> dict[str, dict[int, HourAmount]]:
+    """Hourly amounts of every host that has any.
+
+    Rows of what feeds a declared host stand for it in hours in which it has none of its own: they
+    were computed before it was declared.
+    """
+    with ledger.transaction(writes=False) as connection:
+        names = electricity_subjects(connection, site.name)
+    hosts = {n for n in names if "/" in n and kind_of(n.partition("/")[2]) == "host"}
+    wanted = sorted(hosts | names & {host.id for host in site.hosts})
+    rows = ledger.rows(site.name, wanted, start_ms, end_ms, proofs=False)
+    amounts = {
+        name: hours_of(row for row in some if row.start_ms >= start_ms)
+        for name, some in rows.items()
+    }
+    for host in site.hosts:
+        whole: dict[int, HourAmount] = {}
+        for name in (host.id, *(f"{feed.agent}/{feed.resource}" for feed in host.meter.feeds)):
+            whole = amounts.pop(name, {}) | whole
+        amounts[host.id] = whole
+    return {name: hours for name, hours in sorted(amounts.items()) if hours}
+
+
 def _part(equation: Equation, tenancy: Tenancy, tenant: str) -> Equation | None:
     """The terms of E_IT whose meters are a tenant's, while they are."""
     terms = tuple(
         replace(term, validity=shared)
         for term in equation.terms
         for span in tenancy.meter(term.meter, frozenset({tenant}))
-        if (shared := _shared(term.validity, span)) is not None
+        if (shared := term.validity.shared(span)) is not None
     )
     return replace(equation, terms=terms) if terms else None
 
 
-def _shared(one: Validity, other: Validity) -> Validity | None:
-    """The time in both spans."""
-    if not one.overlaps(other):
-        return None
-    starts = [at for at in (one.from_ms, other.from_ms) if at is not None]
-    ends = [at for at in (one.to_ms, other.to_ms) if at is not None]
-    return Validity(max(starts, default=None), min(ends, default=None))
-
-
 def _own(
-    name: str, hours: dict[int, HourAmount], tenancy: Tenancy, tenant: str
+    host: str, hours: dict[int, HourAmount], tenancy: Tenancy, tenant: str
 ) -> dict[int, HourAmount]:
-    agent, _, resource = name.partition("/")
-    held: Held = tenancy.resource(agent, resource, frozenset({tenant}))
+    """The hours in which a host is a tenant's."""
+    held = tenancy.subject(host, frozenset({tenant}))
     return {at: hour for at, hour in hours.items() if within(held, at, at + HOUR_MS) is not None}

@@ -23,7 +23,7 @@ from jauge_collector.ledger import retention as kept
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.erased_events import erase_events
 from jauge_collector.ledger.tickets import TicketBook
-from jauge_collector.registers.events import declared_names
+from jauge_collector.registers.events import declared_names, restated
 from jauge_collector.sites import Site
 from jauge_collector.stores import Held, Source, Store
 
@@ -42,7 +42,7 @@ class Gone(msgspec.Struct, frozen=True):
 
     what: str
     """``readings``, ``rows``, ``guest_hours``, ``entries``, ``tickets``, ``documents``, ``names``,
-    ``console_audit``, ``audit``."""
+    ``shares``, ``console_audit``, ``audit``."""
     rows: int
     oldest_ms: int | None = None
     newest_ms: int | None = None
@@ -62,7 +62,7 @@ class Erasure(msgspec.Struct, frozen=True):
     sources: list[Source]
     agents: list[str]
     stays: dict[str, list[str]] = {}
-    """``<agent>/<resource>`` that meters are fed from, with their meters: these stay."""
+    """``<agent>/<resource>`` that meters or declared hosts are fed from, with these: they stay."""
     subjects: list[str] = []
     """Names under which events go with them: not what the site declares or another agent has."""
 
@@ -144,11 +144,13 @@ def expiry(
     rows, hours, days, names = Held(0), Held(0), 0, 0
     alive: set[tuple[str, str]] = set()
     subjects = kept.subjects(ledger, site)
+    # Of all of them first: a subject's name goes with the last that is kept of it.
+    shares = yield from _old_shares(ledger, policy, sites, subjects, now_ms=now_ms, dry_run=dry_run)
     for done, subject in enumerate(subjects):
         yield
         if not kept.stands(ledger, subject):
             continue
-        where = sites[subject.site].zone if subject.site in sites else UTC
+        where = _zone(sites, subject.site)
         until_ms = before(now_ms, policy.ledger_years * _YEAR, where)
         rows = rows.joined(kept.old_rows(ledger, subject, until_ms, dry_run=dry_run))
         if subject.source is not None:
@@ -169,6 +171,8 @@ def expiry(
             names += kept.known_of(ledger, name, agent)
             if not dry_run:
                 kept.forget_agents(ledger, name, [agent], now_ms)
+        until_ms = before(now_ms, policy.guest_hours_months, _zone(sites, name))
+        names += kept.old_descriptions(ledger, name, until_ms, dry_run=dry_run).rows
     tickets = Held(*TicketBook(ledger).forget(years_ms, site, dry_run=dry_run))
     closed = kept.old_entries(ledger, kept.CLOSED, years_ms, site)
     documents = Held(0)
@@ -186,6 +190,7 @@ def expiry(
     return [
         Gone.of("rows", rows),
         Gone.of("guest_hours", hours, into=days),
+        Gone.of("shares", shares),
         Gone.of("entries", kept.drop_entries(ledger, closed, dry_run=dry_run)),
         Gone.of("tickets", tickets),
         Gone.of("documents", documents),
@@ -193,6 +198,29 @@ def expiry(
         Gone.of("console_audit", changes),
         Gone.of("audit", kept.drop_entries(ledger, audit, dry_run=dry_run)),
     ]
+
+
+def _zone(sites: Mapping[str, Site], site: str) -> tzinfo:
+    return sites[site].zone if site in sites else UTC
+
+
+def _old_shares(
+    ledger: Ledger,
+    policy: RetentionConfig,
+    sites: Mapping[str, Site],
+    subjects: Iterable[kept.Subject],
+    *,
+    now_ms: int,
+    dry_run: bool,
+) -> Generator[None, None, Held]:
+    """How hosts were shared out goes with the hours of their guests; stops between hosts."""
+    found = Held(0)
+    for subject in subjects:
+        yield
+        if kept.stands(ledger, subject):
+            until_ms = before(now_ms, policy.guest_hours_months, _zone(sites, subject.site))
+            found = found.joined(kept.old_shares(ledger, subject, until_ms, dry_run=dry_run))
+    return found
 
 
 def _documents(
@@ -216,9 +244,9 @@ def _documents(
 
 
 def _feeding(site: Site) -> dict[Source, list[str]]:
-    """What meters are fed from, with the meters."""
+    """What meters and declared hosts are fed from, with these."""
     found: dict[Source, list[str]] = {}
-    for meter in site.topology.meters:
+    for meter in (*site.topology.meters, *(host.meter for host in site.hosts)):
         for feed in meter.feeds:
             found.setdefault((feed.agent, feed.resource), []).append(meter.id)
     return found
@@ -256,7 +284,7 @@ def erase(
     The caller holds the writer lock; the readings are gone already. Of a site that is no longer
     declared, no meter is marked.
     """
-    meters = [meter.id for meter in site.topology.meters] if site is not None else []
+    meters = restated(site) if site is not None else []
     rows, names = kept.erase(ledger, erasure.site, erasure.sources, dry_run=dry_run)
     names += erase_events(ledger, erasure.site, erasure.subjects, meters, now_ms, dry_run=dry_run)
     known = sum(kept.known_of(ledger, erasure.site, agent) for agent in erasure.agents)

@@ -68,6 +68,7 @@ class Service:
             series_per_agent=config.store.series_per_agent,
             series_in_all=limits.series,
             most_agents=limits.agents,
+            budgets=config.budget.budgets,
         )
         faults = Faults()
         self._inbox = Inbox(self._telemetry.count_drop, limits, knows=self._checks.knows)
@@ -334,7 +335,7 @@ class Service:
 
     async def _flush_marks(self) -> None:
         try:
-            await self._ingest.write_methods()
+            await self._ingest.write_births()
             await self._ingest.write_marks()
         except LedgerError as error:
             self._ingest.ledger_failed(error)

@@ -3,11 +3,13 @@
 from typing import Annotated, Literal
 
 import msgspec
+from jauge_models.attribution import IdlePolicy
 from jauge_models.boundaries import Place, Symbol
 from jauge_models.intervals import Grade
 from jauge_models.topology import Commodity, EventKind
 
 from jauge_collector.config import NotNegative, Positive, Seconds, Share
+from jauge_collector.registers.files import RegistersSection
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -128,11 +130,44 @@ class EquationSection(_Section, frozen=True, kw_only=True):
     """Loads the E_IT meters also see and no term deducts."""
 
 
+class HostSection(Dated, frozen=True, kw_only=True):
+    """A machine that several agents report, or whose idle power is known."""
+
+    id: str
+    """Identity, as the connection map, events and attributes name it; letters, digits, ``.-_``."""
+    feeds: list[str]
+    """Who reads it, best first: ``agent/host:ID``. The first with coverage gives each row."""
+    name: str = ""
+    """Name for people; the id where empty."""
+    cluster: str = ""
+    """Cluster that it belongs to; what its births say where empty."""
+    idle_w: Positive | None = None
+    """Power that was measured with no guest busy, in W. Absent: estimated."""
+    cpu: str = ""
+    """Processor model, for a host without a sensor whose power is estimated; as what follows."""
+    processors: Positive | None = None
+    """Logical processors."""
+    memory_gb: Positive | None = None
+    """Memory, in GB."""
+    full_w: Positive | None = None
+    """Power that was measured with all processors busy, in W."""
+    max_gap_s: Seconds = 180.0
+    """How far apart power samples may lie and still be joined, in seconds."""
+
+
+class AttributionSection(_Section, frozen=True, kw_only=True):
+    """How the power of hosts is shared among their guests."""
+
+    idle: IdlePolicy = IdlePolicy.ALLOCATION
+    """Who answers for what a host draws because it is on: guests by the processors given them,
+    guests each alike, or the host itself."""
+
+
 class ConnectionSection(Dated, frozen=True, kw_only=True):
     """What feeds what."""
 
     upstream: str
-    """What feeds: the id of a meter, ``kind:id``, or ``agent/resource``."""
+    """What feeds: the id of a meter or host, ``kind:id``, or ``agent/resource``."""
     downstream: str
     """What is fed."""
     feed: str = ""
@@ -183,6 +218,9 @@ class SiteFile(_Section, frozen=True, kw_only=True):
 
     site: SiteSection
     meters: list[MeterSection] = []
+    hosts: list[HostSection] = []
+    attribution: AttributionSection = AttributionSection()
+    registers: RegistersSection = RegistersSection()
     equations: list[EquationSection] = []
     connections: list[ConnectionSection] = []
     events: list[EventSection] = []

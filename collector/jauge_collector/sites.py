@@ -5,11 +5,12 @@ replacements, factors) and events are entries in the ledger's registers and join
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
 from typing import Final, TypeVar
 
+from jauge_models.attribution import IdlePolicy
 from jauge_models.boundaries import WATER, Equation, Place, Symbol, Term
 from jauge_models.configuration import ConfigurationError, parse
 from jauge_models.counters import Dial
@@ -31,6 +32,8 @@ from jauge_collector import civil
 from jauge_collector.agent_list import AgentList
 from jauge_collector.config import read_text
 from jauge_collector.connection_file import read_connections
+from jauge_collector.declared_hosts import Host, resolve_hosts
+from jauge_collector.registers.files import RegistersSection
 from jauge_collector.site_file import (
     ConnectionSection,
     Dated,
@@ -99,6 +102,12 @@ class Site:
     file: Path
     agents: AgentList | None = None
     """Who may report; None where anybody may."""
+    hosts: tuple[Host, ...] = ()
+    """Declared machines, no meters: other hosts are those that agents report."""
+    idle: IdlePolicy = IdlePolicy.ALLOCATION
+    """Who answers for idle power."""
+    registers: RegistersSection = field(default_factory=RegistersSection)
+    """Names of the officer's files; `registers.files.load` reads them."""
 
     def equation(self, symbol: Symbol, zone: str = "") -> Equation | None:
         """The equation of a total; of several E_IT, the one declared first leads."""
@@ -153,6 +162,7 @@ class _Resolver:
         agents = self._agents(section.agents)
         meters = tuple(self._meter(i, m) for i, m in enumerate(self._declared.meters))
         self._refuse_twins()
+        hosts = self._hosts()
         self._refuse_unknown_subjects()
         topology = Topology(
             meters=meters,
@@ -198,7 +208,17 @@ class _Resolver:
             ),
             file=self._path,
             agents=agents,
+            hosts=hosts,
+            idle=self._declared.attribution.idle,
+            registers=self._declared.registers,
         )
+
+    def _hosts(self) -> tuple[Host, ...]:
+        validities = {
+            key: self._validity(key, host)
+            for key, host in ((f"hosts[{i}]", h) for i, h in enumerate(self._declared.hosts))
+        }
+        return resolve_hosts(self._declared, validities, self._path)
 
     def _all_connections(self) -> list[tuple[str, ConnectionSection]]:
         """Those of the site file and of its connections file, each with where it stands."""
@@ -295,9 +315,10 @@ class _Resolver:
     def _refuse_unknown_subjects(self) -> None:
         """Names that nothing has: the site would be read as if they stood nowhere."""
         declared = self._declared
-        known = {m.id for m in declared.meters}
-        for meter in declared.meters:
-            known |= {name for feed in meter.feeds for name in (feed, feed.partition("/")[2])}
+        known = {m.id for m in declared.meters} | {h.id for h in declared.hosts}
+        feeds = [feed for meter in declared.meters for feed in meter.feeds]
+        feeds += [feed for host in declared.hosts for feed in host.feeds]
+        known |= {name for feed in feeds for name in (feed, feed.partition("/")[2])}
         named: list[tuple[str, str]] = []
         for key, c in self._connections:
             if c.upstream == c.downstream:
@@ -322,8 +343,12 @@ class _Resolver:
                     f"{name!r} is unknown",
                     self._known_subjects(f"'rack:a12', the site's name {declared.site.name!r}"),
                 )
-            meters = {m.id for m in declared.meters} | {declared.site.name}
-            if name not in meters and is_resource(name) and kind_of(name) in REPEATED:
+            own = {m.id for m in declared.meters} | {h.id for h in declared.hosts}
+            if (
+                name not in own | {declared.site.name}
+                and is_resource(name)
+                and kind_of(name) in REPEATED
+            ):
                 raise self._wrong(
                     f"attributes[{i}].subject",
                     f"{name!r} may be of any machine",
@@ -331,8 +356,10 @@ class _Resolver:
                 )
 
     def _known_subjects(self, others: str) -> str:
-        meters = ", ".join(sorted(m.id for m in self._declared.meters)) or "none"
-        return f"write 'kind:id' such as {others}, or a meter: {meters}"
+        hosts = [host.id for host in self._declared.hosts]
+        known = sorted([*(meter.id for meter in self._declared.meters), *hosts])
+        what = "a meter or host" if hosts else "a meter"
+        return f"write 'kind:id' such as {others}, or {what}: {', '.join(known) or 'none'}"
 
     def _refuse_twin_equations(self) -> None:
         seen: set[tuple[Symbol, str, Place | None]] = set()

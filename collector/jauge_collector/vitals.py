@@ -7,15 +7,20 @@ them notices; that a part is only down (no broker, no store) does not stop them.
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from jauge_models.budgets import Family, family_of
+
+from jauge_collector.births import MAX_UNDELIVERED
 from jauge_collector.checks import SERIES, Checks
 from jauge_collector.config import CollectorConfig
+from jauge_collector.faults import Named
 from jauge_collector.fed import Fed
 from jauge_collector.inbox import Inbox
-from jauge_collector.ingest import MAX_UNDELIVERED, Ingest
+from jauge_collector.ingest import Ingest
 from jauge_collector.inventory import Inventory
 from jauge_collector.progress import Progress
 from jauge_collector.state import Part
@@ -61,6 +66,9 @@ class Vitals:
         self._due_since_ms: int | None = None
         self._trouble = ""
         self._silence_told = False
+        self._checks = checks
+        self._named = Named()
+        inventory.watch_use(checks.use)
         self._watch_queues(checks, sink)
         telemetry.watch_lag("store", self.lag_s)
         telemetry.watch_lag("answer", lambda: _age_s(ingest.answers.oldest_ms))
@@ -70,6 +78,11 @@ class Vitals:
             "jauge_collector_meter_last_seen_timestamp_seconds",
             "Time of the newest reading that feeds a meter.",
             lambda: _meters(ingest.fed),
+        )
+        telemetry.watch_family(
+            "jauge_collector_resources_over_budget",
+            "Hosts, guests and GPUs of an agent of which series are left out, where there are any.",
+            lambda: _over_budget(checks),
         )
 
     def parts(self) -> Sequence[Part]:
@@ -133,6 +146,7 @@ class Vitals:
         sign_s = 0.0
         while True:
             trouble = self._progress.trouble
+            self.tell_of_budgets()
             if not trouble:
                 self._telemetry.heartbeat_s = time.time()
                 if watchdog_s is not None and time.monotonic() - sign_s >= watchdog_s / 4:
@@ -145,6 +159,25 @@ class Vitals:
                     _log.info("every stage makes progress again")
             self._trouble = trouble
             await asyncio.sleep(_PULSE_S if watchdog_s is None else min(_PULSE_S, watchdog_s / 4))
+
+    def tell_of_budgets(self) -> None:
+        """Log whose series are left out, once a day for each agent and family."""
+        for address in self._checks.over_budget():
+            use = self._checks.use(address)
+            over = use.left_out if use is not None else {}
+            for family in Family:
+                of_it = [one for one in over if family_of(one) is family]
+                if of_it and self._named.first((address, family), _now_ms()):
+                    _log.warning(
+                        "agent %s brings more than the %d series of one %s that budget.%s allows: "
+                        "what exceeds is left out of %d of them, %s the first",
+                        "/".join(address),
+                        self._checks.budgets.of(family),
+                        family,
+                        family,
+                        len(of_it),
+                        of_it[0],
+                    )
 
     def _marks_lag_s(self) -> float | None:
         return None if self._due_since_ms is None else _age_s(self._due_since_ms or None)
@@ -201,6 +234,16 @@ class Vitals:
 def _meters(fed: Fed) -> Iterable[Sample]:
     for (site, meter), newest_ms in list(fed.newest_ms.items()):
         yield Sample({"site": site, "meter": meter}, newest_ms / 1000)
+
+
+def _over_budget(checks: Checks) -> Iterable[Sample]:
+    for address in checks.over_budget():
+        use = checks.use(address)
+        over = Counter(map(family_of, use.left_out if use is not None else ()))
+        for family, number in over.items():
+            if family is not None:
+                labels = {"site": address.site, "agent": address.agent, "family": str(family)}
+                yield Sample(labels, number)
 
 
 def _age_s(moment_ms: int | None) -> float:

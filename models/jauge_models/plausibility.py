@@ -183,21 +183,43 @@ def phases(
     subjects: Mapping[str, Subject],
     policy: Policy,
 ) -> Verdict:
-    """Whether the phases add up to their meter, and none runs backwards."""
-    amounts: list[float] = []
-    told: list[tuple[Subject, HourAmount]] = []
-    for name in (total, *parts):
-        hour = hours.get(name, {}).get(hour_ms)
-        if hour is None or hour.amount is None:
-            gap = Gap.NO_ROWS if hour is None else hour.gap or Gap.PARTIAL
-            return unjudged(hour_ms, gap, name)
-        amounts.append(hour.amount)
-        told.append((subjects[name], hour))
-    whole, some = amounts[0], amounts[1:]
-    tolerance = policy.coverage_factor * math.sqrt(variance(told[:1]) + variance(told[1:]))
-    broken = abs(math.fsum(some) - whole) > tolerance or min(some) < -tolerance
+    """Whether the phases add up to their meter, and none runs backwards.
+
+    What flows back is no reading of its phase, so one that runs backwards may be missing. The hour
+    is judged without it where the others are more than their meter: then it cannot be drawing.
+    ``lower`` is the sum of the phases that are there.
+    """
+    whole = hours.get(total, {}).get(hour_ms)
+    if whole is None or whole.amount is None:
+        return unjudged(hour_ms, _why(whole), total)
+    there = {
+        name: hour
+        for name in parts
+        if (hour := hours.get(name, {}).get(hour_ms)) is not None and hour.amount is not None
+    }
+    amounts = [hour.amount or 0.0 for hour in there.values()]
+    some = math.fsum(amounts)
+    spread = variance([(subjects[total], whole)])
+    spread += variance([(subjects[name], hour) for name, hour in there.items()])
+    tolerance = policy.coverage_factor * math.sqrt(spread)
+    missing = [name for name in parts if name not in there]
+    if missing:
+        gaps = [_why(hours.get(name, {}).get(hour_ms)) for name in missing]
+        if some - whole.amount <= tolerance or not _SILENT.issuperset(gaps):
+            return unjudged(hour_ms, gaps[0], missing[0])
+        return Verdict(hour_ms, Outcome.BROKEN, some, whole.amount, tolerance)
+    broken = abs(some - whole.amount) > tolerance or min(amounts) < -tolerance
     outcome = Outcome.BROKEN if broken else Outcome.HOLDS
-    return Verdict(hour_ms, outcome, math.fsum(some), whole, tolerance)
+    return Verdict(hour_ms, outcome, some, whole.amount, tolerance)
+
+
+_SILENT: Final = frozenset({Gap.NO_ROWS, Gap.PARTIAL})
+"""Gaps that a phase has which gave no value, all of the hour or part of it."""
+
+
+def _why(hour: HourAmount | None) -> Gap:
+    """Why there is nothing to compare with."""
+    return Gap.NO_ROWS if hour is None else hour.gap or Gap.PARTIAL
 
 
 def phase_suspects(
@@ -205,45 +227,81 @@ def phase_suspects(
 ) -> tuple[Suspect, ...]:
     """Which phase runs backwards, or whether two of three were swapped.
 
-    A reversed transformer makes its phase negative, or, where phases are told without a sign, the
-    meter less than their sum by twice that phase. Two swapped ones turn each by 120°: their power
-    is minus half of what it was, and the three add up to about nothing.
+    A reversed transformer makes its phase negative; or, where phases are told without a sign, the
+    meter less than their sum by twice that phase; or, where what flows back is no reading of the
+    phase, leaves it without a value, or its register at a standstill, while the others are more
+    than their meter. Two swapped ones turn each by 120°: their power is minus half of what it was,
+    and the three add up to about nothing.
     """
     broken = [v for v in window if v.outcome is Outcome.BROKEN]
-    each = {name: [hours[name][v.hour_ms].amount or 0.0 for v in broken] for name in parts}
+    each = {
+        name: [
+            hour.amount if (hour := hours.get(name, {}).get(v.hour_ms)) is not None else None
+            for v in broken
+        ]
+        for name in parts
+    }
     whole = [hours[total][v.hour_ms].amount or 0.0 for v in broken]
-    sums = [math.fsum(some) for some in zip(*each.values(), strict=True)]
     allowed = [v.tolerance or 0.0 for v in broken]
-    if len(parts) == 3 and (swapped := _swapped(each, whole)) is not None:
+    if len(parts) == 3 and (swapped := _swapped(each, whole, allowed)) is not None:
         return (swapped,)
+    told = [[a for a in some if a is not None] for some in zip(*each.values(), strict=True)]
+    sums = [math.fsum(some) for some in told]
     found: list[Suspect] = []
     for name, some in each.items():
-        missing = [
-            abs(total_j - (sum_j - 2 * a)) <= tolerance
-            for total_j, sum_j, a, tolerance in zip(whole, sums, some, allowed, strict=True)
-        ]
-        if all(a < 0 for a in some) or (all(missing) and all(a > 0 for a in some)):
-            ratios = [a / w for a, w in zip(some, whole, strict=True) if w]
-            found.append(_told(SuspectKind.REVERSED_CT, (name,), ratios, -1.0, len(broken)))
+        states = zip(some, whole, sums, allowed, strict=True)
+        is_whole = [len(present) == len(parts) for present in told]
+        if all(
+            _is_reversed(*state, all_told=known)
+            for state, known in zip(states, is_whole, strict=True)
+        ):
+            shares = [
+                (w - s if a is None else a) / w
+                for a, w, s in zip(some, whole, sums, strict=True)
+                if w
+            ]
+            found.append(_told(SuspectKind.REVERSED_CT, (name,), shares, -1.0, len(broken)))
     if found:
         return tuple(found)
     ratios = [s / w for s, w in zip(sums, whole, strict=True) if w]
     return (_told(SuspectKind.UNEXPLAINED, (total, *parts), ratios, None, len(broken)),)
 
 
-def _swapped(each: Mapping[str, Sequence[float]], whole: Sequence[float]) -> Suspect | None:
-    """Two phases at half the third's size, with a meter that shows about nothing."""
+def _is_reversed(
+    phase: float | None, whole: float, seen: float, allowed: float, *, all_told: bool
+) -> bool:
+    """Whether an hour is as a reversed transformer on this phase makes it.
+
+    ``seen`` is the sum of the phases that are told.
+    """
+    if phase is None or 0 <= phase <= allowed:
+        return seen - whole > allowed
+    return phase < 0 or (all_told and abs(whole - (seen - 2 * phase)) <= allowed)
+
+
+def _swapped(
+    each: Mapping[str, Sequence[float | None]], whole: Sequence[float], allowed: Sequence[float]
+) -> Suspect | None:
+    """Two phases at half the third's size, or both without a value, and a meter of about nothing.
+
+    Told by what each of the two is, of the third.
+    """
     for sound in each:
         others = [name for name in each if name != sound]
-        ratios = [
-            abs(each[name][at]) / each[sound][at]
-            for at in range(len(whole))
-            for name in others
-            if each[sound][at] > 0
-        ]
-        nothing = all(abs(w) <= 0.2 * s for w, s in zip(whole, each[sound], strict=True))
-        if len(ratios) == 2 * len(whole) and nothing and all(0.35 <= r <= 0.65 for r in ratios):
-            return _told(SuspectKind.SWAPPED_PHASES, tuple(others), ratios, -0.5, len(whole))
+        ratios: list[float] = []
+        for at, (nothing, tolerance) in enumerate(zip(whole, allowed, strict=True)):
+            third = each[sound][at]
+            if third is None or third <= 0 or abs(nothing) > 0.2 * third:
+                break
+            two = [each[name][at] for name in others]
+            if all(a is None or 0 <= a <= tolerance for a in two):
+                ratios += 2 * [(third - nothing) / third / 2]
+            else:
+                ratios += [abs(a or 0.0) / third for a in two]
+        else:
+            if ratios and all(0.35 <= ratio <= 0.65 for ratio in ratios):
+                subjects = tuple(others)
+                return _told(SuspectKind.SWAPPED_PHASES, subjects, ratios, -0.5, len(whole))
     return None
 
 

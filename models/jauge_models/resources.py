@@ -1,6 +1,7 @@
 """Resources: the things that are measured, and how they are named."""
 
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -86,6 +87,16 @@ def identity(raw: str) -> str:
     if not text:
         raise ValueError(f"no usable characters in the name {raw!r}")
     return text
+
+
+def hosts_of_guests(resources: Iterable[str]) -> list[str]:
+    """Which of an agent's resources may be what the guests that it reports run on.
+
+    Those hosts that an id tells apart, else the one ``host`` that the agent runs on: what a gateway
+    itself runs on is none of the hosts that it reads.
+    """
+    hosts = [resource for resource in resources if kind_of(resource) == "host"]
+    return [host for host in hosts if host != "host"] or hosts
 
 
 def number_of(resource: str) -> int:

@@ -12,6 +12,7 @@ from typing import Final
 
 from jauge_models.counters import Dial
 from jauge_models.intervals import Grade, Replacement
+from jauge_models.power_models import ServerModel
 
 
 class Commodity(StrEnum):
@@ -60,6 +61,14 @@ class Validity:
             self.to_ms is None or other.from_ms is None or other.from_ms < self.to_ms
         )
 
+    def shared(self, other: "Validity") -> "Validity | None":
+        """The time in both spans, where there is any."""
+        if not self.overlaps(other):
+            return None
+        starts = [at for at in (self.from_ms, other.from_ms) if at is not None]
+        ends = [at for at in (self.to_ms, other.to_ms) if at is not None]
+        return Validity(max(starts, default=None), min(ends, default=None))
+
 
 ALWAYS: Final = Validity()
 
@@ -89,7 +98,8 @@ class Meter:
     length of its ledger rows; ``period_ms`` the period of its amounts (quantities of kind amount);
     ``max_gap_ms`` how far apart power samples may lie. ``uncertainty`` is the relative standard
     error of meter and transformer together. ``grade`` replaces the grade that follows from how
-    the values are obtained, never for the better.
+    the values are obtained, never for the better. ``estimator`` says what a host draws from how
+    busy it is, for the time in which nothing measured it.
     """
 
     id: str
@@ -108,6 +118,7 @@ class Meter:
     factors: tuple[Factor, ...] = ()
     replacements: tuple[Replacement, ...] = ()
     validity: Validity = ALWAYS
+    estimator: ServerModel | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,16 @@ def encode_samples(samples: Iterable[Sample]) -> bytes:
     return _ENCODER.encode(records)
 
 
+def encode_dated(samples: Sequence[tuple[float, Sample]]) -> bytes:
+    """The same of samples with their times, in seconds relative to the pack's; never spooled."""
+    records = msgspec.json.decode(
+        encode_samples(sample for _, sample in samples), type=list[Record]
+    )
+    for record, (time_s, _) in zip(records, samples, strict=True):
+        record.t = time_s
+    return _ENCODER.encode(records)
+
+
 def seal(
     body: bytes, *, address: Address, boot: str, seq: int, oldest_ms: int, time_ms: int
 ) -> bytes:

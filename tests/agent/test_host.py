@@ -193,3 +193,104 @@ def _by_psutil() -> tuple[float, dict[str, tuple[int, int]], dict[str, tuple[int
         {name: (disk.read_bytes, disk.write_bytes) for name, disk in disks.items()},
         {name: (nic.bytes_recv, nic.bytes_sent) for name, nic in nics.items()},
     )
+
+
+XEON = "Intel(R) Xeon(R) Gold 6248R CPU @ 3.00GHz"
+
+
+def set_machine(
+    machine: Path, *, processors: int = 96, flags: str = "fpu vme", dmi: dict[str, str]
+) -> None:
+    """What procfs and the firmware say of the machine."""
+    (machine / "proc/cpuinfo").write_text(
+        "".join(
+            f"processor\t: {n}\nmodel name\t: {XEON.replace(' ', '  ')}\nflags\t\t: {flags}\n\n"
+            for n in range(processors)
+        )
+    )
+    folder = machine / "sys/class/dmi/id"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in dmi.items():
+        (folder / name).write_text(f"{text}\n")
+
+
+async def labels(machine: Path) -> dict[str, str]:
+    """Labels of the host in the birth."""
+    source = HostSource(
+        HostSettings(sysfs_root=str(machine / "sys"), procfs_root=str(machine / "proc"))
+    )
+    host, *_ = await source.open()
+    await source.close()
+    return host.labels
+
+
+async def test_the_birth_says_what_machine_it_is(machine: Path) -> None:
+    """Model of processor and server, logical processors, GB: enough to choose a power model."""
+    set_machine(machine, dmi={"sys_vendor": "Dell Inc.", "product_name": "PowerEdge R640"})
+    total = next(
+        int(line.split()[1])
+        for line in (machine / "proc/meminfo").read_text().splitlines()
+        if line.startswith("MemTotal:")
+    )
+    assert await labels(machine) == {
+        "cpu": XEON,
+        "processors": "96",
+        "memory_gb": f"{total * 1024 / 1e9:.1f}",
+        "product": "PowerEdge R640",
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "dmi", "virtual"),
+    [
+        ("fpu", {"sys_vendor": "Dell Inc.", "product_name": "PowerEdge R640"}, None),
+        ("fpu hypervisor vme", {}, "yes"),
+        ("fpu nohypervisor", {}, None),
+        ("fpu hypervisor", {"sys_vendor": "VMware, Inc.", "product_name": "VMware7,1"}, "yes"),
+        ("fpu", {"sys_vendor": "QEMU", "product_name": "Standard PC (Q35 + ICH9, 2009)"}, "yes"),
+        ("fpu hypervisor", {"sys_vendor": "Amazon EC2", "product_name": "m5.large"}, "Amazon EC2"),
+        ("fpu", {"sys_vendor": "Amazon EC2", "product_name": "m6g.large"}, "Amazon EC2"),
+        ("fpu", {"sys_vendor": "Amazon EC2", "product_name": "m5.metal"}, None),
+        (
+            "fpu hypervisor",
+            {"sys_vendor": "Google", "product_name": "Google Compute Engine"},
+            "Google Cloud",
+        ),
+        (
+            "fpu hypervisor",
+            {
+                "sys_vendor": "Microsoft Corporation",
+                "product_name": "Virtual Machine",
+                "chassis_asset_tag": "7783-7084-3265-9085-8269-3286-77",
+            },
+            "Microsoft Azure",
+        ),
+        (
+            "fpu hypervisor",
+            {"sys_vendor": "Microsoft Corporation", "product_name": "Virtual Machine"},
+            "yes",
+        ),
+    ],
+)
+async def test_a_virtual_machine_is_told_apart(
+    machine: Path, flags: str, dmi: dict[str, str], virtual: str | None
+) -> None:
+    """By the hypervisor's flag or its names in the firmware; a cloud by its own name."""
+    set_machine(machine, flags=flags, dmi=dmi)
+    assert (await labels(machine)).get("virtual") == virtual
+
+
+async def test_the_host_of_xen_guests_is_no_guest(machine: Path) -> None:
+    """It sees the hypervisor as its guests do, but has control of it."""
+    set_machine(machine, flags="fpu hypervisor", dmi={})
+    (machine / "proc/xen").mkdir()
+    (machine / "proc/xen/capabilities").write_text("control_d\n")
+    assert "virtual" not in await labels(machine)
+
+
+async def test_what_is_not_told_is_left_out(machine: Path) -> None:
+    """Without cpuinfo, without memory and with a product that nobody named: no label at all."""
+    set_machine(machine, dmi={"product_name": "To Be Filled By O.E.M."})
+    (machine / "proc/cpuinfo").unlink()
+    (machine / "proc/meminfo").write_text("MemTotal:\n")
+    assert await labels(machine) == {}

@@ -313,6 +313,50 @@ def test_of_two_that_give_one_resource_the_first_listed_counts(
     assert {(each["device"], each["other"]) for each in said} == {("b", "a")}
 
 
+def dated(device: str, *times: int) -> Outcome:
+    """Samples that a device dated itself, their values their times."""
+    moments = {each: [Sample(f"pdu:{device}", "power", float(each))] for each in times}
+    return Outcome([Sample(f"pdu:{device}", "power", 1.0)], dated=moments)
+
+
+def test_what_devices_dated_themselves_is_given_together_by_its_time() -> None:
+    """Each moment has the samples of all devices."""
+    first, other = scripted("a", dated("a", 10, 20)), scripted("b", dated("b", 20, 30))
+    ((_, outcome),) = run_virtual(ticks(poller(Device("a", first), Device("b", other)), 1))
+    given = {
+        time: [each.resource for each in samples]
+        for time, samples in given_by(outcome).dated.items()
+    }
+    assert given == {10: ["pdu:a"], 20: ["pdu:a", "pdu:b"], 30: ["pdu:b"]}
+
+
+def test_what_is_dated_is_given_however_late_it_comes() -> None:
+    """An answer too old for its tick keeps its dated samples, and counts the others."""
+    late = scripted("late", Slow(30, dated("late", 10)))
+    device = Device("late", late, period_s=600, deadline_s=600)
+    _, (_, outcome) = run_virtual(ticks(poller(device), 2, period_s=300))
+    assert names(outcome) == []
+    assert list(given_by(outcome).dated) == [10]
+    assert given_by(outcome).failed["late"] == 1
+
+
+def test_an_answer_that_another_one_replaces_keeps_what_it_dated() -> None:
+    """The second came before the first was given."""
+    slow = scripted("slow", Slow(15, dated("slow", 10)), dated("slow", 20))
+    found = run_virtual(ticks(poller(Device("slow", slow, deadline_s=600)), 2))
+    given = [time for _, outcome in found if isinstance(outcome, Outcome) for time in outcome.dated]
+    assert sorted(given) == [10, 20]
+
+
+def test_dated_samples_of_a_resource_that_another_device_gives_are_counted_and_left_out() -> None:
+    """Of two that give one resource the first one listed counts, also in the past."""
+    first = ScriptedSource([dated("a", 10)], described("a"))
+    other = ScriptedSource([dated("a", 10, 20)], described("a"))
+    ((_, outcome),) = run_virtual(ticks(poller(Device("1", first), Device("2", other)), 1))
+    assert {time: len(each) for time, each in given_by(outcome).dated.items()} == {10: 1}
+    assert given_by(outcome).failed["duplicate"] == 3
+
+
 def test_one_listed_first_that_opens_late_takes_its_resource() -> None:
     """Until then the other one gives it: never both at a time."""
     late = scripted("same", watts("same", 1), opening=[RetryError("booting")] * 2)

@@ -21,8 +21,10 @@ from jauge_agent.testing import (
     configured,
     run_virtual,
 )
-from jauge_agent.worker import Standing
+from jauge_agent.worker import DATED_PER_S, Standing
 from jauge_models.wire import Method, ResourceDescription, Sample
+
+from tests.parts import eventually
 
 SECOND = 1000
 FULL_SECOND_MS = START_MS + 500
@@ -430,6 +432,39 @@ def test_what_a_device_dated_itself_makes_batches_of_its_own_times() -> None:
     assert seen.times[0] == -40
     assert seen.batches[0][1] == [Sample("host", "power", 1.0)]
     assert seen.batches[1][1] == [Sample("host", "power", 3.0)]
+
+
+def backlog() -> Outcome:
+    """Three moments of the past with as many samples as are handed over in half a second."""
+    many = [Sample(f"sensor:{n}", "temperature", 20.0) for n in range(DATED_PER_S // 2)]
+    return Outcome((), dated={FULL_SECOND_MS - ago * SECOND: many for ago in (60, 40, 20)})
+
+
+def test_many_samples_that_a_device_dated_are_spread_over_time() -> None:
+    """The oldest first; a collector that gets an hour of a vCenter at once drops most of it."""
+
+    async def during(seen: Seen, _: Runner) -> None:
+        await eventually(lambda: len(seen.batches) == 3, within=10, what="three moments")
+
+    seen, runner = run([source("vcenter", backlog())], during)
+    assert seen.times == [-60, -40, -20]
+    first, second, third = seen.moments_ms
+    assert second - first == pytest.approx(500, abs=20)
+    assert third - second == pytest.approx(500, abs=20)
+    duration = runner.source_stats["vcenter"].last_duration_s
+    assert duration is not None
+    assert duration < 0.1
+
+
+def test_what_waits_to_be_spread_is_delivered_when_the_agent_ends() -> None:
+    """What was read is on disk before the end."""
+
+    async def during(seen: Seen, _: Runner) -> None:
+        await eventually(lambda: bool(seen.batches), within=10, what="one moment")
+
+    seen, _ = run([source("vcenter", backlog())], during)
+    assert seen.times == [-60, -40, -20]
+    assert len(set(seen.moments_ms[1:])) == 1
 
 
 def test_what_a_device_dates_ahead_of_the_clock_is_left_out_and_counted() -> None:

@@ -19,6 +19,7 @@ from jauge_agent.source import AbsentError, Outcome, RetryError, SourceSettings
 from jauge_agent.spool import Spool
 from jauge_agent.telemetry import AgentCollector, serving
 from jauge_agent.testing import ScriptedSource, configured
+from jauge_models.budgets import Budgets
 from jauge_models.wire import Address, Sample
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -41,7 +42,8 @@ def scraped(port: int) -> Values:
 
 async def test_a_scrape_shows_sources_spool_and_publisher(tmp_path: Path, free_port: int) -> None:
     """Reads, failures by reason, the account and the connection are there under jauge_agent_*."""
-    good = Outcome([Sample("host", "power", 1)], {"fault": 1})
+    guest = [Sample("guest:a", quantity, 1) for quantity in ("uptime", "disk_read")]
+    good = Outcome([Sample("host", "power", 1), *guest], {"fault": 1})
     settings = SourceSettings(period_s=0.1)
     sources = [
         configured("good", ScriptedSource([good]), settings),
@@ -54,6 +56,7 @@ async def test_a_scrape_shows_sources_spool_and_publisher(tmp_path: Path, free_p
         deliver=lambda time_ms, _: spool.add(time_ms, b"[]", 1, now_ms()) and None,
         now_ms=now_ms,
         chance=random.Random(1),
+        budgets=Budgets(guest=1),
     )
     publisher = _publisher(spool)
     publisher.stats.connected = True
@@ -73,6 +76,11 @@ async def test_a_scrape_shows_sources_spool_and_publisher(tmp_path: Path, free_p
     assert reads >= 3
     missing = (("reason", "fault"), ("source", "good"))
     assert values["jauge_agent_source_values_missing_total", missing] == reads
+    left_out = (("flaw", "budget"), ("source", "good"))
+    assert values["jauge_agent_source_values_left_out_total", left_out] == reads
+    assert values["jauge_agent_series", (("family", "guest"),)] == 1
+    assert values["jauge_agent_series_left_out", (("family", "guest"),)] == 1
+    assert values["jauge_agent_series_left_out", (("family", "host"),)] == 0
     retry = (("reason", "retry"), ("source", "bad"))
     assert values["jauge_agent_source_read_failures_total", retry] >= 1
     absent = (("source", "none"), ("standing", "absent"))

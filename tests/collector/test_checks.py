@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jauge_collector.agent_list import AgentList
 from jauge_collector.checks import (
     FUTURE_MS,
+    OVER_BUDGET,
     REFUSED,
     SERIES,
     SERIES_IN_ALL,
@@ -20,6 +21,7 @@ from jauge_collector.checks import (
     PackError,
 )
 from jauge_collector.faults import EXAMPLE_BYTES, Faults, printable
+from jauge_models.budgets import Budgets
 from jauge_models.effectiveness import DAY_MS
 from jauge_models.quantities import CATALOGUE
 from jauge_models.readings import Flaw, Reading
@@ -29,7 +31,7 @@ from jauge_models.wire import MAX_PAYLOAD_BYTES, Address, Channel, Reason, Sampl
 from tests.collector.packs import ADDRESS, NOW_MS, SAMPLES, TOPIC, pack
 
 OLDEST_MS = NOW_MS - DAY_MS
-REASONS = {str(flaw) for flaw in Flaw} | {TOO_OLD, SERIES}
+REASONS = {str(flaw) for flaw in Flaw} | {TOO_OLD, SERIES, *OVER_BUDGET.values()}
 
 
 def refused(
@@ -241,6 +243,42 @@ def test_all_agents_together_bring_so_many_series_and_no_more() -> None:
     assert stored("c", 0) == (0, {SERIES_IN_ALL})
     assert stored("d", 0) == (4, set())
     assert checks.series == 7
+
+
+def test_a_guest_brings_as_many_series_as_its_budget() -> None:
+    """Whoever sends them: what is new beyond it is left out by its own reason, and counted.
+
+    What is known goes on; watts have their room; another guest, and what has no budget, too.
+    """
+    checks = Checks(["s"], budgets=Budgets(host=1, guest=2, gpu=1))
+
+    def stored(*names: str, now_ms: int = NOW_MS) -> tuple[list[str], list[str]]:
+        parted = (name.partition("/") for name in names)
+        samples = (Sample(resource, quantity, 1.0) for resource, _, quantity in parted)
+        batch = checks.batch(TOPIC, pack(samples), now_ms, OLDEST_MS)
+        kept = [f"{one.series.resource}/{one.series.quantity}" for one in batch.readings]
+        return kept, [reason for reason, _ in batch.left_out]
+
+    guest = [f"guest:a/{q}" for q in ("uptime", "disk_read", "runs_on", "power", "energy")]
+    for _ in range(2):
+        assert stored(*guest) == ([*guest[:2], *guest[3:]], ["budget_guest"])
+    assert stored("guest:a/power", "guest:b/uptime") == (["guest:a/power", "guest:b/uptime"], [])
+    assert stored("gpu:0/uptime", "gpu_instance:0.1/uptime", "gpu:0/frequency") == (
+        ["gpu:0/uptime", "gpu_instance:0.1/uptime"],
+        ["budget_gpu"],
+    )
+    assert stored("host/uptime", "host/load_average", "host:x/uptime", "sensor:1/humidity") == (
+        ["host/uptime", "host:x/uptime", "sensor:1/humidity"],
+        ["budget_host"],
+    )
+    use = checks.use(ADDRESS)
+    assert use is not None
+    assert (use.since_ms, use.series, use.used["guest:a"]) == (NOW_MS, 10, 4)
+    assert use.left_out == {"guest:a": 2, "gpu:0": 1, "host": 1}
+    assert checks.over_budget() == [ADDRESS]
+    assert stored("guest:a/runs_on", now_ms=NOW_MS + DAY_MS) == (["guest:a/runs_on"], [])
+    assert checks.over_budget() == []
+    assert checks.use(Address("s", "unheard")) is None
 
 
 def test_forms_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,14 +109,22 @@ def test_an_absent_configuration_is_named(tmp_path: Path) -> None:
 
 
 def test_check_says_what_it_found(tmp_path: Path) -> None:
-    """A good configuration: exit 0, each site with its meters, as JSON where asked."""
+    """A good configuration: exit 0, each site with its meters and hosts, as JSON where asked."""
     path = configured(tmp_path, mqtt_port=free_port())
+    with (tmp_path / "site.toml").open("a", encoding="utf-8") as file:
+        file.write('[[hosts]]\nid = "srv-1"\nfeeds = ["vc/host:a"]\n')
+        file.write('[[hosts]]\nid = "srv-2"\nfeeds = ["vc/host:b"]\n')
+    assert told("check", "--config", path) == (0, "")
+    with (tmp_path / "site.toml").open("a", encoding="utf-8") as file:
+        file.write('cpu = "Foo 9000"\n')
     ended = subprocess.run(
         [*COMMAND, "check", "--json", "--config", path], capture_output=True, check=True, timeout=60
     )
-    assert json.loads(ended.stdout)["sites"]["s"]["meters"] == 1
+    found = json.loads(ended.stdout)["sites"]["s"]
+    assert (found["meters"], found["hosts"]) == (1, 2)
     assert not (tmp_path / "state").exists(), "check changes nothing"
-    assert told("check", "--config", path) == (0, "")
+    note = "hosts 'srv-2': cpu 'Foo 9000' is not known: estimated as any platform"
+    assert told("check", "--config", path) == (0, f"jauge-collector: note: s: {note}\n")
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

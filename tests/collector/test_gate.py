@@ -238,4 +238,4 @@ async def test_invented_names_grow_nothing(tmp_path: Path, mosquitto: Mosquitto)
         assert count_of(service, "readings_refused_total", reason="series_in_all") > 0
         assert count_of(service, "documents_not_kept_total") > 0
         assert service.state.inventory.get(ADDRESS) is not None
-        assert len(service._ingest._fingerprints) <= 10
+        assert len(service._ingest._births._fingerprints) <= 10

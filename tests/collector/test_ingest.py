@@ -11,7 +11,7 @@ from typing import Any
 
 import aiomqtt
 import pytest
-from jauge_collector import ingest
+from jauge_collector import births
 from jauge_collector.inventory import Inventory
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.service import Service
@@ -514,7 +514,7 @@ async def test_births_at_every_moment_reach_the_ledger_a_few_times_a_minute(
     tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of an agent that changes its mind all the time; the last one wins, a minute later."""
-    monkeypatch.setattr(ingest, "BIRTHS_EVERY_S", 3600.0)
+    monkeypatch.setattr(births, "BIRTHS_EVERY_S", 3600.0)
     told: list[Method] = []
     real = Ledger.set_methods
 
@@ -542,8 +542,8 @@ async def test_births_at_every_moment_reach_the_ledger_a_few_times_a_minute(
             await eventually(heard, within=10, what="the birth is here")
         await agent.send(ticks(1, start_ms=now_ms() - 10_000))
         await agent.answered([1])
-        assert len(told) <= ingest.BIRTHS_AT_ONCE
-        monkeypatch.setattr(ingest, "BIRTHS_EVERY_S", 0.0)
+        assert len(told) <= births.BIRTHS_AT_ONCE
+        monkeypatch.setattr(births, "BIRTHS_EVERY_S", 0.0)
         await eventually(
             lambda: service.state.ledger.methods("s") == {("a", "host", "power"): methods[-1]},
             within=10,

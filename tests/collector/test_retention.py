@@ -24,10 +24,12 @@ from jauge_collector.ledger import purge_requests
 from jauge_collector.ledger import retention as kept
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.rows import Row, Stretch
+from jauge_collector.ledger.shares import OWN, HostHour, Share
 from jauge_collector.progress import Progress
 from jauge_collector.sites import Site
 from jauge_collector.stores.sqlite import SqliteStore
 from jauge_collector.telemetry import Telemetry
+from jauge_models.attribution import Certainty
 from jauge_models.intervals import Basis, Flag, Grade, Interval
 from jauge_models.readings import Reading
 from jauge_models.resources import Series
@@ -526,3 +528,82 @@ def test_days_are_made_many_at_once(book: Kept) -> None:
     made = kept.compact(book.ledger, subject, NOW_MS, PARIS, NOW_MS, dry_run=False)
     assert made.days >= 199
     assert 1 <= len(commits) <= 200 / 64 + 1
+
+
+def shared_hour(book: Kept, start_ms: int, guest: str = "vc/guest:x") -> None:
+    """A host's hour, shared between one guest and itself."""
+    book.fill("vc/host:a", start_ms, start_ms + HOUR)
+    parts = [
+        Share(
+            "vc/host:a", name, start_ms, start_ms + HOUR, 1.0, 2.0, 0.0, HOUR,
+            Certainty.DERIVED, None, None, None, None, None, final=True,
+        )
+        for name in (OWN, guest)
+    ]  # fmt: skip
+    book.ledger.save_shares("s", [HostHour("vc/host:a", start_ms, parts)])
+    book.fill(guest, start_ms, start_ms + HOUR)
+
+
+async def test_what_feeds_a_declared_host_stays(tmp_path: Path) -> None:
+    """As what feeds a meter does: its guests go, its own readings and rows do not."""
+    book = Kept(tmp_path)
+    host = '[[hosts]]\nid = "srv"\nfeeds = ["vc/host:a"]\n'
+    (tmp_path / "s.toml").write_text(SITE.format(zone="UTC") + host)
+    site = sites.load(tmp_path / "s.toml")
+    for resource in ("host:a", "guest:x"):
+        book.ledger.set_methods("s", "vc", {(resource, "power"): Method.GAUGE})
+    async with SqliteStore(tmp_path / "readings.db", retention_days=1) as store:
+        found = await retention.erasure(store, book.ledger, site, agent="vc", resource=None)
+    book.ledger.close()
+    assert found.sources == [("vc", "guest:x")]
+    assert found.stays == {"vc/host:a": ["srv"]}
+    assert found.agents == []
+
+
+def test_shares_go_with_the_hours_of_guests(book: Kept) -> None:
+    """Thirteen months; the hosts' own rows stay as long as all rows do."""
+    ancient = ms(2010, 1, 1)
+    shared_hour(book, ancient, "vc/guest:long-gone")
+    old, young = ms(2025, 5, 1, where=PARIS), ms(2025, 7, 1, where=PARIS)
+    for start_ms in (old, young):
+        shared_hour(book, start_ms)
+    book.fill("zz/host", old, young, DAY)
+    assert book.expire(dry_run=True)["shares"].rows == 4
+    assert book.expire()["shares"].rows == 4
+    assert "vc/guest:long-gone" not in {one.name for one in kept.subjects(book.ledger)}
+    assert {share.start_ms for share in book.ledger.shares("s", 0, NOW_MS)} == {young}
+    assert len(book.rows("vc/host:a", 0, NOW_MS)) == 2
+    assert book.expire()["shares"].rows == 0
+
+
+def test_descriptions_go_once_nothing_needs_them(book: Kept) -> None:
+    """What another one followed before the guests' hours; all of a guest that has no row left."""
+    long_ago, before = ms(2024, 1, 1), ms(2025, 1, 1)
+    shared_hour(book, ms(2026, 7, 1))
+    for at_ms, name in ((long_ago, "older"), (before, "old"), (ms(2026, 1, 1), "new")):
+        book.ledger.set_descriptions("s", "vc", {"guest:x": (name, "{}")}, at_ms)
+    book.ledger.set_descriptions("s", "vc", {"guest:gone": ("gone", "{}")}, long_ago)
+    book.ledger.set_descriptions("s", "vc", {"host:a": ("a", "{}")}, long_ago)
+    book.ledger.set_oldest("s", "vc", NOW_MS)
+    planned = book.expire(dry_run=True)["names"]
+    assert book.expire()["names"] == planned
+    assert planned.rows == 2
+    names = {key: [one.name for one in some] for key, some in book.ledger.histories("s").items()}
+    assert names == {("vc", "guest:x"): ["old", "new"], ("vc", "host:a"): ["a"]}
+
+
+def test_an_erased_guest_leaves_no_share_and_no_name(book: Kept) -> None:
+    """Of its rows, shares and descriptions nothing stays; the host's own part does."""
+    shared_hour(book, ms(2026, 7, 1))
+    book.ledger.set_descriptions("s", "vc", {"guest:x": ("secret", "{}")}, NOW_MS)
+    assert ("vc", "guest:x") in kept.sources_of(book.ledger, "s")
+    erasure = retention.Erasure("s", [("vc", "guest:x")], [])
+    retention.erase(book.ledger, book.sites["s"], erasure, now_ms=NOW_MS, dry_run=False)
+    assert book.rows("vc/guest:x", 0, NOW_MS) == []
+    assert [share.guest for share in book.ledger.shares("s", 0, NOW_MS)] == [OWN]
+    assert book.ledger.histories("s") == {}
+    assert "vc/guest:x" not in {one.name for one in kept.subjects(book.ledger)}
+    retention.erase(
+        book.ledger, None, retention.Erasure("s", [("vc", "host:a")], []), now_ms=1, dry_run=False
+    )
+    assert book.ledger.shares("s", 0, NOW_MS) == []

@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from tests import parts
 from tests.browser import chromium, in_few_colours
+from tests.end_to_end import host_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "console.png"
@@ -99,14 +100,14 @@ async def test_a_year_of_history_gives_annual_figures_marked_simulated(demo: Dem
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_this_very_machine_is_read_live(demo: Demo) -> None:
-    """Within a minute a second agent, the real one, is online with fresh readings of this host."""
+    """Within a minute a third agent, the real one, is online with fresh readings of this host."""
 
-    async def both_online() -> bool:
+    async def all_online() -> bool:
         agents = json.loads(await demo.get("/api/v1/agents?site=demo"))["agents"]
         online = {agent["agent"] for agent in agents if agent["presence"] == "online"}
-        return len(online) == 2 and "plant" in online
+        return len(online) == 3 and {"plant", "cluster"} < online
 
-    await parts.eventually(both_online, within=60, what="both agents are online")
+    await parts.eventually(all_online, within=60, what="all agents are online")
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -125,21 +126,39 @@ async def test_live_meters_advance(demo: Demo) -> None:
     await parts.eventually(moved_on, within=60, what="meters advance")
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_watts_of_guests_sum_to_the_measured_watts_of_their_host(demo: Demo) -> None:
+    """As its page shows them: every guest's and the host's own, to the last decimal."""
+
+    async def hosts() -> list[str]:
+        told = json.loads(await demo.get("/api/v1/hosts?site=demo"))["hosts"]
+        return [host["host"] for host in told if host["power"] is not None and host["guests"]]
+
+    async def all_four() -> bool:
+        return len(await hosts()) == 4
+
+    await parts.eventually(all_four, within=60, what="the cluster's hosts have guests and watts")
+    for host in await hosts():
+        seen = host_page.seen_on(await demo.get(f"/demo/hosts/{host}?lang=en"))
+        assert seen.guests
+        assert seen.own + sum(seen.guests.values()) == seen.measured
+
+
 @pytest.mark.browser
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_overview_shows_figures_charts_and_the_dead_sensor(
     demo: Demo, tmp_path: Path
 ) -> None:
-    """Tiles with values, four drawn charts, both agents, one silent sensor, no complaint.
+    """Tiles with values, four drawn charts, all agents, one silent sensor, no complaint.
 
     With JAUGE_PICTURES=1 the picture of the README is taken anew.
     """
 
-    async def both_online() -> bool:
+    async def all_online() -> bool:
         agents = json.loads(await demo.get("/api/v1/agents?site=demo"))["agents"]
-        return [agent["presence"] for agent in agents] == ["online", "online"]
+        return [agent["presence"] for agent in agents] == ["online"] * 3
 
-    await parts.eventually(both_online, within=60, what="both agents are online")
+    await parts.eventually(all_online, within=60, what="all agents are online")
     wrong: list[str] = []
     async with chromium() as browser:
         page = await browser.new_page(
@@ -155,7 +174,7 @@ async def test_the_overview_shows_figures_charts_and_the_dead_sensor(
         assert await page.locator("svg.chart .gap").count() >= 1
         glance = await page.locator(".glance").inner_text()
         assert re.search(r"Silent sensors\s*■\s*1\s*plant", glance)
-        assert await page.locator("#agents + div tbody tr").count() == 2
+        assert await page.locator("#agents + div tbody tr").count() == 3
         taken = await page.screenshot()
     assert wrong == []
     if os.environ.get("JAUGE_PICTURES") == "1":

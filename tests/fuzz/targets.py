@@ -33,6 +33,7 @@ from jauge_models.wire import (
     parse_topic,
 )
 
+from tests.fuzz.devices import devices
 from tests.fuzz.mutations import mutated
 from tests.fuzz.pages import pages
 
@@ -227,6 +228,7 @@ TARGETS: Final = {
         ),
         Target("configuration", "every kind of configuration file", _files(), _configurations),
         Target("import", "tables for import", mutated(_TABLES), _imports),
+        Target("devices", "answers to SNMP, Modbus, Redfish and IPMI", *devices()),
         Target("pages", "every HTTP route of the console", *pages(locked=False)),
         Target("doors", "the same behind tokens", *pages(locked=True)),
     )

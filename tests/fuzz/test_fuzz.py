@@ -10,6 +10,7 @@ EXAMPLES = {
     "documents": 600,
     "configuration": 200,
     "import": 150,
+    "devices": 300,
     "pages": 150,
     "doors": 150,
 }

@@ -797,11 +797,20 @@ def test_a_jump_that_the_ledger_refused() -> None:
 
 
 def phased(
-    each: Sequence[Sequence[float]], whole: Sequence[float]
+    each: Sequence[Sequence[float | None]], whole: Sequence[float]
 ) -> tuple[list[Outcome], tuple[Suspect, ...]]:
-    """Verdicts of a meter with phases, and whom they point at."""
+    """Verdicts of a meter with phases, and whom they point at; None is an hour without rows."""
     names = tuple(f"gw/meter:m.L{at + 1}" for at in range(len(each)))
-    data = {name: series(some) for name, some in zip(names, each, strict=True)}
+    data = {
+        name: {
+            hour: amount
+            for (hour, amount), told in zip(
+                series([a or 0.0 for a in some]).items(), some, strict=True
+            )
+            if told is not None
+        }
+        for name, some in zip(names, each, strict=True)
+    }
     data["m"] = series(whole)
     subjects = known(*data, uncertainty=0.005)
     verdicts = [
@@ -827,6 +836,54 @@ def test_a_reversed_transformer() -> None:
     _, unsigned = phased([[1.0], [2.0], [3.0]], [2.0])
     assert [(s.kind, s.subjects) for s in unsigned] == [
         (SuspectKind.REVERSED_CT, ("gw/meter:m.L2",))
+    ]
+
+
+def test_a_reversed_transformer_whose_phase_gives_no_value() -> None:
+    """What flows back is no reading: no rows, or a register that stands still. It is L2 again."""
+    for l2 in (None, 0.0):
+        outcomes, found = phased([[1.0, 2.0], [l2, l2], [3.0, 4.0]], [2.0, 4.0])
+        assert outcomes == [Outcome.BROKEN] * 2
+        assert [(s.kind, s.subjects, s.factor) for s in found] == [
+            (SuspectKind.REVERSED_CT, ("gw/meter:m.L2",), -1.0)
+        ]
+    # The share of the meter that it takes away: 2 − 4 of 2, and 4 − 6 of 4.
+    _, found = phased([[1.0, 2.0], [None, None], [3.0, 4.0]], [2.0, 4.0])
+    assert (found[0].low, found[0].high) == pytest.approx((-1.0, -0.5))
+
+
+def test_a_phase_that_is_merely_missing_is_no_suspect() -> None:
+    """The others are no more than their meter; nor does an hour with a wrong clock tell."""
+    assert phased([[1.0], [None], [3.0]], [6.0]) == ([Outcome.NOT_JUDGED], ())
+    assert phased([[1.0], [None], [3.0]], [4.01]) == ([Outcome.NOT_JUDGED], ())
+    assert phased([[None], [None], [None]], [6.0]) == ([Outcome.NOT_JUDGED], ())
+    assert phased([[1.0], [0.0], [3.0]], [4.01]) == ([Outcome.HOLDS], ())
+    data = {
+        "m": series([2.0]),
+        "l1": series([3.0]),
+        "l2": {0: HourAmount(None, Grade.HIGH, Gap.CLOCK)},
+    }
+    verdict = phases(
+        "m", ("l1", "l2"), 0, hours=data, subjects=known("m", "l1", "l2"), policy=POLICY
+    )
+    assert (verdict.outcome, verdict.gap, verdict.about) == (Outcome.NOT_JUDGED, Gap.CLOCK, "l2")
+
+
+def test_swapped_phases_that_give_no_value() -> None:
+    """Both are negative and so missing; of the third, 2 kWh, the meter has nothing left."""
+    _, found = phased([[None], [2.0], [None]], [0.01])
+    assert [(s.kind, s.subjects) for s in found] == [
+        (SuspectKind.SWAPPED_PHASES, ("gw/meter:m.L1", "gw/meter:m.L3"))
+    ]
+    assert found[0].found == pytest.approx(0.4975)
+
+
+def test_two_phases_without_a_value_are_both_named() -> None:
+    """Which of them takes more away nobody can say: 4 − 3 = 1, and it is no swap."""
+    _, found = phased([[None], [None], [4.0]], [1.0])
+    assert [(s.kind, s.subjects) for s in found] == [
+        (SuspectKind.REVERSED_CT, ("gw/meter:m.L1",)),
+        (SuspectKind.REVERSED_CT, ("gw/meter:m.L2",)),
     ]
 
 

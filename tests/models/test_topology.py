@@ -32,9 +32,15 @@ def test_a_validity_is_half_open(validity: Validity, moment: int) -> None:
 
 @given(validities, validities)
 def test_two_validities_overlap_when_some_moment_is_in_both(one: Validity, other: Validity) -> None:
-    """Overlap is mutual and means a common moment."""
+    """Overlap is mutual and means a common moment; what is shared is those moments."""
     shared = any(one.holds(moment) and other.holds(moment) for moment in range(-2, 23))
     assert one.overlaps(other) == other.overlaps(one) == shared
+    both = one.shared(other)
+    assert both == other.shared(one)
+    assert (both is not None) == shared
+    for time_ms in range(-2, 23):
+        held = both is not None and both.holds(time_ms)
+        assert held == (one.holds(time_ms) and other.holds(time_ms))
 
 
 @given(st.lists(validities, max_size=5), st.integers(0, 10), st.integers(1, 10))

@@ -16,12 +16,15 @@ BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
         "ipmi": "jauge_agent.sources.ipmi.source:IpmiSource",
         "modbus": "jauge_agent.sources.modbus.source:ModbusSource",
         "nvml": "jauge_agent.sources.nvml.source:NvmlSource",
+        "libvirt": "jauge_agent.sources.libvirt.source:LibvirtSource",
+        "proxmox": "jauge_agent.sources.proxmox.source:ProxmoxSource",
         "mqtt": "jauge_agent.sources.mqtt.source:MqttSource",
+        "vsphere": "jauge_agent.sources.vsphere.source:VsphereSource",
     }
 )
 """Name in the configuration: ``module:Class``. The class takes its ``Settings``."""
 
-OF_DEVICES: Final = frozenset({"snmp", "redfish", "ipmi", "modbus", "mqtt"})
+OF_DEVICES: Final = frozenset({"snmp", "redfish", "ipmi", "modbus", "mqtt", "proxmox", "vsphere"})
 """Sources that have nothing to read until the configuration lists devices: a running agent does not
 even import them before."""
 

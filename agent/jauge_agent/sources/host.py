@@ -15,6 +15,7 @@ import psutil
 from jauge_models.quantities import CATALOGUE, Kind
 from jauge_models.resources import identity
 
+from jauge_agent.machine import labels_of
 from jauge_agent.procfs import ProcessorTimes, Procfs
 from jauge_agent.source import (
     AbsentError,
@@ -71,7 +72,11 @@ class HostSource:
         if outcome.failed.get("processor"):
             raise AbsentError(f"{self._root}/stat cannot be read: is procfs mounted there?")
         names = {"cpu_utilisation": None} | {sample.quantity: None for sample in outcome.samples}
-        host = ResourceDescription(id=_HOST, quantities={name: _method(name) for name in names})
+        host = ResourceDescription(
+            id=_HOST,
+            quantities={name: _method(name) for name in names},
+            labels=labels_of(Path(self._root), self._sysfs),
+        )
         return [host, *self._zones.open()]
 
     async def read(self) -> Outcome:

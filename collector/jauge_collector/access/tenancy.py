@@ -2,9 +2,9 @@
 
 A thing is looked up from the particular to the general, and the first answer holds:
 
-- a resource: ``agent/resource``, the resource's own id where it names an asset, the meter that it
-  feeds, ``agent:NAME``, the site;
-- a meter: its id, else what all its feeds agree on, else the site;
+- a resource: ``agent/resource``, the resource's own id where it names an asset, the meter or
+  declared host that it feeds, ``agent:NAME``, the site;
+- a meter, or a declared host: its id, else what all its feeds agree on, else the site;
 - an agent: ``agent:NAME``, else the site.
 
 Each of these names may also stand in a place (attributes ``rack`` and ``room``), whose tenant is
@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Final
 
 from jauge_models.resources import kind_of
-from jauge_models.topology import Attribute, Feed, Validity
+from jauge_models.topology import Attribute, Feed, Meter, Validity
 
 from jauge_collector.sites import REPEATED, Site
 
@@ -39,11 +39,13 @@ class Tenancy:
         for fact in reversed(site.topology.attributes):
             if fact.name == TENANT or fact.name in PLACES:
                 self._facts.setdefault((fact.subject, fact.name), []).append(fact)
+        self._hosts = {host.id: host.meter for host in site.hosts}
         self._fed: dict[Feed, list[str]] = {}
-        for meter in site.topology.meters:
+        for meter in (*site.topology.meters, *self._hosts.values()):
             for feed in meter.feeds:
                 self._fed.setdefault(feed, []).append(meter.id)
-        taken = {feed.resource for feed in self._fed} | {m.id for m in site.topology.meters}
+        taken = {feed.resource for feed in self._fed} | self._hosts.keys()
+        taken |= {meter.id for meter in site.topology.meters}
         self._whole = [] if site.name in taken else [site.name]
         self._known: dict[tuple[str, ...], Sequence[tuple[Validity, str]]] = {}
 
@@ -60,18 +62,32 @@ class Tenancy:
 
     def meter(self, meter: str, tenants: frozenset[str]) -> Held:
         """When a meter belongs to one of them. Raises KeyError for an unknown one."""
-        feeds = [self._of_feed(feed) for feed in self._site.topology.meter(meter).feeds]
+        return self._of_meter(self._site.topology.meter(meter), tenants)
+
+    def subject(self, name: str, tenants: frozenset[str]) -> Held:
+        """When the subject of rows belongs to one of them: a resource, declared host or meter.
+
+        Raises KeyError for an unknown name.
+        """
+        agent, slash, resource = name.partition("/")
+        if slash:
+            return self.resource(agent, resource, tenants)
+        host = self._hosts.get(name)
+        return self.meter(name, tenants) if host is None else self._of_meter(host, tenants)
+
+    def _of_meter(self, meter: Meter, tenants: frozenset[str]) -> Held:
+        feeds = [self._of_feed(feed) for feed in meter.feeds]
 
         def at(time_ms: int) -> str | None:
-            own = self._first([meter], time_ms)
+            own = self._first([meter.id], time_ms)
             if own is not None:
                 return own
             agreed = {self._first(names, time_ms) for names in feeds}
             common = agreed.pop() if len(agreed) == 1 else "" if agreed - {None} else None
             return common if common is not None else self._first(self._whole, time_ms)
 
-        names = [meter, *(name for some in feeds for name in some), *self._whole]
-        return self._held(("meter", meter), names, at, tenants)
+        names = [meter.id, *(name for some in feeds for name in some), *self._whole]
+        return self._held(("meter", meter.id), names, at, tenants)
 
     def resource(self, agent: str, resource: str, tenants: frozenset[str]) -> Held:
         """When a resource of an agent belongs to one of them."""

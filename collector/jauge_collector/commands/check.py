@@ -36,6 +36,7 @@ def main(args: argparse.Namespace) -> int:
     )
     from jauge_collector.console import tls  # noqa: PLC0415 - --help is instant
     from jauge_collector.console.gate import Gate  # noqa: PLC0415 - --help is instant
+    from jauge_collector.declared_hosts import doubts  # noqa: PLC0415 - --help is instant
     from jauge_collector.inventory import Inventory  # noqa: PLC0415 - --help is instant
     from jauge_collector.telemetry import Telemetry  # noqa: PLC0415 - --help is instant
 
@@ -52,6 +53,7 @@ def main(args: argparse.Namespace) -> int:
     found = {
         site.name: {
             "meters": len(site.topology.meters),
+            "hosts": len(site.hosts),
             "equations": len(site.equations),
             "time_zone": site.zone_name,
             "simulated": site.simulated,
@@ -62,12 +64,16 @@ def main(args: argparse.Namespace) -> int:
         sys.stderr.write(f"jauge-collector: warning: {said}\n")
     for each in warnings:
         sys.stderr.write(f"jauge-collector: warning: {args.config}: {each}\n")
+    for site in known.values():
+        for each in doubts(site.hosts):
+            sys.stderr.write(f"jauge-collector: note: {site.name}: {each}\n")
     if args.json:
         sys.stdout.write(f"{json.dumps({'config': str(args.config), 'sites': found}, indent=1)}\n")
         return 0
     for name, facts in found.items():
         sys.stdout.write(
-            f"{name}: {facts['meters']} meters, {facts['equations']} equations, "
+            f"{name}: {facts['meters']} meters, {facts['hosts']} hosts, "
+            f"{facts['equations']} equations, "
             f"{facts['time_zone']}{', simulated' if facts['simulated'] else ''}\n"
         )
     sys.stdout.write(f"{args.config}: fine\n")

@@ -28,7 +28,9 @@ def add_parser(subparsers: Subparsers) -> None:
         "--from 2026-03-02T10:00 --to 2026-03-02T11:30 --reason 'battery replacement'",
     )
     add.add_argument("--kind", required=True, choices=_KINDS, help="what happens")
-    add.add_argument("--subject", default="", help="meter or resource; without, the whole site")
+    add.add_argument(
+        "--subject", default="", help="meter, host or resource; without, the whole site"
+    )
     add.add_argument("--from", dest="begin", required=True, metavar="TIME", help="beginning")
     add.add_argument("--to", dest="end", required=True, metavar="TIME", help="end, excluded")
     add.add_argument("--reason", default="", help="why")

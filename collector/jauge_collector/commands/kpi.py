@@ -52,12 +52,7 @@ def main(args: argparse.Namespace) -> int:
     """Print the indicators. Raises ConfigurationError and LedgerError."""
     settings = config.load(args.config)
     site = named_site(settings, args.site)
-    start_ms = _moment("--from", args.begin, site)
-    end_ms = _moment("--to", args.end, site)
-    if end_ms <= start_ms:
-        raise ConfigurationError(
-            "--to", "", f"{args.end} is not after --from {args.begin}", "--to is excluded"
-        )
+    start_ms, end_ms = asked_span(args, site)
     from jauge_collector.kpis import site_kpis  # noqa: PLC0415 - heavy; --help must be instant
     from jauge_collector.ledger.book import Ledger  # noqa: PLC0415 - --help is instant
 
@@ -79,6 +74,17 @@ def named_site(settings: config.CollectorConfig, name: str) -> Site:
             str(settings.source), "sites", f"no site {name!r}", f"known are {', '.join(sites)}"
         )
     return sites[name]
+
+
+def asked_span(args: argparse.Namespace, site: Site) -> tuple[int, int]:
+    """What ``--from`` and ``--to`` mean on the site's clock. Raises ConfigurationError."""
+    start_ms = _moment("--from", args.begin, site)
+    end_ms = _moment("--to", args.end, site)
+    if end_ms <= start_ms:
+        raise ConfigurationError(
+            "--to", "", f"{args.end} is not after --from {args.begin}", "--to is excluded"
+        )
+    return start_ms, end_ms
 
 
 def _moment(option: str, text: str, site: Site) -> int:

@@ -25,6 +25,7 @@ _WORDS: Final = {
     "readings": "raw readings",
     "rows": "rows of the ledger and their revisions",
     "guest_hours": "hourly rows of guests",
+    "shares": "shares of hosts' rows among guests",
     "entries": "attested amounts and events",
     "tickets": "resolved tickets of cross-checks",
     "documents": "documents of attested values",

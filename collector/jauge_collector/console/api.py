@@ -17,7 +17,9 @@ from jauge_collector import civil
 from jauge_collector.access.roles import Permission
 from jauge_collector.console.changes import Changes, ConflictError, UnrecordedError
 from jauge_collector.console.guard import SCOPE, VISITOR, mount
+from jauge_collector.console.hosting_views import GuestView, HostView
 from jauge_collector.console.scoped import ScopedFigures, Scoping
+from jauge_collector.console.use_views import UseView, use_view
 from jauge_collector.console.views import AgentView, MeterView, SiteView
 from jauge_collector.kpis import SiteKpis
 from jauge_collector.ledger.tickets import LONGEST_NOTE, Standing, Ticket
@@ -111,6 +113,18 @@ class Reconciliations(msgspec.Struct, frozen=True):
     reconciliations: list[Reconciliation]
 
 
+class Hosts(msgspec.Struct, frozen=True):
+    """Hosts of guests, with the watts that they and their guests draw now."""
+
+    hosts: list[HostView]
+
+
+class Guests(msgspec.Struct, frozen=True):
+    """Guests, each with its part of its host's watts."""
+
+    guests: list[GuestView]
+
+
 class Problem(msgspec.Struct, frozen=True):
     """Why there is no answer, in one line."""
 
@@ -196,6 +210,26 @@ ENDPOINTS: Final = (
         Reconciliations,
         (_SITE, Parameter("month", "A month, 2026-01; the last whole one where absent.")),
     ),
+    Endpoint(
+        "/hosts",
+        "Hosts of guests: what each draws now and drew, with its own part; a host's guests and "
+        "its own part add up to it.",
+        Hosts,
+        (_ONE_OR_ALL,),
+    ),
+    Endpoint(
+        "/guests",
+        "Guests: the part of its host's power and energy that each has, and how sure that is.",
+        Guests,
+        (_ONE_OR_ALL, Parameter("host", "Only those that run there now.")),
+    ),
+    Endpoint(
+        "/use",
+        "Guests that are idle, oversized or at rest by night, and hosts that could sleep, with "
+        "kWh a year and the thresholds.",
+        UseView,
+        (_SITE,),
+    ),
     Endpoint("/openapi.json", "This document.", None),
 )
 
@@ -218,6 +252,9 @@ def add_routes(
         "/tickets": interface.tickets,
         "/tickets/acknowledge": interface.acknowledge,
         "/reconciliation": interface.reconciliation,
+        "/hosts": interface.hosts,
+        "/guests": interface.guests,
+        "/use": interface.use,
         "/openapi.json": interface.document,
     }
     for endpoint in ENDPOINTS:
@@ -351,6 +388,25 @@ class _Interface:
             return Reconciliations(await figures.reconciliations(site.name, query.get("month", "")))
         except (ValueError, OverflowError) as error:
             raise web.HTTPBadRequest(text=str(error)) from None
+
+    async def hosts(self, request: web.Request, query: Query) -> Hosts:
+        figures = self._figures(request)
+        found: list[HostView] = []
+        for site in _chosen(figures, query):
+            found += await figures.hosting(site).hosts()
+        return Hosts(found)
+
+    async def guests(self, request: web.Request, query: Query) -> Guests:
+        figures = self._figures(request)
+        found: list[GuestView] = []
+        for site in _chosen(figures, query):
+            found += await figures.hosting(site).guests()
+        return Guests([one for one in found if query.get("host") in (None, one.host)])
+
+    async def use(self, request: web.Request, query: Query) -> UseView:
+        figures = self._figures(request)
+        site = _site(figures, query["site"]).name
+        return await use_view(site, figures.hosting(site))
 
     async def document(self, _request: web.Request, _: Query) -> dict[str, Any]:
         return self._document

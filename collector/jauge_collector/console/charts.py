@@ -7,7 +7,7 @@ nested, stretched viewport, so that text keeps its size from a phone to a wide s
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import ceil, floor, log10
+from math import ceil, floor, fsum, log10
 from typing import Final, Literal
 
 from markupsafe import Markup, escape
@@ -33,12 +33,16 @@ class Slot:
     assumed: bool = False
 
 
+Style = Literal["total", "it", "water", "own", "idle", "dynamic", "gpu"]
+"""Looks of the style sheet; the last four are parts of one whole, in the order they are stacked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Curve:
     """One row of slots in time order. ``style`` names its look in the style sheet."""
 
     name: str
-    style: Literal["total", "it", "water"]
+    style: Style
     slots: Sequence[Slot]
 
 
@@ -63,12 +67,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Everything about one chart. ``unit`` is the base unit of its values."""
+    """Everything about one chart. ``unit`` is the base unit of its values.
+
+    Curves of a ``stack`` are parts of one whole: none is negative, and none is missing alone.
+    """
 
     id: str
     title: str
     description: str
-    kind: Literal["line", "bar"]
+    kind: Literal["line", "bar", "stack"]
     unit: str
     start_ms: int
     end_ms: int
@@ -77,6 +84,8 @@ class Chart:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     headline: str = ""
+    gap_text: str = ""
+    """What a gap means, where it is not simply « not measured »."""
 
     @property
     def measured(self) -> bool:
@@ -96,15 +105,10 @@ class Chart:
 
 def draw(chart: Chart, language: Language) -> Markup:
     """The chart as one ``<svg>`` with its title and description."""
-    highest = max(
-        (slot.value for c in chart.curves for slot in c.slots if slot.value is not None),
-        default=0.0,
-    )
-    lowest = min(
-        (slot.value for c in chart.curves for slot in c.slots if slot.value is not None),
-        default=0.0,
-    )
-    scale = _Scale(chart, min(0.0, lowest), highest)
+    values = [slot.value for c in chart.curves for slot in c.slots if slot.value is not None]
+    if chart.kind == "stack":
+        values = _wholes(chart.curves)
+    scale = _Scale(chart, min([0.0, *values]), max(values, default=0.0))
     pieces = [
         f'<svg class="chart" role="img" width="100%" height="{HEIGHT}"',
         f' aria-labelledby="{chart.id}-t {chart.id}-d" xmlns="http://www.w3.org/2000/svg">',
@@ -120,8 +124,11 @@ def draw(chart: Chart, language: Language) -> Markup:
         f'<svg class="plot" x="0" y="{_TOP}" width="100%" height="{_SPAN}" '
         'viewBox="0 0 1000 1000" preserveAspectRatio="none">'
     )
-    for curve in chart.curves:
-        pieces += _bars(curve, scale) if chart.kind == "bar" else _line(curve, scale)
+    if chart.kind == "stack":
+        pieces += _stacked(chart.curves, scale)
+    else:
+        for curve in chart.curves:
+            pieces += _bars(curve, scale) if chart.kind == "bar" else _line(curve, scale)
     pieces.append("</svg>")
     pieces += _axis(scale, language)
     pieces += _time_axis(chart, scale)
@@ -287,3 +294,32 @@ def _bars(curve: Curve, scale: _Scale) -> Iterable[str]:
         yield f'<path class="bar {curve.style}" d="{"".join(solid)}"/>'
     if assumed:
         yield f'<path class="bar assumed {curve.style}" d="{"".join(assumed)}"/>'
+
+
+def _wholes(curves: Sequence[Curve]) -> list[float]:
+    """What each slot's parts add up to, where they are measured."""
+    return [
+        fsum(slot.value or 0.0 for slot in slots)
+        for slots in zip(*(curve.slots for curve in curves), strict=True)
+        if all(slot.value is not None for slot in slots)
+    ]
+
+
+def _stacked(curves: Sequence[Curve], scale: _Scale) -> Iterable[str]:
+    """Bars of parts, each on those before it; a part of nothing draws nothing."""
+    pieces: dict[Style, list[str]] = {curve.style: [] for curve in curves}
+    for slots in zip(*(curve.slots for curve in curves), strict=True):
+        under = 0.0
+        for curve, slot in zip(curves, slots, strict=True):
+            if not slot.value:
+                continue
+            left, right = scale.x(slot.start_ms), scale.x(slot.end_ms)
+            margin = (right - left) * 0.12
+            low, high = scale.y(under), scale.y(under + slot.value)
+            pieces[curve.style].append(
+                f"M{left + margin:.1f} {low:.0f}V{high:.0f}H{right - margin:.1f}V{low:.0f}Z"
+            )
+            under += slot.value
+    for style, drawn in pieces.items():
+        if drawn:
+            yield f'<path class="bar {style}" d="{"".join(drawn)}"/>'

@@ -21,6 +21,7 @@ from jauge_models.topology import MEASURES, Topology
 from jauge_models.wire import Address, Birth
 
 from jauge_collector import civil, kpis
+from jauge_collector.attribution import HostNow, hosts_now
 from jauge_collector.console.views import (
     HEADLINES,
     SILENT_MS,
@@ -58,6 +59,8 @@ PATIENCE_S: Final = 0.15
 """How long a caller waits for a check before being given the figure checked last."""
 LONGEST_S: Final = 900.0
 """After it a figure is worked out anew whatever the ledger's stamp says."""
+WORTH: Final = 100.0
+"""So many times as long as it took to work out, a figure without a stamp is kept."""
 MOST_WAITING: Final = 64
 """Figures that may wait to be worked out; beyond it `BusyError`."""
 MOST_WATCHED: Final = 5_000
@@ -84,12 +87,16 @@ class BusyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Worked(Generic[_Result]):
-    """A figure, the stamp of the ledger it was worked out from, and monotonic times."""
+    """A figure, the stamp of the ledger it was worked out from, and monotonic times.
+
+    ``took_s``: how long that took.
+    """
 
     figure: _Result
     stamp: object
     worked_s: float
     checked_s: float
+    took_s: float
 
 
 @dataclass(slots=True, eq=False)
@@ -115,6 +122,8 @@ class Figures:
         self._long = ThreadPoolExecutor(max_workers=1, thread_name_prefix="figures-long")
         self._kept: dict[Hashable, _Kept] = {}
         self._silent: dict[str, tuple[float, dict[str, list[Series]]]] = {}
+        self._hosts: dict[str, tuple[float, list[HostNow]]] = {}
+        self._asking = asyncio.Lock()
         self.waiting = 0
         """Figures that are being worked out or wait for it; at most `MOST_WAITING`."""
         self.turned_away = 0
@@ -344,6 +353,36 @@ class Figures:
         self._silent[site] = (time.monotonic(), mute)
         return mute
 
+    async def hosts_now(self, site: str) -> list[HostNow]:
+        """Hosts of guests with what each guest draws now. Raises StoreError."""
+        async with self._asking:
+            made_s, hosts = self._hosts.get(site, (-STALE_S, []))
+            if time.monotonic() - made_s >= CHECKED_S:
+                state = self._state
+                hosts = await hosts_now(state.sites[site], state.store, state.inventory, now_ms())
+                self._hosts[site] = (time.monotonic(), hosts)
+            return hosts
+
+    async def kept(
+        self,
+        key: Hashable,
+        site: str,
+        span: tuple[int, int],
+        work: Callable[[Ledger], _Result],
+        *,
+        longest_s: float | None = None,
+    ) -> _Result:
+        """A figure out of shares of a span, worked out again after so long.
+
+        No stamp tells whether shares changed. Unless told otherwise it is kept for `WORTH` times as
+        long as it took, and no longer than `LONGEST_S`.
+        """
+        return await self._figure(key, site, (), span, work, longest_s=longest_s)
+
+    async def read(self, length_ms: int, work: Callable[[Ledger], _Result]) -> _Result:
+        """What is read from the ledger over a span of that length; never kept."""
+        return await self._submit(lambda: work(self._book()), length_ms)
+
     async def topology(self, site: str) -> Topology:
         """Meters with the factors and replacements of the registers, and every declared event."""
         of = self._state.sites[site]
@@ -423,6 +462,8 @@ class Figures:
         meters: Sequence[str],
         span: tuple[int, int],
         work: Callable[[Ledger], _Result],
+        *,
+        longest_s: float | None = LONGEST_S,
     ) -> _Result:
         """A figure out of rows of these meters in a span: the kept one for as long as it holds."""
         kept = self._kept[key] = self._kept.pop(key, _Kept())
@@ -433,7 +474,9 @@ class Figures:
         if last is not None and age_s < CHECKED_S:
             return cast(_Result, last.figure)
         if kept.running is None:
-            job = functools.partial(self._again, last, site, meters, span, work)
+            job = functools.partial(
+                self._again, last, site, meters, span, work, longest_s=longest_s
+            )
             kept.running = self._submit(job, span[1] - span[0])
             kept.running.add_done_callback(functools.partial(_settle, kept))
         running = kept.running
@@ -450,14 +493,20 @@ class Figures:
         meters: Sequence[str],
         span: tuple[int, int],
         work: Callable[[Ledger], _Result],
+        *,
+        longest_s: float | None,
     ) -> _Worked[_Result]:
         """On a worker thread: the same figure if the ledger still says so, else a new one."""
         book = self._book()
         now = time.monotonic()
         stamp = (span, book.stamp(site, meters, *span))
-        if last is not None and last.stamp == stamp and now - last.worked_s < LONGEST_S:
-            return replace(last, checked_s=now)
-        return _Worked(work(book), stamp, now, time.monotonic())
+        if last is not None and last.stamp == stamp:
+            worth_s = min(LONGEST_S, WORTH * last.took_s) if longest_s is None else longest_s
+            if now - last.worked_s < worth_s:
+                return replace(last, checked_s=now)
+        figure = work(book)
+        done = time.monotonic()
+        return _Worked(figure, stamp, now, done, done - now)
 
     def _submit(self, job: Callable[[], _Result], length_ms: int) -> "asyncio.Future[_Result]":
         """On the thread for short or for long spans. Raises BusyError."""

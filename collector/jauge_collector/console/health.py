@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics: what watches the collector from outside."""
+"""/healthz, /readyz and /metrics: what watches the collector from outside; and *Fleet health*."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,9 @@ from prometheus_client import exposition
 
 from jauge_collector.access.roles import Permission
 from jauge_collector.console.figures import MOST_WAITING, BusyError, Figures
-from jauge_collector.console.guard import mount
+from jauge_collector.console.fleet import Fleet
+from jauge_collector.console.guard import GATE, mount
+from jauge_collector.console.scoped import Scoping
 from jauge_collector.kpis import SiteKpis
 from jauge_collector.ledger.book import LedgerError
 from jauge_collector.state import Part, ServiceState
@@ -70,6 +72,8 @@ def add_routes(app: web.Application, state: ServiceState, figures: Figures) -> N
     mount(app, "GET", "/healthz", healthz, Permission.OPEN)
     mount(app, "GET", "/readyz", readyz, Permission.WATCH)
     mount(app, "GET", "/metrics", metrics, Permission.WATCH)
+    fleet = Fleet(state, Scoping(figures, state.sites, app[GATE].tenancies))
+    mount(app, "GET", "/{site}/fleet", fleet.page, Permission.AGENTS)
 
 
 def _told(parts: Sequence[Part]) -> str:

@@ -7,12 +7,25 @@ from aiohttp import web
 
 from jauge_collector import civil
 from jauge_collector.access.roles import Permission
-from jauge_collector.console import agent, indicator, meter, overview, tickets
+from jauge_collector.console import (
+    agent,
+    guests,
+    host,
+    hosting_csv,
+    hosts,
+    indicator,
+    meter,
+    overview,
+    tickets,
+    use,
+)
 from jauge_collector.console.changes import Changes
 from jauge_collector.console.gate import Visitor
 from jauge_collector.console.guard import SCOPE, mount
+from jauge_collector.console.hosting import Hosting
 from jauge_collector.console.rendering import DEFAULT, Cell, Column, Table, Visit
 from jauge_collector.console.scoped import ScopedFigures, Scoping
+from jauge_collector.console.use_views import use_view
 from jauge_collector.console.views import AgentView, Presence
 from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
@@ -36,6 +49,15 @@ def add_routes(
         ("/{site}/meter/{meter}", pages.meter, Permission.READ),
         ("/{site}/agent/{agent}", pages.agent, Permission.AGENTS),
         ("/{site}/tickets", pages.tickets, Permission.READ),
+        ("/{site}/hosts", pages.hosts, Permission.READ),
+        ("/{site}/hosts/{host}", pages.host, Permission.READ),
+        ("/{site}/hosts/{host}/{resource}", pages.host, Permission.READ),
+        ("/{site}/guests", pages.guests, Permission.READ),
+        ("/{site}/guests/{guest}", pages.guest, Permission.READ),
+        ("/{site}/use", pages.use, Permission.READ),
+        ("/{site}/hosts.csv", pages.hosts_csv, Permission.READ),
+        ("/{site}/guests.csv", pages.guests_csv, Permission.READ),
+        ("/{site}/use.csv", pages.use_csv, Permission.READ),
     ):
         mount(app, "GET", path, page, permission)
 
@@ -180,6 +202,79 @@ class _Pages:
             "tickets.html.j2", **await tickets.context(visit, site, figures, outcome, may=may)
         )
 
+    # --- hosts and guests
+
+    async def hosts(self, request: web.Request) -> web.Response:
+        """Every host, and a month's energy by cluster, tenant and service."""
+        visit, (site, hosting) = Visit.of(request), self._hosting(request)
+        query = request.query
+        try:
+            shown = await hosts.context(
+                visit,
+                site,
+                hosting,
+                page=_page(request),
+                cluster=query.get("cluster", ""),
+                month=query.get("month", ""),
+            )
+        except (ValueError, OverflowError):
+            raise web.HTTPBadRequest(text="month") from None
+        return visit.html("hosts.html.j2", **shown)
+
+    async def host(self, request: web.Request) -> web.Response:
+        """One host with the watts of its guests."""
+        visit, (site, hosting) = Visit.of(request), self._hosting(request)
+        parts = (request.match_info.get(name) for name in ("host", "resource"))
+        try:
+            found = await hosting.host("/".join(filter(None, parts)))
+        except KeyError:
+            raise web.HTTPNotFound from None
+        return visit.html("host.html.j2", **host.context(visit, site, found))
+
+    async def guests(self, request: web.Request) -> web.Response:
+        """Guests, searched."""
+        visit, (site, hosting) = Visit.of(request), self._hosting(request)
+        query = " ".join(request.query.get("q", "")[: guests.LONGEST_QUERY].split())
+        return visit.html(
+            "guests.html.j2",
+            **await guests.context(visit, site, hosting, page=_page(request), query=query),
+        )
+
+    async def guest(self, request: web.Request) -> web.Response:
+        """One guest."""
+        visit, (site, hosting) = Visit.of(request), self._hosting(request)
+        try:
+            found = await hosting.guest(request.match_info["guest"])
+        except KeyError:
+            raise web.HTTPNotFound from None
+        return visit.html("guest.html.j2", **guests.guest_context(visit, site, found))
+
+    async def use(self, request: web.Request) -> web.Response:
+        """What guests do with what they were given."""
+        visit, (site, hosting) = Visit.of(request), self._hosting(request)
+        found = await use_view(site.name, hosting)
+        answers = (await hosting.live()).answers
+        return visit.html("use.html.j2", **use.context(visit, site, found, answers=answers))
+
+    async def hosts_csv(self, request: web.Request) -> web.Response:
+        """Hosts as a file."""
+        return await hosting_csv.hosts(*self._hosting(request), Visit.of(request).now_ms)
+
+    async def guests_csv(self, request: web.Request) -> web.Response:
+        """Guests as a file."""
+        return await hosting_csv.guests(*self._hosting(request), Visit.of(request).now_ms)
+
+    async def use_csv(self, request: web.Request) -> web.Response:
+        """Use as a file."""
+        return await hosting_csv.use(*self._hosting(request), Visit.of(request).now_ms)
+
+    def _hosting(self, request: web.Request) -> tuple[Site, Hosting]:
+        figures = self._figures(request)
+        site = self._site(request, figures)
+        return site, figures.hosting(site.name)
+
+    # ---
+
     def _may_acknowledge(self, visitor: Visitor, site: Site) -> bool:
         scope = visitor.scope(Permission.ACKNOWLEDGE, self._state.sites)
         return scope is not None and site.name in scope.sites
@@ -236,3 +331,9 @@ class _Pages:
             return civil.moment_ms(request.query.get(key, ""), site.zone)
         except (ValueError, OverflowError):
             raise web.HTTPBadRequest(text=key) from None
+
+
+def _page(request: web.Request) -> int:
+    """Which page of a list is asked for; the first where that is no number."""
+    asked = request.query.get("page", "1")
+    return int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 7 else 1

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from jauge_collector import __version__
 from jauge_collector.access.roles import WHOLE, Permission
-from jauge_collector.console import charts
+from jauge_collector.console import charts, partbar
 from jauge_collector.console.gate import Visitor
 from jauge_collector.console.guard import GATE, VISITOR
 from jauge_collector.console.text import CODES, Language, choose, language
@@ -150,6 +150,7 @@ class Visit:
                 may=self.may,
                 form_token=self.form_token,
                 draw=lambda chart: charts.draw(chart, self.language),
+                draw_bar=lambda bar: partbar.draw(bar, self.language),
                 **context,
             )
         )

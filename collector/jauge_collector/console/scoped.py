@@ -19,12 +19,13 @@ from jauge_models.intervals import Interval
 from jauge_models.reconciliation import Reconciliation
 from jauge_models.resources import Series
 from jauge_models.rules import Indicator
-from jauge_models.topology import Meter, Topology, Validity
+from jauge_models.topology import Feed, Meter, Topology, Validity
 
 from jauge_collector import civil
 from jauge_collector.access.scope import Scope
 from jauge_collector.access.tenancy import Held, Tenancy, holds, within
 from jauge_collector.console.figures import Figures, now_ms
+from jauge_collector.console.hosting import Hosting
 from jauge_collector.console.views import (
     AgentView,
     MeterView,
@@ -94,8 +95,17 @@ class ScopedFigures:
         site, tenants = self._sites[name], self._tenants(name)
         if tenants is None:
             return site
+        tenancy = self._tenancies[name]
         return replace(
-            site, topology=self._reduced(site, site.topology, tenants), equations=(), agents=None
+            site,
+            topology=self._reduced(site, site.topology, tenants),
+            equations=(),
+            agents=None,
+            hosts=tuple(
+                replace(host, meter=replace(host.meter, feeds=self._feeds(site, host.meter)))
+                for host in site.hosts
+                if holds(tenancy.subject(host.id, tenants), self._now)
+            ),
         )
 
     def totals(self, name: str) -> bool:
@@ -251,13 +261,8 @@ class ScopedFigures:
     def _had(self, site: str, name: str, tenants: frozenset[str], span: tuple[int, int]) -> bool:
         """Whether one of the tenants had a thing all the while, and has it now."""
         tenancy = self._tenancies[site]
-        agent, slash, resource = name.partition("/")
         try:
-            held = (
-                tenancy.resource(agent, resource, tenants)
-                if slash
-                else tenancy.meter(name, tenants)
-            )
+            held = tenancy.subject(name, tenants)
         except KeyError:
             return False
         return holds(held, self._now) and within(held, *span) is not None
@@ -327,6 +332,19 @@ class ScopedFigures:
         return {
             name: count for name, count in counts.items() if self._agent_seen(site, name, tenants)
         }
+
+    # --- hosts and guests
+
+    def hosting(self, site: str) -> Hosting:
+        """The site's hosts and guests. Raises KeyError."""
+        self._require(site)
+        return Hosting(
+            self._figures,
+            self._sites[site],
+            self._tenancies[site],
+            self._tenants(site),
+            self._now,
+        )
 
     # --- what belongs to whom
 
@@ -411,11 +429,7 @@ class ScopedFigures:
             meters.append(
                 replace(
                     meter,
-                    feeds=tuple(
-                        feed
-                        for feed in meter.feeds
-                        if self._agent_seen(site.name, feed.agent, tenants)
-                    ),
+                    feeds=self._feeds(site, meter),
                     factors=tuple(f for f in meter.factors if _touches(held, f.validity)),
                     replacements=tuple(r for r in meter.replacements if holds(held, r.time_ms)),
                 )
@@ -426,6 +440,13 @@ class ScopedFigures:
             if event.subject in held_of and _touches(held_of[event.subject], event.validity)
         )
         return Topology(meters=tuple(meters), events=events)
+
+    def _feeds(self, site: Site, meter: Meter) -> tuple[Feed, ...]:
+        """What feeds a meter or host by agents that exist for the visitor."""
+        tenants = self._tenants(site.name) or frozenset()
+        return tuple(
+            feed for feed in meter.feeds if self._agent_seen(site.name, feed.agent, tenants)
+        )
 
     async def _reduced_view(
         self, site: str, view: MeterView, span: Validity, tenants: frozenset[str]

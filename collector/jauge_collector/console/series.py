@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 from itertools import groupby
 from math import fsum
-from typing import Final, Literal
+from typing import Final
 
 from jauge_collector import civil
 from jauge_collector.console import charts
@@ -24,7 +24,7 @@ class Named:
     """Slots of one total with its name and its look."""
 
     name: str
-    style: Literal["total", "it", "water"]
+    style: charts.Style
     slots: Sequence[Slot]
 
 

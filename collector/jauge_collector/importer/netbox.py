@@ -3,8 +3,13 @@
 Two forms are read. The table's CSV export needs the columns Termination A and B, Device A and B,
 and Type (Configure Table shows the devices); it does not say which end gives, so that follows from
 the kinds of the two things: meters and UPSes feed PDUs, PDUs feed outlets and machines. JSON is
-what the REST API lists under ``/api/dcim/cables/``, or a list of such cables: there outlets and
-feeds give and ports take. What a device is called in Jauge stands in a file of names.
+what the REST API lists under ``/api/dcim/cables/``, a list of such pages, or of cables: there
+outlets and feeds give and ports take. What a device is called in Jauge stands in a file of names.
+
+The forms are those of NetBox 3.3 and newer (github.com/netbox-community/netbox): the JSON as
+``dcim/api/serializers_/cables.py`` and ``netbox/api/serializers/generic.py`` make it, the columns
+as ``dcim/tables/cables.py`` names them. A page holds 1000 cables at most unless MAX_PAGE_SIZE says
+otherwise, ``?limit=0`` or not (``netbox/api/pagination.py``).
 """
 
 import json
@@ -205,19 +210,7 @@ def _from_csv(text: str, file: str, taken: Taken) -> Iterator[tuple[End, End]]:
 
 
 def _from_json(text: str, file: str, taken: Taken) -> Iterator[tuple[End, End]]:
-    try:
-        content = json.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(file, "", f"not valid JSON: {error}") from None
-    if isinstance(content, dict):
-        if content.get("next"):
-            raise ConfigurationError(
-                file, "", "is one page of several", "ask for all with ?limit=0"
-            )
-        content = content.get("results")
-    if not isinstance(content, list):
-        raise ConfigurationError(file, "", "is no list of cables", "export /api/dcim/cables/")
-    for at, cable in enumerate(content):
+    for at, cable in enumerate(listed(text, file, "cables")):
         where = f"cable {cable.get('id', at) if isinstance(cable, dict) else at}"
         ends = [_ends(cable, side) for side in "ab"] if isinstance(cable, dict) else []
         if any(kind not in {*_GIVES, _TAKES} for some in ends for kind, _ in some):
@@ -230,6 +223,38 @@ def _from_json(text: str, file: str, taken: Taken) -> Iterator[tuple[End, End]]:
             taken.skip(reason if open_ended else "several terminations at one end", where)
         else:
             yield ends[0][0][1], ends[1][0][1]
+
+
+def listed(text: str, file: str, what: str) -> list[Any]:
+    """Things of a page, of all pages, or of a bare list of the REST API, as JSON.
+
+    ``what`` is their name there: ``cables``, ``devices``. Raises ConfigurationError.
+    """
+    none = ConfigurationError(file, "", f"is no list of {what}", f"export /api/dcim/{what}/")
+    try:
+        content = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(file, "", f"not valid JSON: {error}") from None
+    pages = content if isinstance(content, list) else [content]
+    if not all(isinstance(page, dict) and "results" in page for page in pages):
+        if not isinstance(content, list):
+            raise none
+        return content
+    found: list[Any] = []
+    for page in pages:
+        if not isinstance(page["results"], list):
+            raise none
+        found += page["results"]
+    counts = [page.get("count") for page in pages]
+    number = max((count for count in counts if isinstance(count, int)), default=0)
+    if (len(pages) == 1 and pages[0].get("next")) or len(found) != (number or len(found)):
+        raise ConfigurationError(
+            file,
+            "",
+            f"holds {len(found)} of {number} {what}",
+            "ask for ?limit=0, or for each page with &offset= and join them: jq -s . page*.json",
+        )
+    return found
 
 
 def _status(cable: object) -> str:
@@ -246,11 +271,16 @@ def _ends(cable: Mapping[str, Any], side: str) -> list[tuple[str, End]]:
         thing = one.get("object") if isinstance(one, dict) else None
         if not isinstance(thing, dict):
             continue
-        port = str(thing.get("name", ""))
+        port = _called(thing)
         device = thing.get("device")
-        name = str(device.get("name", "")) if isinstance(device, dict) else port
+        name = _called(device) if isinstance(device, dict) else port
         found.append((kind, End(name, port, kind in _GIVES)))
     return found
+
+
+def _called(thing: Mapping[str, Any]) -> str:
+    """What NetBox shows for a thing: devices may have no name of their own."""
+    return str(thing.get("name") or thing.get("display") or "")
 
 
 def read_export(path: Path, names: Mapping[str, Named], valid_from: str | None = None) -> Taken:

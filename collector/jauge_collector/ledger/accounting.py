@@ -6,7 +6,6 @@ keeps are frozen.
 """
 
 import asyncio
-import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,28 +14,26 @@ from typing import Final, NamedTuple
 
 import msgspec
 from jauge_models.intervals import Flag, Interval, Point
-from jauge_models.resources import Series, kind_of
-from jauge_models.topology import Commodity, Feed, Meter, Topology
+from jauge_models.resources import Series
+from jauge_models.topology import Meter, Topology
 
 from jauge_collector.ledger.book import Ledger, LedgerLockedError, Mark
 from jauge_collector.ledger.computation import (
     Channel,
-    Declared,
-    channels,
     compute,
     from_dial,
     jumps,
     suspensions,
 )
-from jauge_collector.ledger.connected import connected_feeds
 from jauge_collector.ledger.marks import FROM_AHEAD_MS
 from jauge_collector.ledger.rows import Jump, Row, Stretch
-from jauge_collector.ledger.wiring import EVER_MS, alone, blinding, fed_by_ups
-from jauge_collector.registers.meters import attended_ms, dial_points, topology_of
+from jauge_collector.ledger.share_pass import Known, share_out
+from jauge_collector.ledger.subjects import Span, Subject, merged, readings_of, reopen
+from jauge_collector.ledger.wiring import EVER_MS, alone
+from jauge_collector.ledger.work import Work
+from jauge_collector.registers.meters import dial_points
 from jauge_collector.sites import Site
 from jauge_collector.stores import Store
-
-HOST_INTERVAL_MS: Final = 60 * 60 * 1000
 
 _ROWS_AT_ONCE: Final = 5000
 """Rows of one transaction: bounds memory, whatever the length of what is recomputed."""
@@ -46,18 +43,24 @@ _NEAR_MS: Final = 6 * 60 * 60 * 1000
 _AHEAD_MS: Final = 5 * 60 * 1000
 """How far in front of our clock a reading may be stamped and still be seen to at once."""
 
-Span = tuple[int, int]
+SHARING_S: Final = 30.0
+"""A pass shares out hosts for about so long: an hour of 5 000 guests can take half of it."""
+
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
-    """What a pass did: marks taken and left, rows written, final rows that were restated."""
+    """What a pass did: marks taken and left, rows written, final rows that were restated.
+
+    ``hours_left`` is how many hours of hosts are left for later passes to share out.
+    """
 
     marks: int
     marks_left: int
     written: int
     revised: int
+    hours_left: int = 0
 
 
 async def run_pass(
@@ -68,6 +71,7 @@ async def run_pass(
     *,
     progress: Progress | None = None,
     steady_s: float = math.inf,
+    sharing_s: float = SHARING_S,
 ) -> PassResult:
     """Recompute what is marked, finalise what has become final; the caller holds the writer lock.
 
@@ -78,13 +82,16 @@ async def run_pass(
     ``steady_s`` says for how long the clock of ``now_ms`` was not set. A clock that was set forward
     makes marks look older than they are, so none of an agent is deleted before all that were
     written until then have settled.
+
+    About ``sharing_s`` long hosts are shared out among their guests; what is left the next passes
+    do, the newest first.
     """
     await asyncio.to_thread(ledger.bring_back, site.name, now_ms)
     settled_ms = now_ms - round(store.settle_s * 1000)
     taken = await asyncio.to_thread(_ripe_marks, ledger, site, settled_ms, now_ms)
-    work = await asyncio.to_thread(_Work, ledger, site, taken, now_ms)
+    work = await asyncio.to_thread(Work, ledger, site, taken, now_ms)
     run = _Pass(store, work, await store.oldest_kept_ms(now_ms), progress)
-    await run.everything()
+    await run.everything(sharing_s)
     steady = steady_s * 1000 >= store.settle_s * 1000 + FROM_AHEAD_MS
     finished = [
         mark
@@ -95,7 +102,7 @@ async def run_pass(
     ]
     gone = await asyncio.to_thread(ledger.unmark, site.name, finished)
     await asyncio.to_thread(ledger.set_declared, site.name, work.redeclared)
-    return PassResult(len(taken), len(taken) - gone, run.written, run.revised)
+    return PassResult(len(taken), len(taken) - gone, run.written, run.revised, run.hours_left)
 
 
 def _ripe_marks(ledger: Ledger, site: Site, settled_ms: int, now_ms: int) -> list[Mark]:
@@ -142,118 +149,16 @@ async def account_now(
     """One pass under the writer lock; None where a running collector holds it and will do so."""
     try:
         with ledger.writer():
-            return await run_pass(store, ledger, site, now_ms, progress=progress)
+            return await run_pass(
+                store, ledger, site, now_ms, progress=progress, sharing_s=math.inf
+            )
     except LedgerLockedError:
         return None
 
 
-class _Subject:
-    """A meter, or a host or connected thing that no meter claims, with what gives its rows."""
-
-    def __init__(
-        self, work: "_Work", meter: Meter, *, attended: tuple[int, ...], level: int
-    ) -> None:
-        self.meter = meter
-        self.channels = channels(work.site.name, meter, work.methods)
-        self.declared = Declared(meter, attended, blinding(work.topology, meter))
-        self.level = level
-        self.spans: list[Span] = []
-        bounds = [work.oldest[f.agent] for f in meter.feeds if f.agent in work.oldest]
-        self.settled_ms = min(bounds) - meter.max_gap_ms if bounds else EVER_MS
-        """Rows that end before it cannot gain a reading that shows their own end."""
-
-    @property
-    def reach_ms(self) -> int:
-        """How far from an interval a reading still matters, registers aside."""
-        return max(self.meter.max_gap_ms, self.meter.period_ms)
-
-    def want(self, start_ms: int, end_ms: int) -> None:
-        """Ask for the rows that touch [start, end), and for the whole of an event therein."""
-        for begin, end in self.declared.blinding:
-            if begin <= end_ms and start_ms <= end:
-                start_ms, end_ms = min(start_ms, begin), max(end_ms, end)
-        self.spans.append((start_ms, end_ms))
-
-    def final(self, end_ms: int, now_ms: int) -> bool:
-        return end_ms <= now_ms and end_ms < self.settled_ms
-
-
-class _Work:
-    """What a pass has to do, read from the ledger at its start."""
-
-    def __init__(self, ledger: Ledger, site: Site, marks: Sequence[Mark], now_ms: int) -> None:
-        self.ledger = ledger
-        self.site = site
-        self.now_ms = now_ms
-        self.topology = topology_of(ledger, site)
-        self.methods = ledger.methods(site.name)
-        self.oldest = ledger.oldest(site.name)
-        self.wrong_clocks = ledger.wrong_clocks(site.name)
-        self.jumps = {name: list(found) for name, found in ledger.jumps(site.name).items()}
-        self.agent_marks: dict[str, list[Span]] = defaultdict(list)
-        self.meter_marks: dict[str, list[Span]] = defaultdict(list)
-        for mark in marks:
-            known = self.agent_marks if mark.scope == "agent" else self.meter_marks
-            known[mark.name].append((mark.start_ms, mark.end_ms or now_ms + 1))
-        self.downstream = fed_by_ups(self.topology, site)
-        self.guessed: set[str] = set()
-        """Hosts that no birth speaks of: any agent may be one."""
-        self.subjects = {subject.meter.id: subject for subject in self._all_subjects()}
-        self.redeclared = self._redeclared()
-        for name in self.redeclared:
-            self.meter_marks[name].append((0, now_ms + 1))
-
-    def _all_subjects(self) -> Iterable[_Subject]:
-        claimed: set[Feed] = set()
-        attended = attended_ms(self.ledger, self.site.name)
-        for meter in self.topology.meters:
-            claimed.update(meter.feeds)
-            if meter.feeds:
-                yield _Subject(
-                    self,
-                    meter,
-                    attended=attended.get(meter.id, ()),
-                    level=1 if meter.id in self.downstream else 0,
-                )
-        hosts = {
-            Feed(agent, resource)
-            for agent, resource, quantity in self.methods
-            if kind_of(resource) == "host" and quantity in {"energy", "power"}
-        }
-        guesses = {Feed(agent, "host") for agent in self.agent_marks} - hosts - claimed
-        self.guessed = {f"{feed.agent}/{feed.resource}" for feed in guesses}
-        others = hosts | guesses | connected_feeds(self.topology, self.methods)
-        for feed in sorted(others - claimed, key=lambda f: (f.agent, f.resource)):
-            meter = Meter(
-                f"{feed.agent}/{feed.resource}",
-                Commodity.ELECTRICITY,
-                (feed,),
-                interval_ms=HOST_INTERVAL_MS,
-            )
-            yield _Subject(self, meter, attended=(), level=0)
-
-    def _redeclared(self) -> dict[str, str]:
-        """Meters of which not all is as it was when their rows were computed.
-
-        That is their declaration in the site file, and what births say of their feeds.
-        """
-        known = self.ledger.declared(self.site.name)
-        changed: dict[str, str] = {}
-        for meter in self.site.topology.meters:
-            watched = sorted(self.downstream.get(meter.id, ()))
-            events = blinding(self.site.topology, meter)
-            subject = self.subjects.get(meter.id)
-            provided = [(c.feed, c.basis, c.grade) for c in subject.channels] if subject else []
-            text = repr((meter, events, watched, provided))
-            fingerprint = hashlib.sha256(text.encode()).hexdigest()
-            if known.get(meter.id) != fingerprint:
-                changed[meter.id] = fingerprint
-        return changed
-
-
 class _Pass:
     def __init__(
-        self, store: Store, work: _Work, kept_from_ms: int, progress: Progress | None
+        self, store: Store, work: Work, kept_from_ms: int, progress: Progress | None
     ) -> None:
         self._store = store
         self._work = work
@@ -262,10 +167,12 @@ class _Pass:
         self._kept_from_ms = kept_from_ms
         self._progress = progress
         self._done = self._todo = 0
+        self._computed: list[tuple[Subject, Span]] = []
         self.written = 0
         self.revised = 0
+        self.hours_left = 0
 
-    async def everything(self) -> None:
+    async def everything(self, sharing_s: float) -> None:
         for meter in self._work.topology.meters:
             if meter.id in self._work.meter_marks:
                 self.written += await asyncio.to_thread(
@@ -299,6 +206,7 @@ class _Pass:
             unsettled = plan[level]
             while unsettled:
                 unsettled = await self._recompute(unsettled)
+        await self._share_out(sharing_s)
 
     def _alive(self) -> None:
         """The pass has got somewhere, be it only to what it has to do."""
@@ -316,13 +224,13 @@ class _Pass:
 
     async def _spread_agent_marks(self) -> None:
         """Marks of agents as spans of the subjects they feed, out to the neighbouring readings."""
-        at: dict[Span, list[_Subject]] = defaultdict(list)
-        merged = {
-            agent: _merged(spans, _NEAR_MS) for agent, spans in self._work.agent_marks.items()
+        at: dict[Span, list[Subject]] = defaultdict(list)
+        by_agent = {
+            agent: merged(spans, _NEAR_MS) for agent, spans in self._work.agent_marks.items()
         }
         for subject in self._work.subjects.values():
             for agent in {feed.agent for feed in subject.meter.feeds}:
-                for span in merged.get(agent, ()):
+                for span in by_agent.get(agent, ()):
                     at[span].append(subject)
         for (start, end), subjects in at.items():
             running = {c.series for s in subjects for c in s.channels if c.is_running}
@@ -341,10 +249,10 @@ class _Pass:
 
     async def _spread_meter_marks(self) -> None:
         """Marks of meters, out to the neighbouring readings, where rows can be or are."""
-        at: dict[Span, list[_Subject]] = defaultdict(list)
+        at: dict[Span, list[Subject]] = defaultdict(list)
         for name, spans in self._work.meter_marks.items():
             if subject := self._work.subjects.get(name):
-                for span in _merged(spans):
+                for span in merged(spans):
                     at[span].append(subject)
         for (start, end), subjects in at.items():
             series = [channel.series for subject in subjects for channel in subject.channels]
@@ -382,7 +290,7 @@ class _Pass:
                 if subject is not None and subject.final(end, self._work.now_ms):
                     subject.spans.append((start, end))
 
-    def _intervals_of(self, subject: _Subject) -> list[Span]:
+    def _intervals_of(self, subject: Subject) -> list[Span]:
         """The subject's spans on its grid, each once, without what is frozen."""
         length = subject.meter.interval_ms
         frozen = self._kept_from_ms + (subject.reach_ms if self._kept_from_ms > 0 else 0)
@@ -393,68 +301,71 @@ class _Pass:
             (max(start - start % length, first), min(-(-end // length) * length, last))
             for start, end in subject.spans
         )
-        return _merged((a, b) for a, b in snapped if a < b)
+        return merged((a, b) for a, b in snapped if a < b)
 
-    async def _recompute(self, subjects: Iterable[_Subject]) -> list[_Subject]:
+    async def _recompute(self, subjects: Iterable[Subject]) -> list[Subject]:
         """Recompute the spans of some subjects; those that must be seen again to their end."""
-        groups: dict[Span, list[_Subject]] = defaultdict(list)
+        groups: dict[Span, list[Subject]] = defaultdict(list)
         for subject in subjects:
             chunk = _ROWS_AT_ONCE * subject.meter.interval_ms
             for start, end in self._intervals_of(subject):
                 for at in range(start, end, chunk):
                     groups[at, min(at + chunk, end)].append(subject)
             subject.spans = []
-        again: dict[str, _Subject] = {}
+        again: dict[str, Subject] = {}
         for (start, end), members in sorted(groups.items(), key=lambda item: item[0]):
             rows_each = (end - start) // min(s.meter.interval_ms for s in members)
             at_once = max(1, min(_SUBJECTS_AT_ONCE, _ROWS_AT_ONCE // max(rows_each, 1)))
             for at in range(0, len(members), at_once):
                 some = members[at : at + at_once]
-                readings = await self._readings(some, start, end)
+                readings = await readings_of(self._store, some, start, end)
                 for changed in await asyncio.to_thread(self._save, some, readings, start, end):
                     again[changed.meter.id] = changed
+                self._computed += [(subject, (start, end)) for subject in some]
                 self._done += rows_each * len(some)
                 self._alive()
         return list(again.values())
 
-    async def _readings(
-        self, subjects: Sequence[_Subject], start_ms: int, end_ms: int
-    ) -> Mapping[Series, list[Point]]:
-        """What the rows in [start, end) are computed from: the readings there and around."""
-        low = start_ms - max(subject.reach_ms for subject in subjects)
-        high = end_ms + max(subject.reach_ms for subject in subjects)
-        for subject in subjects:
-            for begin, end in subject.declared.blinding:
-                if begin < end_ms and start_ms < end:
-                    low, high = min(low, begin), max(high, end)
-        every = [channel for subject in subjects for channel in subject.channels]
-        found = await self._store.read([channel.series for channel in every], low, high)
-        running = [channel.series for channel in every if channel.is_running]
-        early = [s for s in running if not (found.get(s) and found[s][0].time_ms <= start_ms)]
-        late = [s for s in running if not (found.get(s) and found[s][-1].time_ms >= end_ms)]
-        earlier = await self._store.before(early, low) if early else {}
-        later = await self._store.after(late, high) if late else {}
-        for series in {*earlier, *later}:
-            points = found.get(series, [])
-            first = [earlier[series]] if series in earlier else []
-            last = [later[series]] if series in later else []
-            found[series] = [*first, *points, *last]
-        return found
+    async def _share_out(self, most_s: float) -> None:
+        """What was computed of hosts, shared out among their guests."""
+        work = self._work
+        known = Known(
+            work.subjects,
+            work.methods,
+            work.wrong_clocks,
+            work.jumps,
+            work.agent_marks,
+            work.meter_marks,
+            self._kept_from_ms,
+            work.now_ms,
+        )
+        saved = await share_out(
+            self._store,
+            self._ledger,
+            work.site,
+            self._computed,
+            known=known,
+            alive=self._alive,
+            most_s=most_s,
+        )
+        self.hours_left = saved.hours_left
+        self.written += saved.written
+        self.revised += saved.revised
 
     def _save(
         self,
-        subjects: Sequence[_Subject],
+        subjects: Sequence[Subject],
         readings: Mapping[Series, list[Point]],
         start_ms: int,
         end_ms: int,
-    ) -> list[_Subject]:
+    ) -> list[Subject]:
         """Compute and keep rows; returns the subjects whose suspension changed."""
-        changed: list[_Subject] = []
+        changed: list[Subject] = []
         stretches: list[Stretch] = []
         for subject in subjects:
             name = subject.meter.id
             series = {c: readings[c.series] for c in subject.channels if c.series in readings}
-            self._reopen(subject, series, start_ms)
+            reopen(self._ledger, self._site, subject, series, start_ms)
             known = self._work.jumps.get(name, [])
             seen = _Seen.of(subject, series, known)
             if seen.first_change_ms is not None:
@@ -494,19 +405,7 @@ class _Pass:
         self.revised += saved.revised
         return changed
 
-    def _reopen(self, subject: _Subject, series: dict[Channel, list[Point]], start_ms: int) -> None:
-        """Where the store has forgotten the reading before the first row, take the row's own."""
-        orphaned = [c for c, p in series.items() if c.is_running and p[0].time_ms > start_ms]
-        if not orphaned:
-            return
-        rows = self._ledger.current(self._site, subject.meter.id, start_ms, start_ms + 1)
-        for channel in orphaned:
-            for row in rows:
-                opening = row.interval.opening
-                if row.feed == channel.feed and opening and opening.time_ms <= start_ms:
-                    series[channel] = [opening, *series[channel]]
-
-    def _without_false_zeros(self, subject: _Subject, rows: list[Row]) -> list[Row]:
+    def _without_false_zeros(self, subject: Subject, rows: list[Row]) -> list[Row]:
         """A UPS output that reads zero while what it alone feeds does not: not believed."""
         watched = self._work.downstream.get(subject.meter.id)
         zeros = [row for row in rows if row.interval.amount == 0]
@@ -545,7 +444,7 @@ class _Seen(NamedTuple):
 
     @classmethod
     def of(
-        cls, subject: _Subject, series: Mapping[Channel, Sequence[Point]], known: list[Jump]
+        cls, subject: Subject, series: Mapping[Channel, Sequence[Point]], known: list[Jump]
     ) -> "_Seen":
         here: list[Jump] = []
         spans: dict[str, Span] = {}
@@ -573,14 +472,3 @@ def _disbelieved(interval: Interval) -> Interval:
         profile_ms=0,
         flags=interval.flags | {Flag.SUSPENDED},
     )
-
-
-def _merged(spans: Iterable[Span], apart_ms: int = 0) -> list[Span]:
-    """Spans in order, as one where they touch or lie no further apart than that."""
-    found: list[Span] = []
-    for start, end in sorted(spans):
-        if found and start <= found[-1][1] + apart_ms:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
-        else:
-            found.append((start, end))
-    return found

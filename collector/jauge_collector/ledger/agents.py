@@ -11,8 +11,8 @@ from sqlalchemy import Connection, delete, func, select
 
 from jauge_collector.ledger import schema
 
-MAX_METHODS_OF_AGENT: Final = 16_384
-"""As many as one birth document of 256 KiB can name."""
+MAX_METHODS_OF_AGENT: Final = 65_536
+"""Twice what the largest birth, 10 000 resources, has of quantities that the ledger asks for."""
 
 
 def set_oldest(

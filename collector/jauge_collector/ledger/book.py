@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 
 from jauge_collector.ledger import agents, clocks, schema
 from jauge_collector.ledger.clocks import ClockSpan
-from jauge_collector.ledger.database import Database, LedgerError, LedgerLockedError
+from jauge_collector.ledger.database import LedgerError, LedgerLockedError
+from jauge_collector.ledger.descriptions import DescriptionBook
 from jauge_collector.ledger.entries import (
     Draft,
     Entry,
@@ -54,6 +55,7 @@ from jauge_collector.ledger.rows import (
     subject_ids,
     written_in,
 )
+from jauge_collector.ledger.shares import ShareBook
 
 __all__ = ["QUARTER_MS", "Ledger", "LedgerError", "LedgerLockedError", "Mark", "SetAside"]
 
@@ -69,7 +71,7 @@ class SetAside(NamedTuple):
     last_ms: int
 
 
-class Ledger(Database):
+class Ledger(ShareBook, DescriptionBook):
     """The accounting record in one SQLite file. A context manager, or `close` it."""
 
     # --- rows

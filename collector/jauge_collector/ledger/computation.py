@@ -27,6 +27,7 @@ from jauge_models.intervals import (
     from_register,
     merged,
 )
+from jauge_models.power_models import ServerModel
 from jauge_models.resources import Series, kind_of
 from jauge_models.topology import MEASURES, Meter, cuts, factor_at
 from jauge_models.wire import Method
@@ -37,8 +38,14 @@ from jauge_collector.ledger.rows import Jump
 COUNTER_BRIDGE_MS: Final = 10 * 60 * 1000
 """How far apart two values of a device counter may lie: a 32-bit one wraps within minutes."""
 
+HOST_AMOUNT_MS: Final = 20 * 1000
+"""What an amount of a host is for, whatever feeds on it: one sample of a vCenter."""
+
 _LASTING: Final = frozenset({"circuit", "inlet", "meter", "outlet", "pdu", "phase", "ups"})
 """Kinds whose counter survives a restart and wraps after months: any gap can be bridged."""
+
+_GIVES_WAY: Final = 0.5
+"""A measurement replaces an estimate that covers more, as long as it covers this part of that."""
 
 _ORDER: Final = (Basis.REGISTER, Basis.AMOUNT, Basis.COUNTER, Basis.POWER, Basis.ESTIMATE)
 
@@ -55,6 +62,8 @@ class Channel(NamedTuple):
     """A running total: its readings bridge gaps."""
     is_power: bool
     bridge_ms: int | None
+    model: ServerModel | None = None
+    """Of a utilisation: what makes it watts."""
 
     @property
     def feed(self) -> str:
@@ -109,7 +118,18 @@ def channels(
                 )
             )
         found += sorted(mine, key=lambda c: _ORDER.index(c.basis))
+    if meter.estimator is not None and measures.power is not None:
+        found += _estimated(site, meter, meter.estimator)
     return found
+
+
+def _estimated(site: str, meter: Meter, model: ServerModel) -> Iterator[Channel]:
+    """How busy each feed that is a host was, for the time in which nothing measured its power."""
+    for feed in meter.feeds:
+        if kind_of(feed.resource) == "host":
+            series = Series(site, feed.agent, feed.resource, "cpu_utilisation")
+            grade = GRADE_OF[Basis.ESTIMATE]
+            yield Channel(series, Basis.ESTIMATE, grade, False, True, None, model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +211,10 @@ def compute(
 
     ``readings`` come ordered, best channel first, and reach past the intervals on both sides as
     far as they matter. Of each interval the first channel that covers it whole provides the row,
-    else the one that covers most; a running total that stood still while the power of the same
-    feed shows that it should not have gives way to that. An interval of which nothing is known
-    has no row. One that a reading of a wrong clock took part in counts and is graded low.
+    else the one that covers most. An estimate gives way to a measurement that covers half as much,
+    and a running total that stood still to the power of the same feed that shows that it should
+    not have. An interval of which nothing is known has no row. One that a reading of a wrong clock
+    took part in counts and is graded low.
     """
     meter = declared.meter
     runs = [
@@ -215,15 +236,26 @@ def compute(
             interval = run.over(pieces, suspended)
             if interval is None:
                 continue
-            if best is None or interval.covered_ms > best.interval.covered_ms:
+            if best is None or _is_better(Provided(interval, run.channel), best):
                 best = Provided(interval, run.channel)
-            if interval.coverage >= WHOLE:
+            if interval.coverage >= WHOLE and run.channel.basis is not Basis.ESTIMATE:
                 if interval.amount == 0 and run.channel.is_running:
                     best = _instead_of_still(run, runs, pieces, suspended) or best
                 break
         if best is not None:
             rows.append(best)
     return rows
+
+
+def _is_better(one: Provided, best: Provided) -> bool:
+    """Whether an interval of a channel ranked lower is to be preferred."""
+    covered, most = one.interval.covered_ms, best.interval.covered_ms
+    match one.channel.basis is Basis.ESTIMATE, best.channel.basis is Basis.ESTIMATE:
+        case True, False:
+            return most < covered * _GIVES_WAY
+        case False, True:
+            return covered > 0 and covered >= most * _GIVES_WAY
+    return covered > most
 
 
 def _instead_of_still(
@@ -263,6 +295,8 @@ class _Run:
         self.channel = channel
         self._wrong_clock = wrong_clock
         self.meter = declared.meter
+        if (model := channel.model) is not None:
+            points = [Point(p.time_ms, model.power(p.value).power) for p in points]
         self.blind: list[Span] = []
         self._disbelieved_ms: list[int] = []
         if declared.blinding:
@@ -286,8 +320,10 @@ class _Run:
     @property
     def _period_ms(self) -> int:
         """How long before its time stamp a value still speaks for."""
-        power = self.channel.is_power or self.channel.is_running
-        return 0 if power else self.meter.period_ms
+        if self.channel.is_power or self.channel.is_running:
+            return 0
+        is_host = self.channel.series.kind == "host"
+        return HOST_AMOUNT_MS if is_host else self.meter.period_ms
 
     def over(
         self, pieces: Sequence[Span], suspended: Sequence[tuple[int, int | None]]
@@ -325,7 +361,8 @@ class _Run:
         if self._wrong_clock and found.covered_ms and self._is_mistimed(start_ms, end_ms):
             grade = Grade.LOW
             flags |= {Flag.CLOCK}
-        factor = factor_at(meter, start_ms)
+        # A factor is of what a meter shows, not of what a model says.
+        factor = factor_at(meter, start_ms) if channel.model is None else 1.0
         if (
             factor == 1
             and flags is found.flags
@@ -370,9 +407,9 @@ class _Run:
         meter, channel, times = self.meter, self.channel, self._times
         first = max(bisect_right(times, start_ms) - 1, 0)
         if not channel.is_running and not channel.is_power:
-            last = bisect_left(times, end_ms + meter.period_ms)
+            last = bisect_left(times, end_ms + self._period_ms)
             return from_amounts(
-                self._points[first:last], start_ms, end_ms, period_ms=meter.period_ms
+                self._points[first:last], start_ms, end_ms, period_ms=self._period_ms
             )
         window = self._points[first : bisect_left(times, end_ms) + 1]
         if channel.is_power:

@@ -1,8 +1,8 @@
 """Which rows each name of the connection map means, and who beside meters gets rows for it.
 
-A name is a meter's id, ``agent/resource``, or ``kind:id`` of a device that some agent reads. What
-feeds a meter is that meter. Of several agents that read one device the first by name stands for
-it, so that no energy is there twice.
+A name is the id of a meter or declared host, ``agent/resource``, or ``kind:id`` of a device that
+some agent reads. What feeds a meter or host is that one. Of several agents that read one device
+the first by name stands for it, so that no energy is there twice.
 """
 
 import re
@@ -14,6 +14,7 @@ from jauge_models.resources import kind_of
 from jauge_models.topology import ALWAYS, Commodity, Connection, Feed, Topology
 from jauge_models.wire import Method
 
+from jauge_collector.declared_hosts import Host
 from jauge_collector.sites import REPEATED, is_feed
 
 Methods = Mapping[tuple[str, str, str], Method]
@@ -24,7 +25,7 @@ _PHASE: Final = re.compile(r"phase:(?P<id>.+?)(?:\.(?P<side>in|out))?\.L?[123]")
 """As agents name them: ``phase:<id>.L1`` of a meter, ``phase:<id>.2`` of a unit,
 ``phase:<id>.out.3`` of what a UPS gives."""
 _WHOLES: Final[Mapping[str | None, tuple[str, ...]]] = {
-    None: ("meter", "pdu", "ups"),
+    None: ("meter", "pdu", "ups", "inlet"),
     "out": ("ups",),
     "in": ("inlet",),
 }
@@ -33,12 +34,12 @@ _WHOLES: Final[Mapping[str | None, tuple[str, ...]]] = {
 class Connected:
     """The names of one site's map."""
 
-    def __init__(self, topology: Topology, methods: Methods) -> None:
-        self._meters = {m.id: m for m in topology.meters}
+    def __init__(self, topology: Topology, methods: Methods, hosts: Iterable[Host] = ()) -> None:
+        self._meters = {m.id: m for m in (*topology.meters, *(host.meter for host in hosts))}
         self._of_feed: dict[str, str] = {}
         self._by_resource: dict[str, list[str]] = defaultdict(list)
         self._of_agent: dict[str, set[str]] = defaultdict(set)
-        for meter in topology.meters:
+        for meter in self._meters.values():
             if meter.commodity is Commodity.ELECTRICITY:
                 for feed in meter.feeds:
                     self._of_feed[f"{feed.agent}/{feed.resource}"] = meter.id
@@ -50,7 +51,7 @@ class Connected:
         self._declared = topology.connections
 
     def subject(self, name: str) -> str | None:
-        """Whose rows a name means: a meter's id or ``agent/resource``; None where nobody's."""
+        """Whose rows a name means: a meter, a host or ``agent/resource``; None where nobody's."""
         meter = self._meters.get(name)
         if meter is not None:
             return name if meter.commodity is Commodity.ELECTRICITY else None
@@ -141,7 +142,7 @@ class Connected:
         return meter is not None and meter.commodity is not Commodity.ELECTRICITY
 
 
-def connected_feeds(topology: Topology, methods: Methods) -> set[Feed]:
+def connected_feeds(topology: Topology, methods: Methods, hosts: Iterable[Host] = ()) -> set[Feed]:
     """What gets hourly rows because it stands on the map or is a phase, meters aside."""
-    names = Connected(topology, methods).resources()
+    names = Connected(topology, methods, hosts).resources()
     return {Feed(agent, resource) for agent, _, resource in (n.partition("/") for n in names)}

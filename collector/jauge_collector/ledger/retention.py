@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import timedelta, tzinfo
+from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
 
 from jauge_models.intervals import Flag, compacted
@@ -137,6 +138,61 @@ def overwriting(connection: Connection) -> None:
     """SQLite overwrites what this connection deletes from now on."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
+# --- how hosts were shared out, and what births said
+
+
+def old_shares(ledger: Ledger, subject: Subject, until_ms: int, *, dry_run: bool) -> Held:
+    """Shares of a host's rows that ended by a moment; they go."""
+    t = schema.shares.c
+    where = (t.host == subject.key) & (t.start_ms < until_ms) & (t.end_ms <= until_ms)
+    return _gone(ledger, schema.shares, where, t.start_ms, dry_run=dry_run)
+
+
+def old_descriptions(ledger: Ledger, site: str, until_ms: int, *, dry_run: bool) -> Held:
+    """Descriptions that others have followed by a moment go.
+
+    Those of a guest go altogether once no birth and no row has its name.
+    """
+    t, m, s = schema.descriptions.c, schema.methods.c, schema.subjects.c
+    with ledger.transaction(writes=False) as connection:
+        rows = connection.execute(
+            select(t.agent, t.resource, t.from_ms)
+            .where(t.site == site)
+            .order_by(t.agent, t.resource, t.from_ms)
+        ).all()
+        described = {(row.agent, row.resource) for row in rows}
+        known = {
+            (row.agent, row.resource)
+            for row in connection.execute(
+                select(m.agent, m.resource).where(m.site == site).distinct()
+            )
+        }
+        names = set(connection.execute(select(s.name).where(s.site == site)).scalars())
+    guests = {one for one in described - known if kind_of(one[1]) == "guest"}
+    gone = {one for one in guests if "/".join(one) not in names}
+    old: list[tuple[str, str, int]] = []
+    for row, after in pairwise([*rows, None]):
+        if row is None:
+            continue
+        followed = after is not None and after[:2] == row[:2] and after.from_ms <= until_ms
+        if followed or (row.from_ms < until_ms and (row.agent, row.resource) in gone):
+            old.append((row.agent, row.resource, row.from_ms))
+    for at in range(0, 0 if dry_run else len(old), _ROWS_AT_ONCE):
+        with ledger.transaction(writes=True) as connection:
+            overwriting(connection)
+            for agent, resource, from_ms in old[at : at + _ROWS_AT_ONCE]:
+                connection.execute(
+                    delete(schema.descriptions).where(
+                        t.site == site,
+                        t.agent == agent,
+                        t.resource == resource,
+                        t.from_ms == from_ms,
+                    )
+                )
+    times = [from_ms for *_, from_ms in old]
+    return Held(len(old), min(times, default=None), max(times, default=None))
 
 
 # --- guests' hours made days
@@ -290,10 +346,12 @@ def named_documents(ledger: Ledger, without: Collection[int]) -> set[str]:
 
 def sources_of(ledger: Ledger, site: str) -> set[Source]:
     """Every agent and resource of a site whose name the ledger holds."""
-    t = schema.methods.c
+    found: set[Source] = set()
     with ledger.transaction(writes=False) as connection:
-        named = connection.execute(select(t.agent, t.resource).where(t.site == site).distinct())
-        found = {(row.agent, row.resource) for row in named}
+        for table in _named_by("site", "agent", "resource"):
+            t = table.c
+            named = connection.execute(select(t.agent, t.resource).where(t.site == site).distinct())
+            found |= {(row.agent, row.resource) for row in named}
     return found | {s.source for s in subjects(ledger, site) if s.source is not None}
 
 
@@ -373,6 +431,10 @@ def without_rows(ledger: Ledger, subject: Subject, since_ms: int, *, dry_run: bo
 def _forget_subject(connection: Connection, subject: Subject) -> None:
     for table in (schema.revisions, schema.jumps):
         connection.execute(delete(table).where(table.c.subject == subject.key))
+    t = schema.shares.c
+    connection.execute(
+        delete(schema.shares).where((t.guest == subject.key) | (t.host == subject.key))
+    )
     connection.execute(delete(schema.subjects).where(schema.subjects.c.id == subject.key))
 
 
@@ -384,8 +446,12 @@ def erase(
     for subject in subjects(ledger, site):
         if subject.source not in sources:
             continue
-        for table in (schema.intervals, schema.revisions):
-            where = table.c.subject == subject.key
+        t = schema.shares.c
+        for table, where in (
+            (schema.shares, (t.guest == subject.key) | (t.host == subject.key)),
+            (schema.intervals, schema.intervals.c.subject == subject.key),
+            (schema.revisions, schema.revisions.c.subject == subject.key),
+        ):
             time = table.c.start_ms
             found = found.joined(_gone(ledger, table, where, time, dry_run=dry_run, overwrite=True))
         if not dry_run:

@@ -2,14 +2,14 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from jauge_models.intervals import Basis, Flag, Grade, Interval, Point
 from jauge_models.topology import Commodity
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Dialect, bindparam, delete, func, insert, select
 
 from jauge_collector.ledger import schema
 
@@ -127,13 +127,12 @@ def _touching(
 
     ``by_hand`` gives those of dial readings alone.
     """
-    statement = _CURRENT.where(*_within(subject, start_ms, end_ms)).order_by(_T.start_ms)
-    if by_hand:
-        statement = statement.where(_T.basis == _ATTESTED)
-    return connection.execute(statement).all()
+    statement = _TOUCHING_BY_HAND if by_hand else _TOUCHING
+    given = {"subject": subject, "start": start_ms, "end": end_ms}
+    return connection.execute(statement, given).all()
 
 
-def _within(subject: int, start_ms: int, end_ms: int) -> tuple[ColumnElement[bool], ...]:
+def _within(subject: Any, start_ms: Any, end_ms: Any) -> tuple[ColumnElement[bool], ...]:
     first = (
         select(func.max(_T.start_ms))
         .where(_T.subject == subject, _T.start_ms <= start_ms)
@@ -145,6 +144,12 @@ def _within(subject: int, start_ms: int, end_ms: int) -> tuple[ColumnElement[boo
         _T.start_ms < end_ms,
         _T.end_ms > start_ms,
     )
+
+
+# Made once: SQLAlchemy takes longer to make one than SQLite to carry it out.
+_TOUCHING: Final = _CURRENT.where(
+    *_within(bindparam("subject"), bindparam("start"), bindparam("end"))
+).order_by(_T.start_ms)
 
 
 def written_in(
@@ -227,6 +232,7 @@ def _intervals(records: Iterable[Sequence[Any]], *, proofs: bool) -> Iterator[In
 
 
 _ATTESTED: Final = Basis.ATTESTED.value
+_TOUCHING_BY_HAND: Final = _TOUCHING.where(_T.basis == _ATTESTED)
 _BASES: Final = {basis.value: basis for basis in Basis}
 _GRADES: Final = {grade.value: grade for grade in Grade}
 
@@ -305,9 +311,13 @@ def replace_rows(connection: Connection, subject: int, stretch: Stretch, now_ms:
             for start, (content, final) in fresh.items()
         ]
         # Past SQLAlchemy's handling of each parameter, which takes longer than SQLite's own work.
-        statement = insert(schema.intervals).compile(dialect=connection.dialect)
-        connection.exec_driver_sql(str(statement), records)
+        connection.exec_driver_sql(_insertion(connection.dialect), records)
     return Saved(len(fresh), len(archived))
+
+
+@lru_cache(maxsize=4)
+def _insertion(dialect: Dialect) -> str:
+    return str(insert(schema.intervals).compile(dialect=dialect))
 
 
 def _holds_measured(connection: Connection, subject: int, interval: Interval) -> bool:
@@ -327,13 +337,20 @@ def _latest_revisions(
     connection: Connection, subject: int, start_ms: int, end_ms: int
 ) -> dict[int, int]:
     """Number of the last kept revision of the rows that begin in [start, end)."""
-    t = schema.revisions.c
-    found = connection.execute(
-        select(t.start_ms, func.max(t.revision).label("revision"))
-        .where(t.subject == subject, t.start_ms >= start_ms, t.start_ms < end_ms)
-        .group_by(t.start_ms)
+    given = {"subject": subject, "start": start_ms, "end": end_ms}
+    return {row.start_ms: row.revision for row in connection.execute(_LATEST_REVISIONS, given)}
+
+
+_R: Final = schema.revisions.c
+_LATEST_REVISIONS: Final = (
+    select(_R.start_ms, func.max(_R.revision).label("revision"))
+    .where(
+        _R.subject == bindparam("subject"),
+        _R.start_ms >= bindparam("start"),
+        _R.start_ms < bindparam("end"),
     )
-    return {row.start_ms: row.revision for row in found}
+    .group_by(_R.start_ms)
+)
 
 
 def _delete(connection: Connection, subject: int, starts: Sequence[int]) -> None:

@@ -19,12 +19,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Rises with every change of the tables; a newer ledger than the program knows is not opened.
 
 An older one is brought up to date: 2 added ``clocks`` and ``purge_requests``, 3 ``tickets`` and
-``standings``. A new table is made where it is missing; a change of an existing one needs statements
-of its own in `database`.
+``standings``, 4 ``shares``, ``unshared`` and ``descriptions``. A new table is made where it is
+missing; a change of an existing one needs statements of its own in `database`.
 """
 
 metadata = MetaData()
@@ -45,7 +45,7 @@ subjects = Table(
     Column("commodity", Text, nullable=False),
     UniqueConstraint("site", "name"),
 )
-"""What has rows: a meter, or a host as ``<agent>/<resource>``."""
+"""What has rows: a meter, a host of the site file, or ``<agent>/<resource>``."""
 
 
 def _row_columns(*, every_revision: bool) -> list[Column[object]]:
@@ -92,6 +92,59 @@ revisions = Table(
     Column("replaced_ms", BigInteger, nullable=False),
 )
 """Final rows that were restated later, as they stood."""
+
+shares = Table(
+    "shares",
+    metadata,
+    Column("host", ForeignKey("subjects.id"), primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True),
+    Column("guest", ForeignKey("subjects.id"), primary_key=True),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("idle", Double, nullable=False),
+    Column("dynamic", Double, nullable=False),
+    Column("gpu", Double, nullable=False),
+    Column("covered_ms", BigInteger, nullable=False),
+    Column("certainty", Text, nullable=False),
+    Column("busy", Double),
+    Column("busy_peak", Double),
+    Column("processors", Double),
+    Column("memory_used_peak", Double),
+    Column("memory_size", Double),
+    Column("final", Boolean, nullable=False),
+    Column("reconciliation", Double),
+    Column("doubts", Text),
+    sqlite_with_rowid=False,
+)
+"""How each row of a host is shared out, in J; its own part names the host itself as the guest.
+
+Only that says how far the hypervisor's counters agree, and which counters do not (``doubts``).
+"""
+
+Index("shares_of_guest", shares.c.guest, shares.c.start_ms)
+
+unshared = Table(
+    "unshared",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("host", Text, primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True),
+    Column("end_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Hours of hosts that are still to be shared out anew: what a pass had no time for."""
+
+descriptions = Table(
+    "descriptions",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("resource", Text, primary_key=True),
+    Column("from_ms", BigInteger, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What births said of hosts, guests and GPUs, each from when on; ``labels`` is JSON."""
 
 marks = Table(
     "marks",

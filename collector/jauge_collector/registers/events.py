@@ -31,7 +31,9 @@ def enter_event(
     signatory: str = "",
     corrects: int | None = None,
 ) -> int:
-    """Keep an event with both its ends; a subject is a meter, a resource, or empty for the site.
+    """Keep an event with both its ends; an empty subject is the whole site.
+
+    Else it is a meter, a declared host, or a resource.
 
     It may lie in the future. Raises ConfigurationError.
     """
@@ -57,15 +59,25 @@ def enter_event(
         now_ms=now_ms,
         signatory=signatory,
         corrects=corrects,
-        restates=[(m.id, start_ms, end_ms) for m in site.topology.meters if blinds],
+        restates=[(name, start_ms, end_ms) for name in restated(site) if blinds],
         may_move=True,
     )
 
 
+def restated(site: Site) -> list[str]:
+    """Meters and declared hosts, whose rows an event may change."""
+    return [*(meter.id for meter in site.topology.meters), *(host.id for host in site.hosts)]
+
+
 def declared_names(site: Site) -> set[str]:
-    """Meters, and resources that feed one or are connected."""
-    names = {meter.id for meter in site.topology.meters}
+    """Meters, declared hosts, and resources that feed one or are connected.
+
+    What feeds a host is named with its agent: ``host`` alone may be any machine.
+    """
+    names = set(restated(site))
     names |= {feed.resource for meter in site.topology.meters for feed in meter.feeds}
+    for host in site.hosts:
+        names |= {f"{feed.agent}/{feed.resource}" for feed in host.meter.feeds}
     for connection in site.topology.connections:
         names |= {connection.upstream, connection.downstream}
     return names

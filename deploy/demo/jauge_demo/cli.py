@@ -54,7 +54,8 @@ async def _run(folder: Path, port: int | None) -> int:
             children: list[Child] = []
             collector = ("collector", "jauge_collector.cli", ("run", "--config", plan.collector))
             agents = (
-                ("gateway", "jauge_demo.gateway", (plan.gateway,)),
+                ("gateway", "jauge_demo.gateway", (plan.gateway, "plant")),
+                ("cluster", "jauge_demo.gateway", (plan.cluster, "cluster")),
                 ("agent", "jauge_agent.cli", ("run", "--config", plan.agent)),
             )
 

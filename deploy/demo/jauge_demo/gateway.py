@@ -1,7 +1,7 @@
-"""The gateway of the simulated site: a real agent whose one source is the simulation.
+"""The gateways of the simulated site: real agents whose one source is the simulation.
 
-Run as ``python -m jauge_demo.gateway FILE``: the same spool, runner and publisher as any
-agent, so that the simulated readings travel the whole road.
+Run as ``python -m jauge_demo.gateway FILE plant``, or ``cluster``: the same spool, runner and
+publisher as any agent, so that the simulated readings travel the whole road.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from jauge_agent import agent, config, logs
 from jauge_agent.source import Outcome, SourceSettings
 from jauge_models.wire import Method, ResourceDescription, Sample
 
+from jauge_demo import cluster
 from jauge_demo.plant import DEAD_SENSOR, Registers, live
 
 _NAMES = {
@@ -68,16 +69,51 @@ class PlantSource:
         """Nothing to give back."""
 
 
+class ClusterSettings(SourceSettings, frozen=True, kw_only=True):
+    """Settings of the simulated cluster."""
+
+
+class ClusterSource:
+    """Reads the simulated cluster as a gateway reads a vCenter."""
+
+    Settings: ClassVar[type[SourceSettings]] = ClusterSettings
+
+    def __init__(self, settings: ClusterSettings) -> None:  # noqa: ARG002 - as all sources
+        self._described: list[ResourceDescription] = []
+
+    async def open(self) -> Sequence[ResourceDescription]:
+        """Hosts, guests and GPUs."""
+        self._described = cluster.described(_now_ms())
+        return self._described
+
+    async def read(self) -> Outcome:
+        """What they do now, and who has moved."""
+        now_ms = _now_ms()
+        described = cluster.described(now_ms)
+        moved = None if described == self._described else described
+        self._described = described
+        values = cluster.readings_at(now_ms)
+        return Outcome([Sample(*series, value) for series, value in values.items()], {}, moved)
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+_SOURCES = {"plant": "PlantSource", "cluster": "ClusterSource"}
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the gateway until it is told to stop."""
-    path = Path(arguments[0])
+    path, simulated = Path(arguments[0]), arguments[1]
     settings = config.read(path)
     sources = config.configured_sources(
-        settings.sources, file=str(path), table={"plant": "jauge_demo.gateway:PlantSource"}
+        settings.sources,
+        file=str(path),
+        table={simulated: f"jauge_demo.gateway:{_SOURCES[simulated]}"},
     )
     logs.configure(settings.log.level, settings.log.format)
     asyncio.run(agent.run(settings, sources, file=str(path)))

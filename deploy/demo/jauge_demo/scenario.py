@@ -12,17 +12,25 @@ from jauge_collector import config as collector_config
 from jauge_collector import sites
 from jauge_collector.ledger.accounting import run_pass
 from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.descriptions import described
 from jauge_collector.stores.open import open_store
 from jauge_models.quantities import CATALOGUE
 from jauge_models.readings import Reading
 from jauge_models.resources import Series
 
+from jauge_demo import cluster
 from jauge_demo.plant import DAY_MS, history
 from jauge_demo.simulation import STEP_MS
 
 SITE: Final = "demo"
 GATEWAY: Final = "plant"
+CLUSTER: Final = "cluster"
+"""The agent that reads the simulated cluster."""
 HISTORY_DAYS: Final = 366
+CLUSTER_DAYS: Final = 36
+"""How far back the cluster's history goes: five whole weeks of what guests do are judged."""
+_SHARING_S: Final = 4.0
+"""For so long its newest hours are shared out at once; the collector does the others."""
 _BATCH: Final = 20_000
 
 Progress = Callable[[str, int, int], None]
@@ -35,6 +43,7 @@ class Scenario(NamedTuple):
     folder: Path
     collector: Path
     gateway: Path
+    cluster: Path
     agent: Path
     start_ms: int
     """When the simulated registers began to count."""
@@ -42,7 +51,7 @@ class Scenario(NamedTuple):
 
 def prepare(folder: Path, *, mqtt_port: int, console_port: int, now_ms: int) -> Scenario:
     """Write the configurations anew; keep what an earlier run has measured. Raises OSError."""
-    for name in ("", "agent", "gateway", "collector"):
+    for name in ("", "agent", "gateway", "cluster", "collector"):
         (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     start_ms = _start(folder / "start.json", now_ms)
     site = resources.files("jauge_demo").joinpath("site.toml").read_text(encoding="utf-8")
@@ -83,6 +92,26 @@ level = "warning"
 period_s = 5
 start_ms = {start_ms}
 """,
+        "cluster.toml": f"""\
+site = "{SITE}"
+agent = "{CLUSTER}"
+
+[broker]
+tls = false
+port = {mqtt_port}
+
+[spool]
+directory = {json.dumps(str(folder / "cluster"))}
+
+[delivery]
+resend_after_s = 5
+
+[log]
+level = "warning"
+
+[sources.cluster]
+period_s = 10
+""",
         "agent.toml": f"""\
 site = "{SITE}"
 
@@ -115,6 +144,7 @@ period_s = 5
         folder,
         folder / "collector.toml",
         folder / "gateway.toml",
+        folder / "cluster.toml",
         folder / "agent.toml",
         start_ms,
     )
@@ -145,11 +175,18 @@ async def load_history(scenario: Scenario, *, now_ms: int, progress: Progress) -
             while batch := list(islice(readings, _BATCH)):
                 await store.write(batch)
                 written += len(batch)
+            first_ms = _cluster_start(now_ms)
+            _introduce_cluster(ledger, first_ms)
+            guests = _of_cluster(first_ms, now_ms)
+            while batch := list(islice(guests, _BATCH)):
+                await store.write(batch)
+                written += len(batch)
             quarters = range(scenario.start_ms, now_ms, STEP_MS)
             ledger.mark(site.name, GATEWAY, quarters, now_ms)
+            ledger.mark(site.name, CLUSTER, range(first_ms, now_ms, STEP_MS), now_ms)
             progress("accounting", 0, 1)
             with ledger.writer():
-                await run_pass(store, ledger, site, now_ms)
+                await run_pass(store, ledger, site, now_ms, sharing_s=_SHARING_S)
             progress("accounting", 1, 1)
     done.touch()
     return written
@@ -166,6 +203,32 @@ def _readings(start_ms: int, end_ms: int, progress: Progress, total: int) -> Ite
                 one = series[key] = Series(SITE, GATEWAY, *key)
             yield Reading(one, seen.time_ms, round(value, CATALOGUE[key[1]].decimals))
     progress("simulating a year", total, total)
+
+
+def _cluster_start(now_ms: int) -> int:
+    start_ms = now_ms - CLUSTER_DAYS * DAY_MS
+    return start_ms - start_ms % STEP_MS
+
+
+def _introduce_cluster(ledger: Ledger, time_ms: int) -> None:
+    """What its birth says, which in the past would have come when its gateway began."""
+    resources = {resource.id: resource for resource in cluster.described(time_ms)}
+    methods = {
+        (resource.id, quantity): method
+        for resource in resources.values()
+        for quantity, method in resource.quantities.items()
+    }
+    ledger.set_methods(SITE, CLUSTER, methods)
+    ledger.set_descriptions(SITE, CLUSTER, described(resources), time_ms)
+
+
+def _of_cluster(start_ms: int, end_ms: int) -> Iterator[Reading]:
+    """What the cluster's gateway would have read every quarter of an hour in [start, end)."""
+    series: dict[tuple[str, str], Series] = {}
+    for time_ms in range(start_ms, end_ms, STEP_MS):
+        for key, value in cluster.readings_at(time_ms).items():
+            one = series.setdefault(key, Series(SITE, CLUSTER, *key))
+            yield Reading(one, time_ms, round(value, CATALOGUE[key[1]].decimals))
 
 
 def now_ms() -> int:

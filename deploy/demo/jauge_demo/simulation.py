@@ -73,7 +73,7 @@ def _noise_at(seed: int, index: int) -> float:
     return ((x ^ (x >> 31)) / 2**63) - 1.0
 
 
-def _drift(seed: int, time_ms: int, scale_ms: int) -> float:
+def drift(seed: int, time_ms: int, scale_ms: int) -> float:
     """Smooth noise in [-1, 1] that wanders over ``scale_ms``."""
     index, rest = divmod(time_ms, scale_ms)
     share = rest / scale_ms
@@ -81,8 +81,8 @@ def _drift(seed: int, time_ms: int, scale_ms: int) -> float:
     return _noise_at(seed, index) * (1 - ease) + _noise_at(seed, index + 1) * ease
 
 
-_HOUR_MS: Final = 3_600_000
-_DAY_MS: Final = 24 * _HOUR_MS
+HOUR_MS: Final = 3_600_000
+_DAY_MS: Final = 24 * HOUR_MS
 
 
 def weather_at(time_ms: int) -> Weather:
@@ -96,11 +96,11 @@ def weather_at(time_ms: int) -> Weather:
         12.0
         + 8.0 * season
         + (3.0 + 1.5 * season) * daily
-        + 4.0 * _drift(1, time_ms, 5 * _DAY_MS)
-        + 1.5 * _drift(2, time_ms, 6 * _HOUR_MS)
+        + 4.0 * drift(1, time_ms, 5 * _DAY_MS)
+        + 1.5 * drift(2, time_ms, 6 * HOUR_MS)
     )
     humidity = min(
-        98.0, max(25.0, 76 - 9 * season - 12 * daily + 12 * _drift(3, time_ms, 2 * _DAY_MS))
+        98.0, max(25.0, 76 - 9 * season - 12 * daily + 12 * drift(3, time_ms, 2 * _DAY_MS))
     )
     return Weather(dry, _wet_bulb(dry, humidity))
 
@@ -127,9 +127,9 @@ def it_load_at(time_ms: int) -> float:
         0.47
         + (0.13 if weekday else 0.03) * office
         + 0.05 * nightly
-        + 0.02 * _drift(4, time_ms, 3 * _DAY_MS)
-        + 0.01 * _drift(5, time_ms, _HOUR_MS)
-        + 0.006 * _drift(6, time_ms, 60_000)
+        + 0.02 * drift(4, time_ms, 3 * _DAY_MS)
+        + 0.01 * drift(5, time_ms, HOUR_MS)
+        + 0.006 * drift(6, time_ms, 60_000)
     )
     return IT_DESIGN_W * share
 
@@ -144,7 +144,7 @@ def plant_at(time_ms: int) -> Plant:
     """The whole site at one moment."""
     weather = weather_at(time_ms)
     it = it_load_at(time_ms)
-    split = 0.52 + 0.01 * _drift(7, time_ms, _DAY_MS)
+    split = 0.52 + 0.01 * drift(7, time_ms, _DAY_MS)
     it_a, it_b = it * split, it * (1 - split)
     ups_loss = _ups_loss(it_a) + _ups_loss(it_b)
     lighting = 2_200.0
@@ -162,11 +162,11 @@ def plant_at(time_ms: int) -> Plant:
     evaporated_kg = rejected * evaporating * 0.85 / LATENT_HEAT_J_PER_KG
     water = evaporated_kg * (1 + BLEED_SHARE) / 1000
 
-    supply = 20.5 + 1.8 * mechanical + 0.25 * _drift(8, time_ms, _HOUR_MS)
+    supply = 20.5 + 1.8 * mechanical + 0.25 * drift(8, time_ms, HOUR_MS)
     inlets = (
-        supply + 0.8 + 0.3 * _drift(9, time_ms, _HOUR_MS),
-        supply + 1.6 + 0.4 * _drift(10, time_ms, _HOUR_MS),
-        supply + 3.1 + 2.2 * load + 0.5 * _drift(11, time_ms, _HOUR_MS),
+        supply + 0.8 + 0.3 * drift(9, time_ms, HOUR_MS),
+        supply + 1.6 + 0.4 * drift(10, time_ms, HOUR_MS),
+        supply + 3.1 + 2.2 * load + 0.5 * drift(11, time_ms, HOUR_MS),
     )
     return Plant(
         weather=weather,
@@ -180,7 +180,7 @@ def plant_at(time_ms: int) -> Plant:
         water=water,
         supply_air=supply,
         inlets=inlets,
-        humidity=min(70.0, max(28.0, 46 + 8 * _drift(12, time_ms, _DAY_MS))),
+        humidity=min(70.0, max(28.0, 46 + 8 * drift(12, time_ms, _DAY_MS))),
     )
 
 

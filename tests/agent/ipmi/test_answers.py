@@ -1,7 +1,7 @@
 """What FreeIPMI prints, and what is made of it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jauge_agent.sources.ipmi.answers import (
     Line,
@@ -171,6 +171,7 @@ TABLES = st.lists(st.lists(CELLS, min_size=1, max_size=9).map(",".join), max_siz
 )
 
 
+@settings(deadline=None)
 @given(text=TEXTS)
 def test_any_statistics_give_a_power_or_none(text: str) -> None:
     """Never an error, never a power that the catalogue or a server cannot have."""
@@ -179,6 +180,7 @@ def test_any_statistics_give_a_power_or_none(text: str) -> None:
         assert 0 < found <= 60_000
 
 
+@settings(deadline=None)
 @given(first=TABLES, second=TABLES, has_power=st.booleans())
 def test_any_list_of_sensors_gives_sound_readings_or_none(
     first: str, second: str, has_power: bool

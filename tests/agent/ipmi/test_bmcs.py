@@ -11,11 +11,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from jauge_agent.logins import MOST_REFUSALS
+from jauge_agent.programs import found
 from jauge_agent.source import AbsentError, FatalError, RetryError, SourceError
-from jauge_agent.sources.ipmi import programs
+from jauge_agent.sources.ipmi import programs, source
 from jauge_agent.sources.ipmi.settings import IpmiSettings
 from jauge_agent.sources.ipmi.source import (
-    MOST_REFUSALS,
     BmcSource,
     Cache,
     IpmiSource,
@@ -145,7 +146,7 @@ async def test_a_silent_bmc_is_given_up_and_its_program_ended(
     freeipmi: None, settings: Settings, tmp_path: Path
 ) -> None:
     """Nobody listens: the call ends with its deadline, and no program is left behind."""
-    program = programs.found(programs.DCMI)
+    program = found(programs.DCMI)
     assert program is not None
     with deaf_bmc() as port:
         arguments = [
@@ -170,7 +171,7 @@ async def test_a_silent_bmc_is_given_up_and_its_program_ended(
 
 async def test_a_cancelled_call_ends_its_program(freeipmi: None) -> None:
     """The agent stops while a program waits for a BMC that says nothing."""
-    program = programs.found(programs.SENSORS)
+    program = found(programs.SENSORS)
     assert program is not None
     with deaf_bmc() as port:
         arguments = ["--driver-type=LAN_2_0", f"--hostname=127.0.0.1:{port}"]
@@ -245,12 +246,12 @@ async def test_absence_is_said_in_plain_words(
 
     assert "no BMC is listed under sources.ipmi.devices" in await why()
     assert "ipmi0 is not there" in await why()
-    monkeypatch.setattr(programs, "found", lambda _: None)
+    monkeypatch.setattr(source, "found", lambda _: None)
     listed = [{"host": "bmc-1"}]
     assert await why(devices=listed) == (
         "FreeIPMI is not installed (Debian package freeipmi-tools)"
     )
-    monkeypatch.setattr(programs, "found", Path)
+    monkeypatch.setattr(source, "found", Path)
     assert "no " + str(tmp_path / "ipmi0") in await why(in_band=True)
     (tmp_path / "ipmi0").touch(mode=0o600)
     monkeypatch.setattr(os, "access", lambda *_: False)

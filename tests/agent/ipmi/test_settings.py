@@ -52,4 +52,4 @@ def test_a_file_that_is_meant_is_named(tmp_path: Path) -> None:
     assert refusal(missing) == f"password_file: {missing} cannot be read: No such file or directory"
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe")
-    assert refusal(str(binary)) == f"password_file: {binary} cannot be read: it is not text"
+    assert refusal(str(binary)) == f"password_file: {binary} is not UTF-8 text"

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+from jauge_agent.source import RetryError
 from jauge_agent.sources.modbus import profile as profiles
 from jauge_agent.sources.modbus.blocks import blocks
 from jauge_agent.sources.modbus.config import ModbusDevice, ModbusSettings
@@ -21,6 +22,7 @@ from tests.agent.modbus.meters import (
     put_serial,
     serving,
     text_words,
+    words_of,
 )
 
 PULSE_WEIGHT = 2.5
@@ -196,3 +198,31 @@ def test_every_mean_is_finite() -> None:
     used = {point.quantity for name in profiles.names() for point in profiles.load(name).points}
     assert used <= MEANT.keys()
     assert all(math.isfinite(value) for value in MEANT.values())
+
+
+ELECTRIC = {"power", "energy", "apparent_power", "reactive_power", "current", "voltage"}
+
+
+@pytest.mark.parametrize("name", profiles.names())
+async def test_words_in_the_other_order_make_no_watt(name: str) -> None:
+    """The map of a meter that sends its low word first, or last, where ours does not."""
+    profile = profiles.load(name)
+    if not any(point.quantity == "voltage" for point in profile.points):
+        pytest.skip("it tells no voltage, by which it would show")
+    registers = filled(profile)
+    for place, point in enumerate(profile.points):
+        words = words_of(
+            meant(point, place) / worth(point),
+            point.form,
+            word_order="big" if profile.word_order == "little" else "little",
+        )
+        put(registers, point.function or profile.function, point.address, words)
+    async with serving(device(7, registers)) as served:
+        source = ModbusSource(one_meter(served.port, name, unit=7, id="m"))
+        await source.open()
+        try:
+            samples = (await source.read()).samples
+        except RetryError:
+            samples = []
+        await source.close()
+    assert not {sample.quantity for sample in samples} & ELECTRIC

@@ -4,7 +4,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jauge_agent.sources.modbus.registers import Form, number, text
 
@@ -52,6 +52,9 @@ def test_each_form_is_read_as_the_maker_means_it(
         (Form.FLOAT32, [0x7FC0, 0]),
         (Form.FLOAT32, [0xFFFF, 0xFFFF]),
         (Form.FLOAT32, [0x7F80, 0]),
+        (Form.FLOAT32, [0, 0x42C8]),
+        (Form.FLOAT32, [0x199A, 0x4366]),
+        (Form.FLOAT64, [0, 0, 0, 0x4059]),
         (Form.FLOAT64, [0x7FF8, 0, 0, 0]),
         (Form.BCD32, [0x00A0, 0]),
         (Form.BCD32, [0xFFFF, 0xFFFF]),
@@ -69,6 +72,7 @@ def test_a_profile_may_name_further_numbers_that_are_none() -> None:
     assert number([0x8000], Form.UINT16, none=[0x8000]) is None
 
 
+@settings(deadline=None)
 @given(st.sampled_from(Form), st.data())
 def test_any_words_give_a_finite_number_or_none(form: Form, data: st.DataObject) -> None:
     """Whatever a device answers."""
@@ -79,6 +83,7 @@ def test_any_words_give_a_finite_number_or_none(form: Form, data: st.DataObject)
             assert found is None or math.isfinite(found)
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63) + 1, 2**63 - 2))
 def test_whole_numbers_stay_exact(value: int) -> None:
     """A register of a decade of watt-hours loses nothing."""
@@ -103,6 +108,7 @@ def test_text_is_read_without_its_padding(words: list[int], found: str) -> None:
     assert text(words) == found
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, max_size=20))
 def test_any_words_give_a_printable_text(words: list[int]) -> None:
     """Whatever a device answers."""

@@ -735,7 +735,9 @@ class _Noise(Gateway):
         return [self.words[(address + at) % len(self.words)] for at in range(count)]
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_any_registers_give_readings_within_the_catalogue_or_none(data: st.DataObject) -> None:
     """Whatever a meter holds: no crash, and no reading that the collector would refuse."""
@@ -760,3 +762,97 @@ def test_any_registers_give_readings_within_the_catalogue_or_none(data: st.DataO
     for sample in outcome.samples if outcome else ():
         unit = CATALOGUE[sample.quantity].unit
         assert flaw_of(sample.resource, sample.quantity, unit, sample.value) is None
+
+
+MAINS = """
+title = "Of one's own"
+maker = "test"
+models = ["T2"]
+source = "made up for this test"
+verified = true
+gap = 0
+""" + "".join(
+    f'[[points]]\nquantity = "{quantity}"\n{part}address = {address}\nform = "{form}"\n'
+    f'unit = "{unit}"\n'
+    for address, quantity, part, form, unit in (
+        (0, "energy", "", "uint32", "kWh"),
+        (2, "power", "", "int32", "W"),
+        (4, "power", 'part = "L1"\n', "int32", "W"),
+        (6, "power", 'part = "L2"\n', "int32", "W"),
+        (20, "voltage", 'part = "L1"\n', "float32", "V"),
+        (22, "voltage", 'part = "L2"\n', "float32", "V"),
+        (40, "temperature", 'part = "inside"\n', "int16", "Cel"),
+    )
+)
+
+
+async def mains(
+    tmp_path: Path, *, power: tuple[int, int, int], volts: tuple[float, float] | None
+) -> Outcome:
+    """A reading of a meter of two phases; its voltages are refused as busy where they are None."""
+    path = tmp_path / "mains.toml"
+    path.write_text(MAINS)
+    held = {0: 0, 1: 1000, 40: 21}
+    for address, watts in zip((2, 4, 6), power, strict=True):
+        held |= dict(zip((address, address + 1), words_of(watts, load_form("int32")), strict=True))
+    for address, volt in zip((20, 22), volts or (0, 0), strict=True):
+        held |= dict(zip((address, address + 1), words_of(volt, load_form("float32")), strict=True))
+    asked: list[int] = []
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        first = int.from_bytes(request[8:10], "big")
+        asked.append(first)
+        if first == 20 and volts is None and asked.count(20) > 1:
+            writer.write(reply(request, bytes([request[7] | 0x80, 6])))
+        else:
+            writer.write(holding(request, held))
+
+    async with answering(answer) as served, metered(served.port, str(path), id="m") as meter:
+        await meter.open()
+        return await meter.read()
+
+
+@pytest.mark.parametrize(
+    ("power", "volts", "believed"),
+    [
+        ((3000, 1000, 2000), (230.1, 231.2), True),
+        ((0, 0, 0), (0.0, 0.0), True),  # a dead line, its meter fed from elsewhere
+        ((0, 0, 0), (0.2, 0.0), True),
+        ((2000, 0, 2000), (0.4, 230.0), True),  # a phase without a load
+        ((3000, 1000, 2000), None, True),  # not read this time: that says nothing
+        ((3000, 1000, 2000), (0.0, 0.0), False),
+        ((3000, 1000, 2000), (2.3e9, 230.0), False),
+        ((3000, 1000, 2000), (float("nan"), float("nan")), False),
+    ],
+)
+async def test_volts_that_cannot_be_take_the_powers_with_them(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    power: tuple[int, int, int],
+    volts: tuple[float, float] | None,
+    believed: bool,
+) -> None:
+    """Registers of another meter give numbers too; what is no electricity is kept."""
+    with caplog.at_level(logging.WARNING, "jauge_agent"):
+        outcome = await mains(tmp_path, power=power, volts=volts)
+    found = values(outcome)
+    assert found["sensor:m.inside/temperature"] == 21
+    assert ("meter:m/power" in found) is ("meter:m/energy" in found) is believed
+    assert bool(outcome.failed.get("scale")) is not believed
+    events = [record.getMessage() for record in caplog.records]
+    assert events == ([] if believed else ["values out of scale"])
+
+
+async def test_a_phase_that_runs_backwards_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No reading, a reason of its own, and one line that says which."""
+    with caplog.at_level(logging.WARNING, "jauge_agent"):
+        outcome = await mains(tmp_path, power=(1000, -1000, 2000), volts=(230.1, 231.2))
+    found = values(outcome)
+    assert "phase:m.L1/power" not in found
+    assert (found["meter:m/power"], found["phase:m.L2/power"]) == (1000, 2000)
+    assert outcome.failed["negative"] == 1
+    (record,) = caplog.records
+    assert record.getMessage() == "power flows back"
+    assert record.__dict__["fields"]["what"] == "phase:m.L1"

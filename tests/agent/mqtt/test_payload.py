@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jauge_agent.sources.mqtt.config import MOST_POINTS, MqttPoint, MqttSettings
 from jauge_agent.sources.mqtt.payload import LARGEST_PAYLOAD, Found, NoNumberError, found_in
@@ -366,6 +366,7 @@ POINTS = (
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.binary(max_size=60)

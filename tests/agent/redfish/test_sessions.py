@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jauge_agent.logins import MOST_REFUSALS
 from jauge_agent.polling import Device, Poller
 from jauge_agent.source import FatalError, RetryError, SourceError, SourceSettings
 from jauge_agent.sources.redfish import session as out
 from jauge_agent.sources.redfish.source import (
-    MOST_REFUSALS,
     BmcSource,
     RedfishDevice,
     RedfishSettings,
     RedfishSource,
-    Trust,
 )
 from jauge_agent.sources.redfish.walking import MOST_DOCUMENTS
+from jauge_agent.trust import Trust
 
 from tests.agent.certificates import Authority, Issued
 from tests.agent.redfish import machines

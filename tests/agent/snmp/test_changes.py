@@ -10,7 +10,8 @@ from jauge_agent.sources.snmp import session as wire
 from jauge_agent.sources.snmp.device import RESURVEY_S, SURVEY_S, ListedDevice
 from jauge_agent.sources.snmp.profile import SYS_OBJECT_ID, Point, profiles
 from jauge_agent.sources.snmp.session import Value
-from jauge_agent.sources.snmp.settings import SnmpDeviceSettings
+from jauge_agent.sources.snmp.settings import SnmpDeviceSettings, SnmpSettings
+from jauge_agent.sources.snmp.source import SnmpSource
 from jauge_agent.testing import run_virtual
 from jauge_models.configuration import ConfigurationError, parse
 from jauge_models.quantities import CATALOGUE, Kind
@@ -339,3 +340,41 @@ async def test_a_table_is_taken_whole_or_it_is_said(
     is_cut = most == 500
     assert [each.failed.get("cut", 0) for each in outcomes] == [int(is_cut)] * 2
     assert [record.message for record in caplog.records] == ["table cut off"] * is_cut
+
+
+async def test_of_two_devices_with_one_serial_number_the_first_listed_counts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whichever answers first; the other's values are counted, and it is named."""
+    pytest.importorskip("gufo.snmp")
+    secret = tmp_path / "community"
+    secret.write_text("public")
+    watts = (1210, 3400)
+    units = [
+        Device(
+            {
+                SYS_OBJECT_ID: "oid:1.3.6.1.4.1.318.1.3.4.6",
+                f"{RPDU2}.2.1.9.1": "SAME",
+                f"{RPDU2}.4.3.1.1.1": 1,
+                f"{RPDU2}.4.3.1.5.1": each // 10,
+            }
+        )
+        for each in watts
+    ]
+    async with listening(units[0]) as one, listening(units[1]) as other:
+        for first, second, value in ((one, other, 1210), (other, one, 3400)):
+            caplog.clear()
+            listed = [
+                SnmpDeviceSettings(host="127.0.0.1", port=port, community_file=str(secret))
+                for port in (first, second)
+            ]
+            source = SnmpSource(SnmpSettings(devices=listed))
+            described = await source.open()
+            outcome = await source.read()
+            await source.close()
+            assert ids(described) == ["pdu:SAME"]
+            assert given(outcome) == {"pdu:SAME/power": value}
+            assert outcome.failed == {"duplicate": 1}
+            (record,) = [r for r in caplog.records if r.getMessage() == "device repeats another"]
+            assert record.__dict__["fields"]["device"] == f"127.0.0.1:{second}"
+            assert record.__dict__["fields"]["resource"] == "pdu:SAME"

@@ -76,7 +76,7 @@ def test_whatever_a_device_answers_is_in_range_or_left_out(
     assert len(series) == len(set(series))
     assert set(outcome.failed) <= {
         *("absent", "unreadable", "no-value", "range", "suspicious", "scale", "incomplete"),
-        *("changed", "unavailable", "identity"),
+        *("changed", "unavailable", "identity", "negative"),
     }
     assert all(number > 0 for number in outcome.failed.values())
 
@@ -112,6 +112,18 @@ def of(resource: str, **values: Value) -> tuple[list[Measured], dict[str, Value]
         ("phase:a", {"current": 27, "voltage": 220, "power": 51_000}, False),
         ("pdu:a", {"current": 10, "voltage": 400, "power": 6900}, True),
         ("phase:a", {"current": 10, "voltage": 2300, "power": 2000}, False),
+        # Tenths of kW, kW, tens of watts where watts are meant; watts that volt-amperes exclude.
+        ("phase:a", {"current": 9, "voltage": 230, "power": 20}, False),
+        ("phase:a", {"current": 9, "voltage": 230, "power": 2}, False),
+        ("phase:a", {"current": 9, "voltage": 230, "power": 150}, False),
+        ("phase:a", {"current": 9, "voltage": 230, "power": 210}, True),
+        ("outlet:a", {"current": 0.3, "voltage": 230, "power": 8}, True),
+        ("pdu:a", {"apparent_power": 1405, "power": 1391}, True),
+        ("pdu:a", {"apparent_power": 1405, "power": 13_910}, False),
+        ("pdu:a", {"apparent_power": 1405, "power": 14}, False),
+        ("pdu:a", {"apparent_power": 1405, "power": 0}, False),
+        ("pdu:a", {"apparent_power": 0, "power": 1391}, True),
+        ("pdu:a", {"apparent_power": 60, "power": 0}, True),
     ],
 )
 def test_a_power_is_believed_when_nothing_beside_it_excludes_it(
@@ -123,6 +135,19 @@ def test_a_power_is_believed_when_nothing_beside_it_excludes_it(
     powers = [sample for sample in verdict.samples if sample.quantity == "power"]
     assert powers == ([Sample(resource, "power", values["power"])] if believed else [])
     assert bool(verdict.failed["suspicious"] + verdict.failed["scale"]) is not believed
+
+
+def test_a_phase_that_runs_backwards_is_no_reading_and_is_said() -> None:
+    """Counted by a reason of its own, named, and no part of a sum: one that lacks it is none."""
+    parts = [point(f"phase:{n}", "power") for n in (1, 2, 3)]
+    raw: dict[str, Value] = dict(
+        zip((part.oid for part in parts), (3000, -2000, 3000), strict=True)
+    )
+    verdict = judged(parts, [Total("pdu:a", "power", parts)], raw)
+    assert {sample.resource for sample in verdict.samples} == {"phase:1", "phase:3"}
+    assert verdict.failed == {"negative": 1, "incomplete": 1}
+    assert [doubt.partition(": ")[0] for doubt in verdict.doubts] == ["phase:2"]
+    assert "reversed" in verdict.doubts[0]
 
 
 def test_a_total_lacks_when_a_part_does() -> None:

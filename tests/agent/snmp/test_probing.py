@@ -2,7 +2,9 @@
 
 import json
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jauge_agent.cli import main
@@ -100,6 +102,12 @@ def test_a_mistake_is_one_line_and_exit_2(
         ({"host": "a", "user": "u", "privacy_file": "f"}, "privacy_file needs auth_file"),
         ({"host": "a", "community_file": "c", "name": "a b"}, "is not a name"),
         ({"host": "a", "community": "public"}, "unknown key"),
+        ({"host": "a", "community_file": "c", "profile": "apc-rpdu3"}, "did you mean 'apc-rpdu'?"),
+        ({"host": "a", "community_file": "c", "profile": "x"}, "known are apc-probe, apc-rpdu,"),
+        ({"host": "http://a", "community_file": "c"}, "'http://a' is no name or address"),
+        ({"host": "a b", "community_file": "c"}, "'a b' is no name or address"),
+        ({"host": "", "community_file": "c"}, "'' is no name or address"),
+        ({"host": "public@a", "community_file": "c"}, "host is no name or address"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(device: dict[str, str], says: str) -> None:
@@ -108,6 +116,7 @@ def test_settings_that_cannot_be_are_refused(device: dict[str, str], says: str) 
         configured_sources({"snmp": {"devices": [device]}}, file="agent.toml")
     assert says in str(refused.value)
     assert "sources.snmp.devices[0]" in str(refused.value)
+    assert "public" not in str(refused.value) or "community" in device
 
 
 def test_two_devices_of_one_name_are_refused() -> None:
@@ -115,3 +124,32 @@ def test_two_devices_of_one_name_are_refused() -> None:
     device = {"host": "a", "community_file": "c"}
     with pytest.raises(ConfigurationError, match="'a' is listed twice"):
         configured_sources({"snmp": {"devices": [device, device]}}, file="agent.toml")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "refused"),
+    [
+        ({}, {"host": "PDU-A"}, True),
+        ({}, {"profile": "apc-probe"}, True),
+        ({"profile": "apc-probe"}, {}, True),
+        ({"profile": "apc-probe"}, {"profile": "apc-probe"}, True),
+        ({"profile": "apc-rpdu2"}, {"profile": "apc-probe"}, False),
+        ({}, {"port": 1161}, False),
+        ({}, {"host": "pdu-b"}, False),
+    ],
+)
+def test_one_device_is_listed_once_for_each_thing_that_it_is(
+    first: dict[str, Any], second: dict[str, Any], refused: bool
+) -> None:
+    """Under two names its values would stand twice; as a PDU and as its probes they do not."""
+    devices = [
+        {"host": "pdu-a", "community_file": "c", "name": "one"} | first,
+        {"host": "pdu-a", "community_file": "c", "name": "two"} | second,
+    ]
+    context = (
+        pytest.raises(ConfigurationError, match="is listed twice; one that is two things")
+        if refused
+        else nullcontext()
+    )
+    with context:
+        configured_sources({"snmp": {"devices": devices}}, file="agent.toml")

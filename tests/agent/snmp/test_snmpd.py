@@ -136,14 +136,14 @@ async def test_a_secret_that_is_not_there_names_its_file(pdu: Snmpd, tmp_path: P
     """The device is out, and the line says which key and which file."""
     of = settings(pdu, tmp_path)
     (tmp_path / "community").unlink()
-    with pytest.raises(FatalError, match=r"community_file .*community cannot be read"):
+    with pytest.raises(FatalError, match=r"community_file: .*community cannot be read"):
         await read(of)
 
 
 async def test_a_profile_that_does_not_exist_is_named(pdu: Snmpd, tmp_path: Path) -> None:
-    """A typing error in the configuration."""
-    with pytest.raises(FatalError, match="there is no profile 'raritan'"):
-        await read(settings(pdu, tmp_path, profile="raritan"))
+    """A typing error in the configuration, said before anything is asked."""
+    with pytest.raises(ValueError, match="'raritan' is no profile; did you mean 'raritan-px2'"):
+        settings(pdu, tmp_path, profile="raritan")
 
 
 async def test_the_source_reads_its_devices_and_survives_one_that_is_gone(

@@ -28,9 +28,9 @@ A = frozenset({"a"})
 B = frozenset({"b"})
 
 
-def tenancy(folder: Path, *facts: tuple[str, ...]) -> Tenancy:
+def tenancy(folder: Path, *facts: tuple[str, ...], hosts: str = "") -> Tenancy:
     """Of facts (subject, name, value) and lines that date them."""
-    text = HEAD
+    text = HEAD + hosts
     for subject, name, value, *dates in facts:
         text += f'[[attributes]]\nsubject = "{subject}"\nname = "{name}"\nvalue = "{value}"\n'
         text += "\n".join(dates) + "\n"
@@ -89,6 +89,34 @@ def test_feeds_that_disagree_make_a_meter_nobodys(tmp_path: Path) -> None:
         assert not ever(of.meter("m", A | B)), facts
     of = tenancy(tmp_path, ("gw/meter:m", "tenant", "a"), ("outlet:pdu3.1", "tenant", "a"))
     assert ever(of.meter("m", A))
+
+
+HOSTED = """
+[[hosts]]
+id = "srv"
+feeds = ["bmc/host:serial", "vc/host:uuid"]
+"""
+
+
+def test_a_declared_host_is_whose_its_id_is(tmp_path: Path) -> None:
+    """And so is what feeds it; without a word of its own, what all its feeds agree on."""
+    of = tenancy(tmp_path, ("srv", "tenant", "a"), ("agent:vc", "tenant", "b"), hosts=HOSTED)
+    assert ever(of.subject("srv", A))
+    assert not ever(of.subject("srv", B))
+    assert ever(of.resource("vc", "host:uuid", A)), "it feeds a host of a's"
+    assert ever(of.resource("vc", "host:other", B))
+    assert ever(of.subject("vc/host:other", B))
+    of = tenancy(tmp_path, ("agent:vc", "tenant", "b"), hosts=HOSTED)
+    assert not ever(of.subject("srv", B)), "the other feed is nobody's"
+    of = tenancy(tmp_path, ("agent:vc", "tenant", "b"), ("agent:bmc", "tenant", "b"), hosts=HOSTED)
+    assert ever(of.subject("srv", B))
+    of = tenancy(tmp_path, ("srv", "rack", "r1"), ("rack:r1", "tenant", "a"), hosts=HOSTED)
+    assert ever(of.subject("srv", A))
+    assert ever(of.resource("bmc", "host:serial", A))
+    of = tenancy(tmp_path, ("m", "tenant", "a"))
+    assert ever(of.subject("m", A))
+    with pytest.raises(KeyError):
+        of.subject("srv", A)
 
 
 def test_places_pass_their_tenant_on(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 from jauge_collector import config
@@ -167,6 +168,38 @@ async def looked_at(folder: Path, site: str = SITE) -> AsyncIterator[Served]:
         await introduce(state)
         async with serve(state) as console:
             yield console
+
+
+LARGEST = 150_000
+
+
+def built(html: str, code: str, where: str) -> "Outline":
+    """A page that is built for every reader, checked.
+
+    Language, landmarks, one h1, headings in order, unique ids, labels, captions, scopes, size; no
+    script, no style of its own, links of one name lead to one place.
+    """
+    page = Outline(html)
+    assert page.lang == code, where
+    assert [m for m in page.landmarks if m != "nav"] == ["header", "main", "footer"], where
+    levels = [level for level, _ in page.headings]
+    assert levels.count(1) == 1, where
+    assert levels[0] == 1, where
+    assert all(after - before <= 1 for before, after in pairwise(levels)), (where, levels)
+    assert all(heading for _, heading in page.headings), where
+    assert len(set(page.ids)) == len(page.ids), where
+    assert set(page.referred) <= set(page.ids), where
+    assert len(set(page.regions)) == len(page.regions), where
+    assert page.captions == len(page.tables), where
+    assert page.unscoped == 0, where
+    assert (page.scripts, page.styles) == (0, 0), where
+    places: dict[str, set[str]] = {}
+    for name, href in page.links:
+        assert name, (where, href)
+        places.setdefault(name, set()).add(href)
+    assert {name for name, to in places.items() if len(to) > 1} == set(), where
+    assert len(html.encode()) < LARGEST, where
+    return page
 
 
 class Outline(HTMLParser):

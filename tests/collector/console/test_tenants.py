@@ -265,7 +265,9 @@ def addresses(console: Served) -> list[str]:
             for meter in meters if "{meter}" in path else [""]:
                 for agent in agents if "{agent}" in path else [""]:
                     for name in ("pue", "wue", "none") if "{name}" in path else ("",):
-                        whole = path.format(site=site, meter=meter, agent=agent, name=name)
+                        named = {"site": site, "meter": meter, "agent": agent, "name": name}
+                        held = {"host": "alpha-gw", "resource": "host", "guest": "bravo-vm"}
+                        whole = path.format(**named, **held)
                         paths += [whole + query for query in queries.get(path, [""])]
     return paths
 
@@ -286,7 +288,7 @@ async def crawl(console: Served, holder: Holder) -> dict[str, str]:
         texts[path] = f"{text}\n{headers.get('Location', '')}"
         if "html" in headers.get("Content-Type", ""):
             links = {html.unescape(link) for link in re.findall(r'href="(/[^"#]*)', text)}
-            waiting += [link for link in links if "day=" not in link]
+            waiting += [one for one in links if "day=" not in one and "month=" not in one]
         for given in (holder.bearer,) if path.startswith(("/api", "/metrics", "/readyz")) else ():
             texts[f"{path} by token"] = (await console.get(path, headers=given))[2]
     return texts

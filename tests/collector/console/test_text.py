@@ -14,13 +14,17 @@ from typing import Any
 import jauge_collector.console
 import pytest
 from jauge_collector import kpis
+from jauge_collector.attribution import NoPower
 from jauge_collector.console import overview
+from jauge_collector.console.hosting_views import Grouping
 from jauge_collector.console.text import CODES, Language, choose, language
 from jauge_collector.console.views import Presence
 from jauge_collector.ledger.tickets import State
 from jauge_models import effectiveness
+from jauge_models.attribution import Certainty, IdlePolicy
 from jauge_models.crosschecks import Gap, Kind, Outcome
 from jauge_models.effectiveness import PeriodKind, Status
+from jauge_models.guest_use import Reason
 from jauge_models.intervals import Basis, Flag, Grade
 from jauge_models.quantities import CATALOGUE
 from jauge_models.rules import RuleStatus
@@ -48,6 +52,13 @@ FAMILIES = {
     "outcome": Outcome,
     "gap": Gap,
     "suspect": SuspectKind,
+    "certainty": Certainty,
+    "idle_policy": IdlePolicy,
+    "not_judged": Reason,
+    "unpowered": NoPower,
+    "by": Grouping,
+    "rolled_by": Grouping,
+    "no": Grouping,
 }
 """Words that a page looks up by a value of the models: each value needs one."""
 

@@ -159,18 +159,62 @@ def test_a_table_of_cables(tmp_path: Path) -> None:
     assert taken.examples["no name for the device"] == "srv-3"
 
 
-def end(kind: str, name: str, device: str | None) -> list[dict[str, Any]]:
-    """A termination as the REST API shows it."""
-    thing: dict[str, Any] = {"id": 1, "name": name}
-    if device is not None:
-        thing["device"] = {"id": 2, "name": device}
-    return [{"object_type": f"dcim.{kind}", "object_id": 1, "object": thing}]
+API = "https://netbox.example/api/dcim"
+
+
+def end(
+    kind: str, name: str, device: str | None, *, display: str | None = None
+) -> list[dict[str, Any]]:
+    """A termination with the keys of NetBox's GenericObjectSerializer and its nested ones."""
+    thing: dict[str, Any] = {
+        "id": 1,
+        "url": f"{API}/{kind}s/1/",
+        "display": name,
+        "name": name,
+        "description": "",
+        "cable": {"id": 5, "url": f"{API}/cables/5/", "display": "#5", "label": ""},
+        "_occupied": True,
+    }
+    if device is not None or display is not None:
+        thing["device"] = {
+            "id": 2,
+            "url": f"{API}/devices/2/",
+            "display": display or device,
+            "name": device,
+            "description": "",
+        }
+    return [{"id": 1, "object_type": f"dcim.{kind}", "object_id": 1, "object": thing}]
 
 
 def cable(a: list[dict[str, Any]], b: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """A cable as the REST API shows it."""
-    status = {"value": "connected", "label": "Connected"}
-    return {"id": 5, "a_terminations": a, "b_terminations": b, "status": status} | more
+    """A cable with the keys of NetBox's CableSerializer."""
+    return {
+        "id": 5,
+        "url": f"{API}/cables/5/",
+        "display_url": "https://netbox.example/dcim/cables/5/",
+        "display": "#5",
+        "type": "power",
+        "a_terminations": a,
+        "b_terminations": b,
+        "status": {"value": "connected", "label": "Connected"},
+        "profile": None,
+        "tenant": None,
+        "label": "",
+        "color": "",
+        "length": None,
+        "length_unit": None,
+        "description": "",
+        "comments": "",
+        "tags": [],
+        "custom_fields": {},
+        "created": "2026-01-05T09:00:00Z",
+        "last_updated": "2026-01-05T09:00:00Z",
+    } | more
+
+
+def page(cables: list[Any], count: int, following: str | None = None) -> dict[str, Any]:
+    """A page of the REST API."""
+    return {"count": count, "next": following, "previous": None, "results": cables}
 
 
 def test_what_the_rest_api_lists(tmp_path: Path) -> None:
@@ -187,7 +231,10 @@ def test_what_the_rest_api_lists(tmp_path: Path) -> None:
         cable(psu, outlet, status={"value": "planned"}),
         "nonsense",
     ]
-    for text in (json.dumps(cables), json.dumps({"next": None, "results": cables})):
+    pages = [page(cables[:4], len(cables), f"{API}/cables/?limit=4&offset=4")]
+    pages.append(page(cables[4:], len(cables)))
+    forms = (cables, page(cables, len(cables)), {"next": None, "results": cables}, pages)
+    for text in map(json.dumps, forms):
         taken = connections_of(text, "cables.json", names(tmp_path), None)
         assert pairs(taken) == {
             ("pdu:5A1234", "outlet:5A1234.12"),
@@ -204,13 +251,26 @@ def test_what_the_rest_api_lists(tmp_path: Path) -> None:
         (HEAD.replace(",Device A", ""), "column 'device a' is missing"),
         ('{"results": 5}', "is no list of cables"),
         ("[", "not valid JSON"),
-        ('{"next": "https://example.org/?offset=50", "results": []}', "is one page of several"),
+        ('{"next": "https://example.org/?offset=50", "results": []}', "holds 0 of 0 cables"),
+        (json.dumps(page([1, 2], 1200, f"{API}/cables/?offset=2")), "holds 2 of 1200 cables"),
+        (json.dumps([page([1, 2], 5, "x"), page([3, 4], 5)]), "holds 4 of 5 cables"),
+        (json.dumps([page([1, 2], 2), {"results": None}]), "is no list of cables"),
     ],
 )
 def test_an_export_that_cannot_be_read(tmp_path: Path, text: str, problem: str) -> None:
     """Said in one line, with what to do."""
     with pytest.raises(ConfigurationError, match=problem):
         connections_of(text, "cables", names(tmp_path), None)
+
+
+def test_a_device_without_a_name_is_called_as_netbox_shows_it(tmp_path: Path) -> None:
+    """Its name is null there: never a device called None."""
+    outlet = end("poweroutlet", "12", "PDU A1")
+    shown = cable(end("powerport", "PSU1", None, display="srv-2"), outlet)
+    unknown = cable(end("powerport", "PSU1", None, display="Type X (7)"), outlet)
+    taken = connections_of(json.dumps([shown, unknown]), "cables.json", names(tmp_path), None)
+    assert ("outlet:5A1234.12", "srv-2/host") in pairs(taken)
+    assert taken.examples == {"no name for the device": "Type X (7)"}
 
 
 @pytest.mark.parametrize(

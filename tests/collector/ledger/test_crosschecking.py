@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from jauge_agent.source import Outcome as Read
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.connected import Connected
 from jauge_collector.ledger.crosschecking import cross_check
@@ -20,7 +21,8 @@ from jauge_models.suspects import SuspectKind
 from jauge_models.topology import Event, EventKind, Validity
 from jauge_models.wire import Method
 
-from tests.collector.ledger.bench import DAY, HOUR, KWH, START, Bench
+from tests.agent.modbus.meters import device, put_point, serving
+from tests.collector.ledger.bench import DAY, HOUR, KWH, MINUTE, START, Bench
 
 POLICY = Policy()
 MAP = """
@@ -274,6 +276,23 @@ async def test_a_declared_event_suspends(bench: Bench) -> None:
         assert ticket.evidence.upper == ("ups",)
 
 
+async def test_an_event_of_a_host_suspends_its_checks(tmp_path: Path) -> None:
+    """Entered under its id: its outlets give a tenth of what it says, and nobody is told."""
+    host = '[[hosts]]\nid = "srv"\nfeeds = ["srv-1/host"]\n'
+    async with Bench(tmp_path, MAP + host, LINKS) as bench:
+        wrong = {"gw/outlet:p1.1": 0.05, "gw/outlet:p1.2": 0.05}
+        await fill(bench, 48, shares=wrong)
+        (ticket,) = checked(bench).tickets
+        assert ticket.evidence.lower == ("srv",)
+        span = Validity(START, START + 49 * HOUR)
+        event = Event(EventKind.MAINTENANCE, span, "srv", "test")
+        events.enter_event(bench.ledger, bench.site, event, now_ms=bench.now_ms)
+        found = checked(bench)
+        assert found.tickets == ()
+        assert found.standing is not None
+        assert {c.gap for c in found.standing.checks if c.lower == ("srv",)} == {Gap.EVENT}
+
+
 async def test_a_wrong_clock_is_compared_with_nothing(bench: Bench) -> None:
     """The gateway's clock was wrong for two days: no hour of them is judged."""
     from jauge_collector.ledger.clocks import ClockSpan
@@ -377,6 +396,75 @@ async def test_phases_of_a_meter(bench: Bench) -> None:
     assert (SuspectKind.REVERSED_CT, ("gw/phase:u1.out.2",)) in kinds
     assert found.standing is not None
     assert not any("phase" in name for name in found.standing.unmapped)
+
+
+METER = (
+    MAP
+    + """
+[[meters]]
+id = "main"
+commodity = "electricity"
+feeds = ["gw/meter:m1"]
+uncertainty = 0.005
+interval_s = 900
+"""
+)
+
+
+async def read_meter(watts: Mapping[str | None, float]) -> tuple[Read, list[str]]:
+    """What an agent reads from a three-phase meter over Modbus, and what it says it offers."""
+    from jauge_agent.sources.modbus.config import ModbusDevice
+    from jauge_agent.sources.modbus.device import Meter
+    from jauge_agent.sources.modbus.gateway import Gateway
+    from jauge_agent.sources.modbus.profile import load
+
+    profile = load("eastron-sdm630")
+    registers: dict[tuple[int, int], int] = {}
+    for point in profile.points:
+        count = {"voltage": 230.0, "frequency": 50.0}.get(point.quantity, 0.0)
+        if point.quantity == "power":
+            count = watts[point.part]
+        put_point(registers, profile, point, count)
+    last = max(address for _, address in registers)
+    whole = {(profile.function, address): 0 for address in range(last + 1)} | registers
+    async with serving(device(1, whole)) as served:
+        gateway = Gateway("127.0.0.1", served.port, answer_s=5.0)
+        named = ModbusDevice(host="127.0.0.1", port=served.port, profile="eastron-sdm630", id="m1")
+        meter = Meter(gateway, named, profile)
+        offered = [each.id for each in await meter.open() if "power" in each.quantities]
+        outcome = await meter.read()
+        gateway.close()
+    return outcome, offered
+
+
+async def test_a_phase_that_reads_negative_at_the_meter_is_named(tmp_path: Path) -> None:
+    """From the registers to the ticket: L2 was never a reading, and it is L2 that is suspected."""
+    pytest.importorskip("pymodbus")
+    watts = {None: 2000.0, "L1": 3000.0, "L2": -2000.0, "L3": 1000.0}
+    outcome, offered = await read_meter(watts)
+    assert outcome.failed["negative"] == 1
+    powers = {s.resource: s.value for s in outcome.samples if s.quantity == "power"}
+    assert powers == {"meter:m1": 2000, "phase:m1.L1": 3000, "phase:m1.L3": 1000}
+    async with Bench(tmp_path, METER, LINKS) as bench:
+        bench.now_ms = START + 30 * HOUR + HOUR // 2
+        bench.ledger.set_methods("lab", "gw", {(name, "power"): Method.GAUGE for name in offered})
+        for resource, power in powers.items():
+            points = [
+                (minute * MINUTE, round(power * (1 + load), 3))
+                for hour, load in enumerate(loads(30))
+                for minute in range(60 * hour, 60 * hour + 60, 2)
+            ]
+            await bench.receive(points, resource=resource, quantity="power")
+        await bench.account()
+        found = checked(bench)
+    (ticket,) = [t for t in found.tickets if t.kind is Kind.PHASES]
+    assert ticket.check == "main"
+    assert [(s.kind, s.subjects) for s in ticket.evidence.suspects] == [
+        (SuspectKind.REVERSED_CT, ("gw/phase:m1.L2",))
+    ]
+    assert ticket.evidence.suspects[0].found == pytest.approx(-1.0)
+    assert found.standing is not None
+    assert "gw/phase:m1.L2" not in found.standing.unmapped
 
 
 async def test_how_agents_name_phases(tmp_path: Path) -> None:
@@ -503,3 +591,38 @@ def test_a_new_ledger_has_no_tickets(tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger.db") as ledger:
         assert TicketBook(ledger).list("lab") == TicketList((), None)
         assert TicketBook(ledger).counts(["lab"]) == {}
+
+
+async def test_a_declared_host_is_its_tenants(tmp_path: Path) -> None:
+    """By an attribute of its id alone; it counts once, for whoever has it."""
+    host = '[[hosts]]\nid = "srv"\nfeeds = ["srv-1/host", "srv-2/host"]\n'
+    owned = "".join(
+        f'[[attributes]]\nsubject = "{subject}"\nname = "tenant"\nvalue = "alpha"\n'
+        for subject in ("srv", "ups")
+    )
+    async with Bench(tmp_path, COUNTED + host, LINKS + owned) as bench:
+        await fill(bench, 24)
+        (alpha,) = month(bench, "alpha")
+        assert alpha.hosts == 1
+        assert alpha.ratio == pytest.approx(1.0 / 1.1, rel=1e-3)
+
+
+async def test_a_host_that_two_agents_report_counts_once(tmp_path: Path) -> None:
+    """Declared at noon: earlier rows of what feeds it stand for it, and nothing is there twice."""
+    async with Bench(tmp_path, COUNTED, LINKS) as bench:
+        await fill(bench, 24)
+        (apart,) = month(bench)
+        assert apart.hosts == 2
+        both = """
+[[hosts]]
+id = "srv"
+feeds = ["srv-1/host", "srv-2/host"]
+valid_from = "2026-01-01T12:00"
+"""
+        bench.declare(COUNTED + both, LINKS)
+        await bench.account()
+        assert len(bench.rows("srv")) == 12
+        (whole,) = month(bench)
+        assert whole.hosts == 1
+        assert whole.ratio == pytest.approx(1.0 / 1.1, rel=1e-3)
+        assert whole.hosts_coverage == 1.0

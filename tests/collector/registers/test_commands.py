@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from jauge_collector import cli
 from jauge_collector.ledger.clocks import ClockSpan
+from jauge_collector.registers.events import enter_event
 from jauge_models.intervals import Basis, Flag, Grade
+from jauge_models.topology import Event, EventKind, Validity
 
 from tests.collector.ledger.bench import DAY, HOUR, KWH, MAINS, MINUTE, QUARTER, START, Bench
 
@@ -267,6 +269,35 @@ def test_events_are_entered_and_listed(desk: Desk) -> None:
         ("bypass", None),
     ]
     assert "corrected by" in desk.run("event", "list")
+
+
+HOST = """
+[[hosts]]
+id = "srv"
+feeds = ["bmc/host:serial"]
+"""
+
+
+def test_an_event_may_name_a_host(desk: Desk) -> None:
+    """By its id or by what reads it; its rows are computed again where zeros mean nothing then."""
+    desk.use(lambda _bench: _nothing(), METERS + HOST)
+    words = ("event", "add", "--from", "2026-01-01T10:00", "--to", "2026-01-01T11:00", "--subject")
+    desk.json(*words, "srv", "--kind", "maintenance")
+    desk.json(*words, "bmc/host:serial", "--kind", "battery")
+
+    async def unmarked(bench: Bench) -> None:
+        assert "srv" not in {mark.name for mark in bench.ledger.marks("lab", bench.now_ms)}
+        event = Event(EventKind.BYPASS, Validity(START, START + HOUR), "srv", "test")
+        enter_event(bench.ledger, bench.site, event, now_ms=bench.now_ms)
+        assert {"srv", "mains"} <= {m.name for m in bench.ledger.marks("lab", bench.now_ms)}
+
+    desk.use(unmarked, METERS + HOST)
+    line = desk.run(*words, "svr", "--kind", "maintenance", code=2)
+    assert "known are bmc/host:serial, gw/" not in line
+    assert "bmc/host:serial, mains, meter:mains, srv, water" in line
+    assert "knows no 'host:serial'" in desk.run(
+        *words, "host:serial", "--kind", "maintenance", code=2
+    ), "that may be any machine's"
 
 
 WRONG = [

@@ -7,13 +7,14 @@ from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 
-from jauge_agent.bmc import FLOOR_S, BmcPlace
+from jauge_agent.bmc import FLOOR_S
+from jauge_agent.place import DevicePlace
 from jauge_agent.source import SourceSettings
 
 _WORKAROUND: Final = re.compile(r"[a-z0-9]+", re.ASCII)
 
 
-class IpmiDevice(BmcPlace, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class IpmiDevice(DevicePlace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One BMC."""
 
     usual_port: ClassVar[int] = 623
@@ -35,7 +36,7 @@ class IpmiDevice(BmcPlace, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def __post_init__(self) -> None:
         """Refuse also workarounds that FreeIPMI would read as something else."""
-        BmcPlace.__post_init__(self)
+        DevicePlace.__post_init__(self)
         _check_workarounds(self.workarounds or ())
 
 

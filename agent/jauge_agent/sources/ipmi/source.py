@@ -15,9 +15,11 @@ from jauge_models.resources import identity
 from jauge_models.wire import Method
 
 from jauge_agent.bmc import FLOOR_S
-from jauge_agent.config import secret, shown
+from jauge_agent.logins import Logins
 from jauge_agent.logs import say
 from jauge_agent.polling import Device, Poller
+from jauge_agent.programs import Printed, found
+from jauge_agent.secret_files import SecretError, read_secret
 from jauge_agent.source import (
     AbsentError,
     FatalError,
@@ -30,7 +32,6 @@ from jauge_agent.sources.ipmi.settings import IpmiDevice, IpmiSettings
 
 if TYPE_CHECKING:
     from jauge_agent.sources.ipmi.answers import Missing, Sensor
-    from jauge_agent.sources.ipmi.programs import Printed
 
 DEADLINE_S: Final = 300.0
 """Seconds for one round; the tick does not wait for it."""
@@ -38,10 +39,6 @@ PROGRAM_S: Final = 30.0
 """Seconds for one program: longer than its own time-out of 20 s."""
 LISTING_S: Final = 200.0
 """Seconds for the list of all sensors, whose descriptions some BMCs take minutes to give."""
-MOST_REFUSALS: Final = 3
-REFUSED_PAUSE_S: Final = 3600.0
-"""Pause after so many refused logins in a row, lest the account be locked."""
-
 MOST_PROGRAMS: Final = 64
 """Programs that run at one time, at some megabytes each."""
 
@@ -110,8 +107,7 @@ class BmcSource:
         self._name = "this machine" if device is None else device.label
         self._sensors: Sequence[Sensor] = ()
         self._has_power = False
-        self._refusals = 0
-        self._not_before = 0.0
+        self._logins = Logins(self._name)
 
     async def open(self) -> Sequence[ResourceDescription]:
         """Find out whether DCMI tells the power, and which sensors there are."""
@@ -199,10 +195,8 @@ class BmcSource:
         """Run one program; raises RetryError when the BMC does not answer or lets nobody in."""
         from jauge_agent.sources.ipmi import answers, programs  # noqa: PLC0415 - see open
 
-        now = asyncio.get_running_loop().time
-        if now() < self._not_before:
-            raise FatalError(f"{self._name}: {self._refusals} logins were refused: it waits")
-        program = programs.found(name)
+        self._logins.check()
+        program = found(name)
         if program is None:
             raise FatalError(f"{name} is not installed (Debian package {programs.PACKAGE})")
         given = [*self._connection(), *arguments]
@@ -219,15 +213,10 @@ class BmcSource:
         except OSError as error:
             raise RetryError(f"{name} cannot be started: {error.strerror or error}") from None
         if printed.status != 0 and answers.is_refusal(printed.err):
-            self._refusals += 1
-            detail = f"{self._name}: {answers.said(printed.err)}"
-            if self._refusals >= MOST_REFUSALS:
-                self._not_before = now() + REFUSED_PAUSE_S
-                raise FatalError(detail)
-            raise RetryError(detail)
+            raise self._logins.refused(f"{self._name}: {answers.said(printed.err)}")
         if printed.status != 0 and _NO_ANSWER.search(printed.err):
             raise RetryError(f"{self._name}: {answers.said(printed.err)}")
-        self._refusals = 0
+        self._logins.admitted()
         return printed
 
     def _connection(self) -> list[str]:
@@ -251,14 +240,11 @@ class BmcSource:
             return b""
         file = self._device.password_file or self._settings.password_file
         try:
-            password = None if file is None else secret(file)
+            password = None if file is None else read_secret(file)
             username = self._device.username or self._settings.username
             return configuration(username=username, password=password)
-        except (OSError, UnicodeDecodeError) as error:
-            problem = getattr(error, "strerror", None) or "it is not text"
-            raise FatalError(
-                f"password_file: {shown(file or '')} cannot be read: {problem}"
-            ) from None
+        except SecretError as error:
+            raise FatalError(f"password_file: {error}") from None
         except ValueError as error:
             raise FatalError(f"{self._name}: {error}") from None
 
@@ -325,7 +311,7 @@ def _absent(settings: IpmiSettings) -> list[str]:
     if not settings.devices and not settings.in_band:
         here = f"{device} is {'there' if device.exists() else 'not there'}"
         reasons.append(f"no BMC is listed under sources.ipmi.devices; in_band is false ({here})")
-    missing = [each for each in (programs.DCMI, programs.SENSORS) if programs.found(each) is None]
+    missing = [each for each in (programs.DCMI, programs.SENSORS) if found(each) is None]
     if missing:
         reasons.append(f"FreeIPMI is not installed (Debian package {programs.PACKAGE})")
     if settings.in_band and not settings.devices:

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import msgspec
 from jauge_models.resources import is_name
 
+from jauge_agent.place import check_host
 from jauge_agent.source import SourceSettings
 from jauge_agent.sources.modbus.profile import load
 
@@ -42,6 +43,7 @@ class ModbusDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def __post_init__(self) -> None:
         """Raises ValueError for what can never work."""
+        check_host(self.host)
         profile = load(self.profile)
         ends = [profile.range_of(point).end for point in profile.points]
         if max(ends) + self.first_register > 65536:

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from jauge_models.quantities import CATALOGUE, Kind
@@ -26,7 +27,18 @@ PHASE_KIND: Final = "phase"
 SENSOR_KIND: Final = "sensor"
 
 _LARGEST_EXPONENT: Final = 12
+_MAINS: Final = MappingProxyType({"frequency": (10.0, 1000.0), "voltage": (1.0, 800_000.0)})
+"""What conductors with mains can show; less is what others induce where there is none."""
+_WITHHELD: Final = frozenset(
+    {"power", "apparent_power", "reactive_power", "power_factor", "energy", "current", *_MAINS}
+)
+"""Electricity: all of it is doubtful where some of it is."""
+_DOUBTS: Final = 64
+"""Things of one meter that are said."""
 _CONDUCTOR: Final = re.compile(r"L[123]|L[123]-L[123]|N")
+
+_BACK: Final = "it is no reading: is a transformer reversed, or are phases swapped?"
+_SCALE: Final = "its powers and energies are left out: are profile and ratios those of this meter?"
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +61,7 @@ class Meter:
         self._replaced = 0
         """Changes of the serial number that no reading has counted yet."""
         self._warned_at = float("-inf")
+        self._said: set[tuple[str, str]] = set()
         self.serial = ""
         """The serial number that it has told last; empty: none, or a placeholder."""
         self._surveyed_at = float("-inf")
@@ -79,11 +92,7 @@ class Meter:
         if self._replaced:
             failed["replaced"] += self._replaced
             self._replaced = 0
-        samples = [
-            sample
-            for point in self._profile.points
-            if (sample := self._sample(point, words, failed)) is not None
-        ]
+        samples = self._samples(words, failed)
         if not samples:
             raise RetryError(f"no register holds a value: {', '.join(sorted(failed)) or 'missing'}")
         return Outcome(samples, failed, self._described() if changed else None)
@@ -146,6 +155,47 @@ class Meter:
             raise BusyError(f"{self._gateway.name} unit {self._device.unit} is busy")
         return words
 
+    def _samples(self, words: _Words, failed: Counter[str]) -> list[Sample]:
+        """The values of one reading; no powers where volts and hertz show that the map is wrong."""
+        found = [
+            sample
+            for point in self._profile.points
+            if (sample := self._sample(point, words, failed)) is not None
+        ]
+        wrong = self._out_of_scale(words, found)
+        if not wrong:
+            return found
+        self._say("values out of scale", wrong, _SCALE)
+        kept = [each for each in found if each.quantity not in _WITHHELD]
+        failed["scale"] += len(found) - len(kept)
+        return kept
+
+    def _out_of_scale(self, words: _Words, found: Sequence[Sample]) -> str:
+        """Which quantity shows that registers mean something else; empty for none.
+
+        Where all say that there are no mains nothing may be drawn. What was not read tells nothing.
+        """
+        plausible, dead, silent = False, False, ""
+        for point in self._profile.points:
+            registers = words.get(self._of(point))
+            if point.quantity not in _MAINS or registers is None:
+                continue
+            number = self._number(registers, point.form, point.none)
+            factor = self._factor(point, words)
+            low, high = _MAINS[point.quantity]
+            if number is None or factor is None:
+                silent = silent or point.quantity
+            elif abs(number * factor) > high:
+                return point.quantity
+            elif abs(number * factor) < low:
+                dead = True
+            else:
+                plausible = True
+        if plausible:
+            return ""
+        is_drawing = any(each.quantity == "power" and each.value != 0 for each in found)
+        return silent if not dead else "power" if is_drawing else ""
+
     def _sample(self, point: Point, words: _Words, failed: Counter[str]) -> Sample | None:
         found = words.get(self._of(point))
         if found is None:
@@ -159,7 +209,10 @@ class Meter:
         entry = CATALOGUE[point.quantity]
         if not math.isfinite(value) or not entry.low <= value <= entry.high:
             # What flows back is not drawn: it has a register of its own, or a turned transformer.
-            failed["negative" if value < 0 <= entry.low else "range"] += 1
+            is_backwards = value < 0 <= entry.low
+            failed["negative" if is_backwards else "range"] += 1
+            if is_backwards and point.quantity == "power":
+                self._say("power flows back", self._resource(point.part), _BACK)
             return None
         return Sample(self._resource(point.part), point.quantity, value)
 
@@ -259,6 +312,12 @@ class Meter:
             now=self.serial or self._id,
             name=self._id,
         )
+
+    def _say(self, event: str, what: str, detail: str) -> None:
+        if (event, what) not in self._said and len(self._said) < _DOUBTS:
+            self._said.add((event, what))
+            place = self._device.place
+            say(_log, logging.WARNING, event, device=place, what=what, detail=detail)
 
     def _say_if_unsure(self) -> None:
         profile = self._profile

@@ -8,6 +8,7 @@ import msgspec
 from jauge_models.configuration import ConfigurationError
 from msgspec.structs import replace
 
+from jauge_agent.place import check_host
 from jauge_agent.probe import Probed
 from jauge_agent.source import AbsentError, ResourceDescription, RetryError, Sample
 from jauge_agent.sources.modbus.config import DEFAULT_PORT, ModbusDevice
@@ -29,6 +30,10 @@ class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     unit: Annotated[int, msgspec.Meta(ge=0, le=255)] = 1
     profile: str | None = None
     answer_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)] = 1.5
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what is no host."""
+        check_host(self.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +62,17 @@ async def probed(keys: Mapping[str, Any]) -> Probed:
     gateway = Gateway(asked.host, asked.port, answer_s=asked.answer_s)
     try:
         if asked.profile is not None and known is not None:
-            found = [await _read(gateway, asked.unit, asked.profile)]
+            found = [await _read(gateway, asked, asked.profile)]
             return _told(asked, found, is_sure=True)
         found = [
-            await _read(gateway, asked.unit, name)
+            await _read(gateway, asked, name)
             for name in names()
             if await _is_recognised(gateway, asked.unit, load(name))
         ]
         if found:
             return _told(asked, found, is_sure=True)
         possible = [name for name in names() if _could_be(load(name))]
-        tried = [await _read(gateway, asked.unit, name) for name in possible]
+        tried = [await _read(gateway, asked, name) for name in possible]
         return _told(asked, [each for each in tried if _is_plausible(each)], is_sure=False)
     finally:
         gateway.close()
@@ -118,12 +123,17 @@ def _holds(mark: Mark, words: Sequence[int], profile: Profile) -> bool:
     return words[0] in mark.values
 
 
-async def _read(gateway: Gateway, unit: int, name: str) -> _Candidate:
+async def _read(gateway: Gateway, asked: _Asked, name: str) -> _Candidate:
     """What the unit gives by that profile; nothing where it has none of its registers."""
     profile = load(name)
     weight = 1.0 if profile.counts_pulses else None
     device = ModbusDevice(
-        host=gateway.name, unit=unit, profile=name, id=_STAND_IN, pulse_weight=weight
+        host=asked.host,
+        port=asked.port,
+        unit=asked.unit,
+        profile=name,
+        id=_STAND_IN,
+        pulse_weight=weight,
     )
     meter = Meter(gateway, device, profile)
     try:

@@ -41,6 +41,8 @@ _CODE: Final = {
     Form.FLOAT32: ">f",
     Form.FLOAT64: ">d",
 }
+_LEAST: Final = 1e-9
+"""No meter tells so little of anything: what is smaller, and not 0, are words in another order."""
 _SIGNED: Final = frozenset({Form.INT16, Form.INT32, Form.INT64})
 
 
@@ -55,7 +57,8 @@ def number(
     """The number in ``words``, exact where it is whole; None where the device has none.
 
     No value are: all bits set of an unsigned form; the largest and the smallest of a signed one;
-    what is not finite; a digit that is none; and the numbers in ``none``. ``word_order`` "big"
+    what is not finite, or a float next to nothing; a digit that is none; and the numbers in
+    ``none``. ``word_order`` "big"
     has the high word first, ``byte_order`` "big" the high byte of each word, as Modbus wants it.
     """
     if word_order == "little":
@@ -88,7 +91,7 @@ def text(words: Sequence[int], *, byte_order: Order = "big") -> str:
 def _is_filler(value: float, form: Form) -> bool:
     """Whether it is what makers put where there is no number."""
     if form in (Form.FLOAT32, Form.FLOAT64):
-        return False
+        return 0 < abs(value) < _LEAST
     bits = 16 * form.words
     if form in _SIGNED:
         return value in (_bits(bits - 1), -_bits(bits - 1) - 1)

@@ -64,6 +64,8 @@ async def _session(
 class _Listener(Connection):
     """A connection that gives whole messages to ``take``, as they come: none waits in a queue."""
 
+    _is_for_payloads = False
+
     def __init__(self, broker: BrokerConfig, take: Take) -> None:
         """Raises CredentialError, OSError."""
         context = None

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from jauge_models.quantities import CATALOGUE
 
+from jauge_agent.finite import finite
 from jauge_agent.sources.mqtt.config import MqttPoint
 from jauge_agent.units import UNITS
 
@@ -117,13 +118,8 @@ def _number(raw: Any) -> float:
     """A JSON number, or a text that is one; true and false are none."""
     if isinstance(raw, str) and _NUMBER.fullmatch(raw.strip()):
         raw = float(raw)
-    if isinstance(raw, bool) or not isinstance(raw, int | float):
-        raise NoNumberError("value")
-    try:
-        value = float(raw)
-    except OverflowError:
-        raise NoNumberError("value") from None
-    if not math.isfinite(value):
+    value = finite(raw)
+    if value is None:
         raise NoNumberError("value")
     return value
 

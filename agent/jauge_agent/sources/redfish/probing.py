@@ -8,8 +8,9 @@ from jauge_models.configuration import convert
 
 from jauge_agent.probe import Probed
 from jauge_agent.source import FatalError, RetryError
-from jauge_agent.sources.redfish.source import BmcSource, RedfishDevice, RedfishSettings, Trust
+from jauge_agent.sources.redfish.source import BmcSource, RedfishDevice, RedfishSettings
 from jauge_agent.sources.redfish.values import IN_WORDS
+from jauge_agent.trust import Trust
 
 _RULES: Final = {
     "environment": "the chassis' EnvironmentMetrics",

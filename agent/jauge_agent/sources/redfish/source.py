@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 import msgspec
 
-from jauge_agent.bmc import FLOOR_S, BmcPlace
-from jauge_agent.config import resolved, secret
+from jauge_agent.bmc import FLOOR_S
+from jauge_agent.logins import Logins
 from jauge_agent.logs import say
+from jauge_agent.place import DevicePlace
 from jauge_agent.polling import Device, Poller
+from jauge_agent.secret_files import SecretError, read_secret
 from jauge_agent.source import (
     AbsentError,
     FatalError,
@@ -23,6 +25,7 @@ from jauge_agent.source import (
     Sample,
     SourceSettings,
 )
+from jauge_agent.trust import Trust
 
 if TYPE_CHECKING:
     import ssl
@@ -37,15 +40,11 @@ REVIEW_S: Final = 6 * 3600.0
 """After so long a BMC is looked around anew, whatever it tells in the meantime."""
 _MOST_LOOKS: Final = 3
 """Times that one read begins anew because the machine or its supplies have changed."""
-MOST_REFUSALS: Final = 3
-REFUSED_PAUSE_S: Final = 3600.0
-"""Pause after so many refused logins in a row, lest the account be locked."""
-
 
 _log = logging.getLogger(__name__)
 
 
-class RedfishDevice(BmcPlace, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RedfishDevice(DevicePlace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One BMC."""
 
     usual_port: ClassVar[int] = 443
@@ -151,7 +150,7 @@ class RedfishSource:
 class BmcSource:
     """One BMC: looked around when opened, then asked for the documents of its plan."""
 
-    def __init__(self, device: RedfishDevice, settings: RedfishSettings, trust: "Trust") -> None:
+    def __init__(self, device: RedfishDevice, settings: RedfishSettings, trust: Trust) -> None:
         self._device = device
         self._settings = settings
         self._trust = trust
@@ -159,8 +158,7 @@ class BmcSource:
         self._plan: Plan | None = None
         self._announced: Sequence[ResourceDescription] = ()
         self._review_at = 0.0
-        self._refusals = 0
-        self._not_before = 0.0
+        self._logins = Logins(device.label)
 
     @property
     def plan(self) -> "Plan | None":
@@ -294,20 +292,12 @@ class BmcSource:
         from jauge_agent.sources.redfish.session import RefusedError  # noqa: PLC0415 - aiohttp
 
         assert self._bmc is not None  # noqa: S101 - see read
-        now = asyncio.get_running_loop().time
-        if now() < self._not_before:
-            raise FatalError(
-                f"{self._device.label}: {self._refusals} logins were refused: it waits"
-            )
+        self._logins.check()
         try:
             document = await self._bmc.get(path)
         except RefusedError as refused:
-            self._refusals += 1
-            if self._refusals >= MOST_REFUSALS:
-                self._not_before = now() + REFUSED_PAUSE_S
-                raise FatalError(str(refused)) from None
-            raise
-        self._refusals = 0
+            raise self._logins.refused(str(refused)) from None
+        self._logins.admitted()
         return document
 
     async def _is_on(self, path: str, documents: "Mapping[str, Document]") -> bool:
@@ -325,39 +315,14 @@ class BmcSource:
         if username is None or file is None:
             return None
         try:
-            password = secret(file)
-        except (OSError, UnicodeDecodeError) as error:
-            raise FatalError(f"password_file {file} cannot be read: {error}") from None
+            password = read_secret(file)
+        except SecretError as error:
+            raise FatalError(f"password_file: {error}") from None
         return Login(username, password, session=self._device.login == "session")
 
     def _tls(self) -> "ssl.SSLContext":
         file = self._device.ca_file or self._settings.ca_file
         return self._trust.context(file, verify=_verifies(self._device, self._settings))
-
-
-class Trust:
-    """TLS contexts, one for each authority file: each holds some hundred certificates."""
-
-    def __init__(self) -> None:
-        self._contexts: dict[tuple[str | None, bool], ssl.SSLContext] = {}
-
-    def context(self, ca_file: str | None, *, verify: bool) -> "ssl.SSLContext":
-        """Trust in the authorities of a file, or the system's; raises FatalError."""
-        import ssl  # noqa: PLC0415 - only where used
-
-        key = (ca_file, verify)
-        if key not in self._contexts:
-            try:
-                made = ssl.create_default_context(cafile=resolved(ca_file) if ca_file else None)
-            except (OSError, ssl.SSLError) as error:
-                raise FatalError(f"ca_file {ca_file} cannot be used: {error}") from None
-            # Python 3.13 refuses what most controllers make for themselves.
-            made.verify_flags &= ~ssl.VERIFY_X509_STRICT
-            if not verify:
-                made.check_hostname = False
-                made.verify_mode = ssl.CERT_NONE
-            self._contexts[key] = made
-        return self._contexts[key]
 
 
 def _verifies(device: RedfishDevice, settings: RedfishSettings) -> bool:

@@ -1,6 +1,5 @@
 """Values in Redfish documents: where each stands, and whether what stands there is one."""
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from jauge_models.quantities import CATALOGUE
 from jauge_models.wire import Method
+
+from jauge_agent.finite import finite
 
 Document = Mapping[str, Any]
 
@@ -130,13 +131,8 @@ def number(node: object) -> float | Missing:
         return Missing.NULL
     if isinstance(node, str) and _DECIMAL.fullmatch(node.strip()):
         node = float(node)
-    if isinstance(node, bool) or not isinstance(node, int | float):
-        return Missing.NUMBER
-    try:
-        value = float(node)
-    except OverflowError:
-        return Missing.NUMBER
-    return value if math.isfinite(value) else Missing.NUMBER
+    value = finite(node)
+    return Missing.NUMBER if value is None else value
 
 
 def is_dead(node: Document) -> bool:

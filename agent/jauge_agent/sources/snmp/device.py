@@ -5,10 +5,11 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from jauge_agent.config import resolved, secret
 from jauge_agent.logs import say
+from jauge_agent.secret_files import SecretError, read_secret
 from jauge_agent.source import FatalError, Outcome, ResourceDescription, RetryError
 from jauge_agent.sources.snmp.judgement import Verdict, asked, judged
+from jauge_agent.sources.snmp.members import Members
 from jauge_agent.sources.snmp.profile import Profile, profiles
 from jauge_agent.sources.snmp.session import Objects, Session
 from jauge_agent.sources.snmp.settings import SnmpDeviceSettings
@@ -37,8 +38,10 @@ class SnmpDevice:
         *,
         name: str,
         labels: Mapping[str, str],
+        members: Members | None = None,
     ) -> None:
         """``name`` stands for the serial number of a device that tells none."""
+        self._members = members or Members()
         self._objects = objects
         self._profiles = list(known)
         self._name = name
@@ -128,6 +131,7 @@ class SnmpDevice:
             name=self._name,
             labels=self._labels,
             before=self._offer if is_same else None,
+            members=self._members,
         )
         if not offer.measured:
             raise FatalError(f"{identified.profile.title} offers no value that its profile names")
@@ -139,7 +143,7 @@ class SnmpDevice:
     def _said(self, verdict: Verdict, offer: Offer) -> None:
         for doubt in verdict.doubts:
             self._say("value suspicious", doubt)
-        for total in verdict.incomplete:
+        for total in (*verdict.incomplete, *offer.lacking):
             read = set(offer.measured)
             if gone := sorted({each.resource for each in total.parts if each not in read}):
                 names = ", ".join(gone[:_NAMED])
@@ -157,9 +161,17 @@ class SnmpDevice:
 class ListedDevice:
     """Meets `Source` for a device of the configuration: its secrets, its session, its profile."""
 
-    def __init__(self, settings: SnmpDeviceSettings, *, timeout_s: float, batch: int) -> None:
+    def __init__(
+        self,
+        settings: SnmpDeviceSettings,
+        *,
+        timeout_s: float,
+        batch: int,
+        members: Members | None = None,
+    ) -> None:
         """``timeout_s``: wait for one answer; ``batch``: objects per request."""
         self._settings = settings
+        self._members = members
         self._timeout_s = timeout_s
         self._batch = batch
         self._session: Session | None = None
@@ -168,19 +180,23 @@ class ListedDevice:
         """Shortest period that the device bears; known once it is open."""
 
     async def open(self) -> Sequence[ResourceDescription]:
-        """See `Source`. Raises FatalError for a secret or profile that is not there."""
+        """See `Source`. Raises FatalError for a secret that cannot be used."""
         settings = self._settings
         known = profiles()
         if settings.profile is not None:
             known = [profile for profile in known if profile.family == settings.profile]
-            if not known:
-                raise FatalError(f"there is no profile {settings.profile!r}")
         session = Session(
             settings, secrets_of(settings), timeout_s=self._timeout_s, batch=self._batch
         )
         self._session = session
         if self._device is None:
-            self._device = SnmpDevice(session, known, name=settings.label, labels=settings.labels)
+            self._device = SnmpDevice(
+                session,
+                known,
+                name=settings.label,
+                labels=settings.labels,
+                members=self._members,
+            )
         else:
             self._device.ask_through(session)
         resources = await self._device.open()
@@ -207,10 +223,7 @@ def secrets_of(settings: SnmpDeviceSettings) -> dict[str, str]:
         if name is None:
             continue
         try:
-            found[key] = secret(name)
-        except (OSError, UnicodeDecodeError) as error:
-            problem = getattr(error, "strerror", None) or "not text"
-            raise FatalError(f"{key}_file {resolved(name)} cannot be read: {problem}") from None
-        if not found[key]:
-            raise FatalError(f"{key}_file {resolved(name)} is empty")
+            found[key] = read_secret(name)
+        except SecretError as error:
+            raise FatalError(f"{key}_file: {error}") from None
     return found

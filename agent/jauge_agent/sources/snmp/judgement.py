@@ -5,7 +5,6 @@ voltage and current exclude, has that power left out and counted as ``suspicious
 voltages are out of scale has all its powers and energies left out, counted as ``scale``.
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from jauge_models.quantities import CATALOGUE
 from jauge_models.resources import kind_of
 from jauge_models.wire import Sample
 
+from jauge_agent.finite import finite
 from jauge_agent.sources.snmp.session import Value
 
 PLAUSIBLE: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
@@ -39,11 +39,12 @@ _LEAST_VA: Final = 50.0
 """Volt-amperes below which 0 W is believed: small loads are rounded away."""
 _LEAST_LOAD: Final = 0.02
 """Share of what it is rated for from which on a device cannot say that nothing flows."""
-_FACTOR: Final = (0.05, 1.15)
-"""Power over voltage times current that one conductor can show."""
+_FACTOR: Final = (0.1, 1.15)
+"""Power over volt-amperes that one conductor can show."""
 _THREE_PHASE: Final = 3.5
 """The same for a whole device, whose current may be the mean of three conductors."""
 _ONE_CONDUCTOR: Final = frozenset({"phase", "outlet", "circuit"})
+_BACK: Final = "its power flows back: is a transformer reversed, or are phases swapped?"
 _NUMBER: Final = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,20})?")
 
 
@@ -100,14 +101,8 @@ class Verdict:
 
 def number_in(value: Value) -> float | None:
     """The number that an object holds, as such or as text; None where it holds none."""
-    if isinstance(value, bool):
-        return None
     if isinstance(value, int | float):
-        try:
-            number = float(value)
-        except OverflowError:
-            return None
-        return number if math.isfinite(number) else None
+        return finite(value)
     text = text_in(value)
     return float(text) if _NUMBER.fullmatch(text) else None
 
@@ -152,7 +147,8 @@ def judged(
 
     Reasons: ``absent``, ``changed`` (its scale, unit, kind or identity is another than at the
     survey), ``unavailable`` (the device says that it does not measure it now), ``unreadable``,
-    ``no-value``, ``range``, ``suspicious``, ``scale``, ``incomplete``.
+    ``no-value``, ``negative`` (it flows back), ``range``, ``suspicious``, ``scale``,
+    ``incomplete``.
     """
     verdict = Verdict()
     values: dict[Measured, float] = {}
@@ -166,6 +162,8 @@ def judged(
             verdict.failed[reason] += 1
             if reason == "range" and point.quantity == "voltage":
                 out_of_scale = out_of_scale or point.resource
+            if reason == "negative":
+                verdict.doubts.append(f"{point.resource}: {_BACK}")
             zeros += [point] if reason == "no-value" and _is_zero(point, objects) else []
     if out_of_scale:
         _withhold(values, verdict, out_of_scale)
@@ -196,7 +194,7 @@ def _value(point: Measured, objects: Mapping[str, Value]) -> tuple[float | None,
         return None, "no-value"
     value = number * point.scale + point.offset
     if not point.low <= value <= point.high:
-        return None, "range"
+        return None, "negative" if point.quantity == "power" and value < 0 else "range"
     return value, None
 
 
@@ -256,11 +254,15 @@ def _idle(point: Measured, unit: str, beside: Mapping[tuple[str, str], float]) -
 
 def _why_not(point: Measured, watts: float, beside: Mapping[tuple[str, str], float]) -> str:
     """Why a power cannot be true beside other values of the same thing; empty when it can."""
+    told = beside.get((point.resource, "apparent_power"))
     current = beside.get((point.resource, "current"))
     voltage = beside.get((point.resource, "voltage"))
     slack = max(_LEAST_VA, 10 * point.scale)
+    least, most = _FACTOR
     if watts == 0 and (doubt := _idle(point, "W", beside)):
         return doubt
+    if told and not least * told - slack <= watts <= most * told + slack:
+        return f"{watts:g} W at {told:g} VA"
     if not current:
         return ""
     apparent = current * (voltage or _NO_VOLTAGE)
@@ -268,7 +270,6 @@ def _why_not(point: Measured, watts: float, beside: Mapping[tuple[str, str], flo
         return f"0 W at {current:g} A" if apparent > slack else ""
     if not voltage:
         return ""
-    least, most = _FACTOR
     if kind_of(point.resource) not in _ONE_CONDUCTOR:
         most = _THREE_PHASE
     if watts > most * apparent + slack + voltage or watts < least * apparent - slack:

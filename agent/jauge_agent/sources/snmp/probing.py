@@ -24,7 +24,8 @@ async def probed(keys: Mapping[str, Any]) -> Probed:
         raise FatalError("gufo-snmp is not installed; install jauge-agent[snmp]")
     session = Session(settings, secrets_of(settings), timeout_s=WAIT_S, batch=BATCH)
     try:
-        found = await recognised(session, profiles())
+        known = [each for each in profiles() if settings.profile in (None, each.family)]
+        found = await recognised(session, known)
         offer = await surveyed(session, found, name=settings.label, labels=settings.labels)
         objects = await session.get(asked(offer.measured))
     finally:
@@ -32,7 +33,7 @@ async def probed(keys: Mapping[str, Any]) -> Probed:
     verdict = judged(offer.measured, offer.totals, objects)
     serial = f", serial number {found.serial}" if found.serial else ", tells no serial number"
     pasted = msgspec.to_builtins(settings)
-    default = msgspec.to_builtins(SnmpDeviceSettings(host="", community_file=""))
+    default = msgspec.to_builtins(SnmpDeviceSettings(host="localhost", community_file=""))
     kept = {key: value for key, value in pasted.items() if value != default[key] or key == "host"}
     kept["profile"] = found.profile.family
     if not found.serial and settings.name is None:

@@ -1,11 +1,13 @@
 """What a user writes about SNMP devices."""
 
+import difflib
 from collections import Counter
 from typing import Annotated, Final, Literal
 
 import msgspec
 from jauge_models.resources import is_name
 
+from jauge_agent.place import check_host
 from jauge_agent.source import SourceSettings
 
 WAIT_S: Final = 2.0
@@ -45,7 +47,10 @@ class SnmpDeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """Labels of everything it offers, such as feed = "A"."""
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself; the text becomes the error of the file."""
+        """Refuse what can never work; the text becomes the error of the file."""
+        check_host(self.host)
+        if self.profile is not None:
+            _check_profile(self.profile)
         if (self.community_file is None) == (self.user is None):
             raise ValueError("give community_file (SNMPv2c) or user (SNMPv3)")
         if self.user is None and (self.auth_file or self.privacy_file):
@@ -56,9 +61,14 @@ class SnmpDeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             raise ValueError(f"{self.name!r} is not a name: use letters, digits and . _ : -")
 
     @property
+    def place(self) -> str:
+        """Where it is asked."""
+        return f"{self.host}{'' if self.port == 161 else f':{self.port}'}"
+
+    @property
     def label(self) -> str:
         """What logs call it."""
-        return self.name or f"{self.host}{'' if self.port == 161 else f':{self.port}'}"
+        return self.name or self.place
 
 
 class SnmpSettings(SourceSettings, frozen=True):
@@ -72,7 +82,29 @@ class SnmpSettings(SourceSettings, frozen=True):
     """The devices to read; none is looked for."""
 
     def __post_init__(self) -> None:
-        """Refuse two devices of one name."""
+        """Refuse two devices of one name, and one device twice.
+
+        One that is two things is listed once with each of its profiles.
+        """
         names = Counter(device.label for device in self.devices)
         if repeated := [name for name, times in names.items() if times > 1]:
             raise ValueError(f"devices: {repeated[0]!r} is listed twice")
+        seen: dict[str, set[str | None]] = {}
+        for device in self.devices:
+            others = seen.setdefault(device.place.lower(), set())
+            if others and (device.profile is None or {None, device.profile} & others):
+                raise ValueError(
+                    f"devices: {device.place!r} is listed twice; "
+                    "one that is two things needs each time a profile of its own"
+                )
+            others.add(device.profile)
+
+
+def _check_profile(name: str) -> None:
+    from jauge_agent.sources.snmp.profile import profiles  # noqa: PLC0415 - only where one is named
+
+    families = sorted(profile.family for profile in profiles())
+    if name not in families:
+        near = difflib.get_close_matches(name.lower(), families, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name!r} is no profile{meant}; known are {', '.join(families)}")

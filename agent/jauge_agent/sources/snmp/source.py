@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from jauge_agent.polling import Device, Poller
 from jauge_agent.source import AbsentError, FatalError, Outcome, ResourceDescription
@@ -12,6 +13,9 @@ from jauge_agent.sources.snmp.settings import (
     SnmpDeviceSettings,
     SnmpSettings,
 )
+
+if TYPE_CHECKING:
+    from jauge_agent.sources.snmp.members import Members
 
 _DISTRIBUTION: Final = "gufo-snmp"
 
@@ -25,6 +29,11 @@ class SnmpSource:
         """Nothing is asked before ``open``."""
         self._settings = settings
         self._poller: Poller | None = None
+        self._file: Path | None = None
+
+    def remember(self, file: Path) -> None:
+        """See `Source`: what the sums of its devices have had as parts."""
+        self._file = file
 
     async def open(self) -> Sequence[ResourceDescription]:
         """See `Source`. Raises AbsentError without devices or without gufo-snmp."""
@@ -33,7 +42,9 @@ class SnmpSource:
         if find_spec("gufo") is None or find_spec("gufo.snmp") is None:
             raise AbsentError(f"{_DISTRIBUTION} is not installed; install jauge-agent[snmp]")
         if self._poller is None:
-            self._poller = Poller("snmp", map(polled, self._settings.devices), self._settings)
+            members = self._known_members()
+            devices = [polled(each, members) for each in self._settings.devices]
+            self._poller = Poller("snmp", devices, self._settings)
         return await self._poller.open()
 
     async def read(self) -> Outcome:
@@ -47,10 +58,18 @@ class SnmpSource:
         if self._poller is not None:
             await self._poller.close()
 
+    def _known_members(self) -> "Members":
+        from jauge_agent.sources.snmp.members import Members  # noqa: PLC0415 - with devices only
 
-def polled(settings: SnmpDeviceSettings) -> Device:
+        members = Members()
+        if self._file is not None:
+            members.keep_in(self._file)
+        return members
+
+
+def polled(settings: SnmpDeviceSettings, members: "Members | None" = None) -> Device:
     """A device as the poller takes it; its secrets are read when it is opened."""
     from jauge_agent.sources.snmp.device import ListedDevice  # noqa: PLC0415 - profiles
 
-    device = ListedDevice(settings, timeout_s=WAIT_S, batch=BATCH)
+    device = ListedDevice(settings, timeout_s=WAIT_S, batch=BATCH, members=members)
     return Device(settings.label, device, period_s=settings.period_s)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -21,6 +21,7 @@ from jauge_agent.sources.snmp.judgement import (
     number_in,
     text_in,
 )
+from jauge_agent.sources.snmp.members import Key, Members
 from jauge_agent.sources.snmp.profile import (
     SYS_NAME,
     SYS_OBJECT_ID,
@@ -37,9 +38,6 @@ from jauge_agent.sources.snmp.session import Objects, Value
 
 MAX_POINTS: Final = 4000
 """Values taken from one device."""
-
-Key = tuple[str, str]
-"""Resource and quantity."""
 
 _PHASE: Final = re.compile(r"L.*")
 _PHASES: Final = re.compile(r"L[123](-(L[123]|N))?")
@@ -70,8 +68,8 @@ class Offer:
     resources: Sequence[ResourceDescription]
     measured: Sequence[Measured]
     totals: Sequence[Total]
-    members: Mapping[Key, Mapping[Key, Measured]] = field(default_factory=dict)
-    """What each sum has ever had as parts: one that is missing leaves the sum incomplete."""
+    lacking: Sequence[Total] = ()
+    """Sums that cannot be had because a part is not measured."""
     cut: frozenset[str] = frozenset()
     """Tables that are longer than what is taken of them."""
 
@@ -109,14 +107,15 @@ async def surveyed(
     name: str,
     labels: Mapping[str, str],
     before: Offer | None = None,
+    members: Members | None = None,
 ) -> Offer:
     """What a recognised device offers now. Raises RetryError.
 
     ``before`` is what the same device offered last: what it measured then and does not just now
-    stays in the offer, and the members of its sums stay members.
+    stays in the offer. ``members`` knows what its sums have had as parts, and learns it.
     """
     serial = device.serial or _fit(name)
-    survey = _Survey(objects, serial, before or Offer((), (), ()))
+    survey = _Survey(objects, serial, before or Offer((), (), ()), members or Members())
     for what in device.profile.resources:
         await survey.find(what)
     await survey.bind()
@@ -127,10 +126,11 @@ async def surveyed(
 class _Survey:
     """Finds rows, names and values of one device, with few requests."""
 
-    def __init__(self, objects: Objects, serial: str, before: Offer) -> None:
+    def __init__(self, objects: Objects, serial: str, before: Offer, members: Members) -> None:
         self._objects = objects
         self._serial = serial
         self._before = before
+        self._members = members
         self._known = {_key(each) for each in before.measured}
         self._known_things = {each.resource for each in before.measured}
         self._cut: set[str] = set()
@@ -140,7 +140,7 @@ class _Survey:
         self._candidates: list[Measured] = []
         """Where values may be; of several for one value the first that is measured counts."""
         self._idle: list[Measured] = []
-        """The same where the device says that nothing is measured now, but was before."""
+        """The same where the device says that nothing is measured now."""
         self._measured: dict[Key, Measured] = {}
         self._sums: list[tuple[str, Point]] = []
 
@@ -200,12 +200,7 @@ class _Survey:
     def offer(self, labels: Mapping[str, str]) -> Offer:
         """What was found, as the birth document describes it."""
         measured = list(self._measured.values())
-        members = {(name, point.quantity): self._members(name, point) for name, point in self._sums}
-        totals = [
-            Total(*key, list(parts.values()))
-            for key, parts in members.items()
-            if parts and (key in set(map(_key, self._before.totals)) or self._is_whole(parts))
-        ]
+        totals, lacking = self._totals()
         quantities: dict[str, dict[str, Method]] = {}
         offered = [*map(_key, measured), *map(_key, totals)]
         for resource, quantity in offered:
@@ -222,7 +217,7 @@ class _Survey:
                         **self._labels(one),
                     },
                 )
-        return Offer(list(resources.values()), measured, totals, members, frozenset(self._cut))
+        return Offer(list(resources.values()), measured, totals, lacking, frozenset(self._cut))
 
     def _bind(self, one: _Row, point: Point) -> None:
         if point.oid is None:
@@ -246,7 +241,7 @@ class _Survey:
             tuple((oid, self._texts.get(oid, "")) for oid in self._grounds(one, point)),
         )
         is_idle = not all(self._holds(condition, one.row) for condition in where)
-        if not is_resource(one.id) or (is_idle and _key(measured) not in self._known):
+        if not is_resource(one.id):
             return
         if len(self._candidates) + len(self._idle) >= MAX_POINTS:
             self._cut.add("values")
@@ -269,17 +264,34 @@ class _Survey:
             found.append(bound(one.what.key, one.row))
         return list(dict.fromkeys(found))
 
-    def _members(self, name: str, point: Point) -> dict[Key, Measured]:
-        """The parts of a sum: those before, and all that there are now, as they are read now."""
-        parts = dict(self._before.members.get((name, point.quantity), {}))
-        for oid in point.sum:
-            for each in (*self._candidates, *self._idle):
-                if each.quantity == point.quantity and f"{each.oid}.".startswith(f"{oid}."):
-                    parts[_key(each)] = self._measured.get(_key(each), each)
-        return parts
+    def _totals(self) -> tuple[list[Total], list[Total]]:
+        """Sums that are had, or were before; and those that lack a part from the beginning.
 
-    def _is_whole(self, parts: Mapping[Key, Measured]) -> bool:
-        return all(self._measured.get(key) is part for key, part in parts.items())
+        A part is whatever the profile names and the device has, also where it does not measure it
+        now; and what was a part before, also where the device does not have it now.
+        """
+        had = set(map(_key, self._before.totals))
+        totals: list[Total] = []
+        lacking: list[Total] = []
+        present: dict[Key, list[Key]] = {}
+        for name, point in self._sums:
+            total = (name, point.quantity)
+            parts = {
+                _key(each): self._measured.get(_key(each), each)
+                for oid in point.sum
+                for each in (*self._candidates, *self._idle)
+                if each.quantity == point.quantity and f"{each.oid}.".startswith(f"{oid}.")
+            }
+            gone = self._members.of(total) - parts.keys()
+            is_whole = not gone and all(
+                self._measured.get(key) is part for key, part in parts.items()
+            )
+            made = Total(*total, [*parts.values(), *map(_absent, sorted(gone))])
+            if any(key in self._measured for key in parts) or total in had:
+                (totals if is_whole or gone or total in had else lacking).append(made)
+                present[total] = [key for key in parts if key in self._measured]
+        self._members.note(present)
+        return totals, lacking
 
     def _factor(self, point: Point, row: str | None) -> float | None:
         """What its own scale makes of a raw value; None where an object that says it is missing."""
@@ -368,6 +380,11 @@ class _Survey:
 
 def _key(point: Measured | Total) -> Key:
     return point.resource, point.quantity
+
+
+def _absent(key: Key) -> Measured:
+    """Stands in a sum for a part that the device does not have any more."""
+    return Measured(*key, "", 1.0, 0.0, frozenset(), 0.0, 0.0)
 
 
 def _method(quantity: str) -> Method:

@@ -1,0 +1,260 @@
+"""Which registers a site has, and all of them read, checked against each other and digested.
+
+A register that cannot be read is no reason to stop measuring: sites keep the names of their files,
+and who needs what they say calls `load`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+import msgspec
+
+from jauge_collector.registers import decisions
+from jauge_collector.registers import documents as documents_of
+from jauge_collector.registers import factors as factors_of
+from jauge_collector.registers import policy as policy_of
+from jauge_collector.registers import practices as practices_of
+from jauge_collector.registers import refrigerants as refrigerants_of
+from jauge_collector.registers import rooms as rooms_of
+from jauge_collector.registers import servers as servers_of
+from jauge_collector.registers.decisions import ActionRow, ExemptionRow
+from jauge_collector.registers.documents import Document
+from jauge_collector.registers.factors import FactorRow
+from jauge_collector.registers.policy import PolicyFile
+from jauge_collector.registers.practices import Practice
+from jauge_collector.registers.problems import (
+    File,
+    Problem,
+    Problems,
+    RegisterError,
+    read_file,
+    text_of,
+)
+from jauge_collector.registers.refrigerants import RefrigerantRow
+from jauge_collector.registers.rooms import Place
+from jauge_collector.registers.servers import Server
+
+_T = TypeVar("_T")
+_PROVING: Final = ("envelope_document", "ecodesign_document", "attestation")
+"""Columns of the inventory that name a document."""
+
+
+class RegistersSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Files that the compliance officer keeps, relative to this one; see docs/registers.md."""
+
+    servers: str | None = None
+    """CSV of the servers: the inventory."""
+    rooms: str | None = None
+    """CSV of rooms, rows and racks with their intake sensors."""
+    practices: str | None = None
+    """CSV of the Code of Conduct's practices and what the site does of each."""
+    documents: str | None = None
+    """CSV of documents that prove something; their files lie beside it or below."""
+    policy: str | None = None
+    """TOML of thresholds and readings; the defaults where absent."""
+    factors: str | None = None
+    """CSV of emission factors and energy contents of fuels."""
+    refrigerants: str | None = None
+    """CSV of what the cooling systems hold."""
+    exemptions: str | None = None
+    """CSV of criteria that do not apply, each justified, dated and signed."""
+    actions: str | None = None
+    """CSV of dated remediation actions, from which the forecast is made."""
+
+
+NAMES: Final = tuple(RegistersSection.__struct_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """What the registers of one site say. One that is not named is None or empty."""
+
+    site: str = ""
+    servers: tuple[Server, ...] = ()
+    rooms: tuple[Place, ...] = ()
+    practices: tuple[Practice, ...] = ()
+    documents: tuple[Document, ...] = ()
+    policy: PolicyFile | None = None
+    factors: tuple[FactorRow, ...] = ()
+    refrigerants: tuple[RefrigerantRow, ...] = ()
+    exemptions: tuple[ExemptionRow, ...] = ()
+    actions: tuple[ActionRow, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """SHA-256 of each file as it was read, by the name of the register."""
+    paths: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+    """Where each was read, resolved: several sites may name one file."""
+    notes: tuple[Problem, ...] = ()
+    """What is no error and should be looked at; at most `MOST_PROBLEMS` of each register."""
+
+
+def stamp(section: RegistersSection, folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a register does: to know whether `load` must be called again.
+
+    Documents are not looked at: what they are is fixed by their digests when read.
+    """
+    found: list[tuple[str, int, int]] = []
+    for name, path in _paths(section, folder).items():
+        try:
+            status = path.stat()
+        except (OSError, ValueError):
+            found.append((name, -1, -1))
+        else:
+            found.append((name, status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def load(section: RegistersSection, folder: Path, site: str = "") -> Registers:
+    """Read every register that a site names, relative to ``folder``.
+
+    Raises RegisterError with what is wrong in all of them, or ConfigurationError for a policy.
+    """
+    reading = _Reading(_paths(section, folder))
+    read = reading.read
+    documents = read("documents", documents_of.parse)
+    if documents:
+        path = reading.paths["documents"]
+        documents = reading.tried(
+            lambda: documents_of.verified(documents, path.parent, str(path)), ()
+        )
+    servers = read("servers", servers_of.parse)
+    rooms = read("rooms", rooms_of.parse)
+    practices = read("practices", practices_of.parse)
+    factors = read("factors", factors_of.parse)
+    refrigerants = read("refrigerants", refrigerants_of.parse)
+    exemptions = read("exemptions", decisions.exemptions)
+    actions = read("actions", decisions.actions)
+    policy = reading.tried(reading.policy, None)
+    reading.refuse_unknown_documents(servers, practices, documents)
+    reading.check()
+    found = Registers(
+        site=site,
+        servers=servers,
+        rooms=rooms,
+        practices=practices,
+        documents=documents,
+        policy=policy,
+        factors=factors,
+        refrigerants=refrigerants,
+        exemptions=exemptions,
+        actions=actions,
+        digests=MappingProxyType(reading.digests),
+        paths=MappingProxyType(reading.paths),
+    )
+    return replace(found, notes=tuple(_notes(found)))
+
+
+class _Reading:
+    """Reads one register after the other, and keeps what is wrong with each."""
+
+    def __init__(self, paths: dict[str, Path]) -> None:
+        self.paths = paths
+        self.digests: dict[str, str] = {}
+        self._problems: list[Problem] = []
+        self._count = 0
+
+    def read(self, name: str, parse: Callable[[File], tuple[_T, ...]]) -> tuple[_T, ...]:
+        """One CSV register; empty where it is not named or cannot be read."""
+        path = self.paths.get(name)
+        return () if path is None else self.tried(lambda: parse(self._file(name, path)), ())
+
+    def policy(self) -> PolicyFile | None:
+        """The policy. Raises ConfigurationError."""
+        path = self.paths.get("policy")
+        if path is None:
+            return None
+        file = self._file("policy", path)
+        return policy_of.read(text_of(file), file.name)
+
+    def tried(self, work: Callable[[], _T], otherwise: _T) -> _T:
+        """What ``work`` gives, or ``otherwise``, its problems kept."""
+        try:
+            return work()
+        except RegisterError as error:
+            self._problems += error.problems
+            self._count += error.count
+            return otherwise
+
+    def refuse_unknown_documents(
+        self,
+        servers: Iterable[Server],
+        practices: Iterable[Practice],
+        documents: Iterable[Document],
+    ) -> None:
+        """Ids that the register of documents does not hold would prove nothing, silently."""
+        if self._problems:  # of a register that was not read nothing is known
+            return
+        known = {document.id for document in documents}
+        fix = "enter the document there, or correct its id"
+        if "documents" not in self.paths:
+            fix = "name a register of documents in the site file"
+        for name, rows in (
+            ("servers", [(s, c, getattr(s, c)) for s in servers for c in _PROVING]),
+            ("practices", [(p, "documents", one) for p in practices for one in p.documents]),
+        ):
+            problems = Problems(str(self.paths.get(name, "")))
+            for row, column, document in rows:
+                if document and document not in known:
+                    problem = f"{document!r} is in no register of documents"
+                    problems.add(row.line, column, problem, fix)
+            self.tried(problems.check, None)
+
+    def check(self) -> None:
+        """Raises RegisterError where anything was wrong."""
+        if self._problems:
+            raise RegisterError(self._problems, self._count)
+
+    def _file(self, name: str, path: Path) -> File:
+        file = read_file(path)
+        self.digests[name] = file.sha256
+        return file
+
+
+def _paths(section: RegistersSection, folder: Path) -> dict[str, Path]:
+    named = {name: getattr(section, name) for name in NAMES}
+    return {name: folder / path for name, path in named.items() if path is not None}
+
+
+def _notes(registers: Registers) -> list[Problem]:
+    """What reads well and will not prove what its owner may think it does."""
+    notes: list[Problem] = []
+    named = {name: str(path) for name, path in registers.paths.items()}
+    if registers.rooms:
+        racks = {place.key[1:] for place in registers.rooms}
+        known = {(room, rack) for room, _, rack in racks}
+        missing = Problems(named.get("servers", ""))
+        for server in registers.servers:
+            ours = server.site in {"", registers.site}
+            if ours and server.rack and (server.room, server.rack) not in known:
+                problem = f"rack {server.rack!r} of room {server.room!r} is in no row of the rooms"
+                missing.add(server.line, "rack", problem, "its intake air is not measured (V4)")
+        notes += missing.found
+    subjects = {registers.site, *(server.id for server in registers.servers)}
+    for name, decided in (("exemptions", registers.exemptions), ("actions", registers.actions)):
+        nobody = Problems(named.get(name, ""))
+        for one in decided:
+            if one.subject not in subjects:
+                problem = f"{one.subject!r} is neither this site nor a server of it"
+                nobody.add(one.line, "subject", problem, "it decides nothing here")
+        notes += nobody.found
+    edition = registers.policy.goal.edition if registers.policy else ""
+    if registers.practices and not any(p.edition == edition for p in registers.practices):
+        problem = f"no practice of the edition {edition!r} that the policy names"
+        notes.append(
+            Problem(named["practices"], 0, "edition", problem, "set goal.edition in the policy")
+        )
+    remembered = Problems(named.get("practices", ""))
+    for practice in registers.practices:
+        if practice.edition == edition and practice.is_expected and practice.reference is None:
+            problem = f"practice {practice.number} is not confirmed by the text"
+            fix = "give its page and certainty 'text'; till then it is « pratique à référencer »"
+            remembered.add(practice.line, "certainty", problem, fix)
+    notes += remembered.found
+    if registers.policy is not None and not policy_of.is_approved(registers.policy):
+        given = len(policy_of.approvers(registers.policy))
+        problem = f"{given} of {policy_of.APPROVERS} approvals of what it now says"
+        fix = f"approve the hash {policy_of.policy_hash(registers.policy)}"
+        notes.append(Problem(named["policy"], 0, "approvals", problem, fix))
+    return notes

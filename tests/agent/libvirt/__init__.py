@@ -1,0 +1,1 @@
+"""The libvirt source against a real libvirtd and guests that QEMU emulates."""

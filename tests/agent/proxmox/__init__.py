@@ -1,0 +1,1 @@
+"""The proxmox source against the API's answers, served over HTTPS."""

@@ -1,0 +1,1 @@
+"""VMware's own simulator of a vCenter, built once per machine and started by tests."""
