@@ -33,9 +33,9 @@ in as frozen structs (`evidence.py`), results come out, and the same evidence, d
 the same results again.
 
 ```python
-assessment = assess(sites, inventory, sightings, quarter, policy)   # results.py
-per_tenant(assessment, policy)                                      # one share per tenant
-trajectory(assessment, history, policy, today)                      # trajectory.py
+assessment = assess(sites, inventory, sightings, quarter, policy)  # results.py
+per_tenant(assessment, policy)  # one share per tenant
+trajectory(assessment, history, policy, today)  # trajectory.py
 ```
 
 ## Statuses
