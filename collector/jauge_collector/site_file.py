@@ -152,7 +152,8 @@ class HostSection(Dated, frozen=True, kw_only=True):
     full_w: Positive | None = None
     """Power that was measured with all processors busy, in W."""
     max_gap_s: Seconds = 180.0
-    """How far apart power samples may lie and still be joined, in seconds."""
+    """How far apart power samples, and readings of its guests (for these never less than 180), may
+    lie and still be joined, in seconds."""
 
 
 class AttributionSection(_Section, frozen=True, kw_only=True):

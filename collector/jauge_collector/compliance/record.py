@@ -1,0 +1,296 @@
+"""The compliance record of one site and quarter, gathered and judged; what every reader shows."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Final
+
+import msgspec
+from jauge_models.compliance.denominator import Inventory
+from jauge_models.compliance.evidence import Intake, ServerEvidence, SiteEvidence
+from jauge_models.compliance.policy import Act, Policy
+from jauge_models.compliance.psychrometrics import Envelope
+from jauge_models.compliance.results import (
+    Assessment,
+    Shares,
+    assess,
+    per_body,
+    per_tenant,
+    shares,
+)
+from jauge_models.compliance.status import Result
+from jauge_models.compliance.trajectory import Trajectory, trajectory
+from jauge_models.compliance.windows import Window, since, twelve_months
+from jauge_models.effectiveness import Kpi
+
+from jauge_collector.compliance import intake as air
+from jauge_collector.compliance.electricity import MachineEnergy
+from jauge_collector.compliance.measured_ledger import MeasuredLedger
+from jauge_collector.compliance.metering import metered_site
+from jauge_collector.compliance.quarters import Quarter, span_ms
+from jauge_collector.compliance.sightings import sightings
+from jauge_collector.compliance.sources import Sources
+from jauge_collector.registers import policy as policy_file
+from jauge_collector.registers.evidence import completed, limits
+from jauge_collector.registers.files import Registers
+from jauge_collector.registers.listing import listing
+from jauge_collector.sites import Site
+
+NOT_GATHERED: Final = ("S9", "S10", "S13", "S14", "S15", "V9")
+"""Criteria for which only registers are asked as yet, and that therefore stay not measured."""
+
+_SIGNED: Final = ("amount", "reading")
+"""Kinds of entries that stand on somebody's word."""
+
+
+class Share(msgspec.Struct, frozen=True):
+    """One result: how many machines, kWh and racks, and their shares (0 to 1; None of nothing).
+
+    ``kwh`` is None where there are machines and the energy of none is known.
+    """
+
+    servers: int
+    servers_share: float | None
+    kwh: float | None
+    kwh_share: float | None
+    racks: int
+    racks_share: float | None
+
+
+class Headline(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures printed first; ``own`` is the demonstrated share on server criteria alone."""
+
+    total: int
+    results: dict[Result, Share]
+    own_demonstrated: int
+    own_share: float | None
+    kwh_unknown: int
+    """Machines whose energy nobody knows: shares by kWh leave them out."""
+    racks_unknown: int
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A site's record of a quarter, with all that qualifies it."""
+
+    site: str
+    title: str
+    simulated: bool
+    note: str
+    quarter: str
+    start: date
+    as_of: date
+    running: bool
+    policy_version: str
+    policy_hash: str | None
+    """Of the policy's file, as people approve it; None where the site names none."""
+    policy_approved: bool
+    goal_reading: str
+    edition: str
+    headline: Headline
+    pue: tuple[Kpi, ...]
+    wue: tuple[Kpi, ...]
+    shares: Shares
+    bodies: dict[str, Shares]
+    tenants: dict[str, Shares]
+    assessment: Assessment
+    trajectory: Trajectory
+    not_gathered: tuple[str, ...] = NOT_GATHERED
+    unconfirmed: int = 0
+    """Signed amounts and dial readings in the ledger that count for nothing without a second
+    person."""
+    registers: dict[str, str]
+    """SHA-256 of each register as it was read."""
+    notes: tuple[str, ...]
+    """What of the registers reads well and should be looked at."""
+
+
+async def record(sources: Sources, quarter: Quarter, today: date) -> Record:
+    """Gather the evidence and judge it. ``sources.ledger`` is the whole one.
+
+    Where the policy asks for a second person, what one person signed for counts for nothing: the
+    ledger keeps no confirmation. Raises RegisterError, LedgerError and StoreError.
+    """
+    policy = limits(sources.registers)
+    signed = sum(len(sources.ledger.entries(sources.site.name, kind)) for kind in _SIGNED)
+    if not signed or Act.ATTESTATION not in policy.two_people:
+        return await _record(sources, quarter, today, policy)
+    with MeasuredLedger(sources.ledger_file) as ledger:
+        found = await _record(replace(sources, ledger=ledger), quarter, today, policy)
+    return msgspec.structs.replace(found, unconfirmed=signed)
+
+
+async def _record(sources: Sources, quarter: Quarter, today: date, policy: Policy) -> Record:
+    site, registers = sources.site, sources.registers
+    day = quarter.window.last
+    energy = MachineEnergy(sources.ledger, site)
+    listed = listing([registers], day)
+    window = twelve_months(day)
+    evidence = metered_site(
+        completed(SiteEvidence(site=site.name), registers, day), sources, window, policy.coverage
+    )
+    gathered = _Servers(site, registers, energy, quarter.window, policy)
+    hours = await air.read(
+        sources.store,
+        site.name,
+        [sensor for place in registers.rooms for sensor in place.intake],
+        span_ms(window, site.zone),
+        policy.hourly_s * 1000,
+    )
+    evidence = msgspec.structs.replace(
+        evidence, simulated=site.simulated, rows=_rows(registers, site, hours, window, policy)
+    )
+    inventory = Inventory(
+        tuple(gathered.filled(server, hours) for server in listed.inventory.servers),
+        listed.inventory.chassis,
+    )
+    assessment = _of_site(
+        assess(
+            [evidence],
+            inventory,
+            await sightings(sources, quarter.window, inventory, energy),
+            quarter.window,
+            policy,
+            clouds=listed.clouds,
+        ),
+        site.name,
+        inventory,
+    )
+    found = shares(assessment.servers, assessment, policy)
+    told = registers.policy
+    return Record(
+        site=site.name,
+        title=site.title,
+        simulated=site.simulated,
+        note=site.note,
+        quarter=quarter.name,
+        start=quarter.window.first,
+        as_of=day,
+        running=quarter.running,
+        policy_version=policy.version,
+        policy_hash=None if told is None else policy_file.policy_hash(told),
+        policy_approved=told is not None and policy_file.is_approved(told),
+        goal_reading=(told.goal if told else policy_file.GoalSection()).reading,
+        edition=told.goal.edition if told else "",
+        headline=_headline(found, assessment),
+        pue=evidence.pue,
+        wue=evidence.wue,
+        shares=found,
+        bodies=per_body(assessment, policy),
+        tenants=per_tenant(assessment, policy),
+        assessment=assessment,
+        trajectory=trajectory(assessment, (), policy, today),
+        registers=dict(registers.digests),
+        notes=tuple(str(note) for note in registers.notes),
+    )
+
+
+def _rows(
+    registers: Registers,
+    site: Site,
+    hours: Mapping[str, air.Hours],
+    window: Window,
+    policy: Policy,
+) -> tuple[Intake, ...]:
+    """Rows of racks by the class that the policy judges rooms by."""
+    envelope = policy.envelope(policy.site_envelope)
+    if envelope is None:  # refused when a policy is made
+        return ()
+    rows = air.rows_of(registers, site.name, window.last)
+    return tuple(
+        air.intake(name, stays, hours, envelope, window=window, zone=site.zone)
+        for name, stays in rows.items()
+    )
+
+
+class _Servers:
+    """What ledger and store know of servers that the inventory lists."""
+
+    def __init__(
+        self,
+        site: Site,
+        registers: Registers,
+        energy: MachineEnergy,
+        quarter: Window,
+        policy: Policy,
+    ) -> None:
+        self._site = site
+        self._registers = registers
+        self._energy = energy
+        self._quarter = quarter
+        self._policy = policy
+        self._intakes: dict[Hashable, Intake] = {}
+
+    def filled(self, server: ServerEvidence, hours: Mapping[str, air.Hours]) -> ServerEvidence:
+        """A server of this site with its electricity, energy and intake; others as they are."""
+        day = self._quarter.last
+        if server.site != self._site.name or not server.is_valid(day):
+            return server
+        rows = [row for row in self._registers.servers if row.id == server.id]
+        feeds = [feed for row in rows if row.holds(day) for feed in row.feeds]
+        window = since(server.valid_from, day)
+        declared = server.envelope
+        envelope = None
+        if declared is not None:
+            envelope = declared.own or self._policy.envelope(declared.name)
+        taken = None
+        if envelope is not None and not envelope.liquid:
+            stays = air.stays_of(rows, self._registers, self._site.name)
+            taken = self._taken(server.id, stays, hours, envelope, window)
+        known = self._energy.known(feeds, window, self._quarter)
+        return msgspec.structs.replace(
+            server, intake=taken, electricity=known.electricity, energy_kwh=known.energy_kwh
+        )
+
+    def _taken(
+        self,
+        name: str,
+        stays: Sequence[air.Stay],
+        hours: Mapping[str, air.Hours],
+        envelope: Envelope,
+        window: Window,
+    ) -> Intake | None:
+        """The intake of a place, worked out once for all servers that share it."""
+        if not stays:
+            return None
+        key = (tuple(stays), envelope.name, envelope.allowable, window)
+        if key not in self._intakes:
+            self._intakes[key] = air.intake(
+                name, stays, hours, envelope, window=window, zone=self._site.zone
+            )
+        return msgspec.structs.replace(self._intakes[key], place=name)
+
+
+def _of_site(assessment: Assessment, site: str, inventory: Inventory) -> Assessment:
+    """What stands at one site: an inventory may list several sites, and each judges its own."""
+    here = {server.id for server in inventory.servers if server.site == site}
+    return msgspec.structs.replace(
+        assessment,
+        servers=tuple(each for each in assessment.servers if each.machine.site == site),
+        removals=tuple(each for each in assessment.removals if each.server in here),
+        left_out=tuple(each for each in assessment.left_out if each.site == site),
+    )
+
+
+def _headline(found: Shares, assessment: Assessment) -> Headline:
+    dark = {outcome.result for outcome in assessment.servers} - {
+        outcome.result for outcome in assessment.servers if outcome.machine.energy_kwh is not None
+    }
+    own = found.own.amounts.get(Result.DEMONSTRATED, 0.0)
+    return Headline(
+        total=len(assessment.servers),
+        results={
+            result: Share(
+                servers=int(found.servers.amounts.get(result, 0)),
+                servers_share=found.servers.share(result),
+                kwh=None if result in dark else found.kwh.amounts.get(result, 0.0),
+                kwh_share=found.kwh.share(result),
+                racks=int(found.racks.amounts.get(result, 0)),
+                racks_share=found.racks.share(result),
+            )
+            for result in Result
+        },
+        own_demonstrated=int(own),
+        own_share=found.own.share(),
+        kwh_unknown=found.kwh.unknown,
+        racks_unknown=found.racks.unknown,
+    )

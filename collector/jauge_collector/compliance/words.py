@@ -1,0 +1,84 @@
+"""The record in words: every status, criterion and reason in French and English."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.resources import files
+
+from jauge_models.compliance.status import Reason, Value
+
+from jauge_collector.console.text import Language, typeset
+from jauge_collector.console.text import language as console_language
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One language's texts. ``plain`` writes numbers, dates and the console's own texts."""
+
+    plain: Language
+    texts: Mapping[str, str]
+    names: Mapping[str, str]
+    """Of codes: statuses, results, kinds of document, fields."""
+    criteria: Mapping[str, str]
+    reasons: Mapping[str, str]
+
+    def __call__(self, key: str, **values: Value | None) -> str:
+        """A text with its holes filled in. Raises KeyError for one that nobody wrote."""
+        return self._filled(self.texts[key], values)
+
+    def name(self, code: str) -> str:
+        """What a code is called; itself where it has no name."""
+        return self.names.get(code, code)
+
+    def reason(self, reason: Reason) -> str:
+        """Why a criterion is what it is, as a sentence without its stop."""
+        return self._filled(self.reasons[reason.key], reason.values)
+
+    def share(self, share: float | None) -> str:
+        """A share in percent; a dash of nothing."""
+        return "–" if share is None else self.plain.percent(share)
+
+    def _filled(self, text: str, values: Mapping[str, Value | None]) -> str:
+        return text.format(**{name: _Hole(value, self) for name, value in values.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Hole:
+    """A value in a text, as the form behind its name says.
+
+    ``%``: a share; ``n``: a code by its name; ``r``: an indicator's reason; ``l``: its label.
+    """
+
+    value: Value | None
+    words: Words
+
+    def __format__(self, form: str) -> str:
+        value, plain = self.value, self.words.plain
+        if form == "%" and isinstance(value, int | float):
+            return plain.percent(value)
+        if form == "r":
+            return plain.reason(str(value))
+        if form == "l":
+            return plain.label(str(value))
+        if isinstance(value, date):
+            return plain.day(value)
+        if isinstance(value, tuple):
+            return ", ".join(self.words.name(each) if form == "n" else each for each in value)
+        if isinstance(value, bool):
+            return self.words.name("yes" if value else "no")
+        if isinstance(value, int | float):
+            return plain.plain(value, 4)
+        return self.words.name(str(value)) if form == "n" else str(value)
+
+
+@cache
+def words(code: str) -> Words:
+    """The texts of a language out of ``console.text.CODES``."""
+    text = files("jauge_collector.compliance").joinpath("locale", f"{code}.toml").read_text("utf-8")
+    tables = {
+        name: {key: typeset(each) if code == "fr" else each for key, each in table.items()}
+        for name, table in tomllib.loads(text).items()
+    }
+    return Words(console_language(code), **tables)

@@ -1,0 +1,1 @@
+"""Tests of the compliance record of a site."""
