@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("pyVmomi", reason="pyvmomi is not installed (extra vsphere)")
+
 from jauge_agent.source import Outcome, RetryError
 from jauge_agent.sources.vsphere.places import KEPT_MS
 from jauge_agent.sources.vsphere.polling import LEAST_BEHIND, MOST_BEHIND, most_behind
@@ -14,8 +17,6 @@ from jauge_agent.trust import Trust
 
 from tests.agent.vsphere.conftest import Ground, Start, plain, values
 from tests.agent.vsphere.relay import Record
-
-pytest.importorskip("pyVmomi", reason="pyvmomi is not installed (extra vsphere)")
 
 POWER, CPU = 157, 2
 """What the simulator calls the counters."""
