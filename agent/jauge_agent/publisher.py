@@ -266,6 +266,9 @@ class Publisher:
         except asyncio.CancelledError:
             with contextlib.suppress(aiomqtt.MqttError):
                 self._send_state(client, online=False)
+            # What lies unread when the socket is closed makes the broker see a broken connection,
+            # and it would send the will after the state.
+            await self._finish(client)
             raise
 
     def _recovered(self) -> None:
