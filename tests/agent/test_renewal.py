@@ -89,6 +89,7 @@ async def test_a_half_written_pair_keeps_what_was_there(
     ground: Ground, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Certificate written, key not yet: said once, kept even over a loss, over when it is whole."""
+    caplog.set_level(logging.INFO)
     new = ground.authority.issue("lab/a1", file="renewed")
     async with bench_at(ground.config(), tmp_path) as bench:
         stats = bench.publisher.stats
@@ -105,7 +106,11 @@ async def test_a_half_written_pair_keeps_what_was_there(
         shutil.copy(new.key, ground.client.key)
         await eventually(lambda: stats.connections == 3, within=30, what="connected with the new")
         assert set(stats.failures) == {"network"}
-    assert events(caplog, "credentials ") == ["credentials unusable", "credentials usable"]
+    assert events(caplog, "credentials ") == [
+        "credentials unusable",
+        "credentials renewed",
+        "credentials usable",
+    ]
     detail = fields_of(next(r for r in caplog.records if "unusable" in r.getMessage()))["detail"]
     assert "is not the key of" in detail
 

@@ -50,11 +50,12 @@ _COLDEST: Final = -60.0
 _HOTTEST: Final = 100.0
 _CLASS: Final = re.compile(r"(?:ashrae\s+)?(?:class[e]?\s+)?([ah][1-4])", re.IGNORECASE)
 _RANGE: Final = re.compile(
-    r"(?:(?P<medium>air|water|eau)\s*:?\s*)?"
-    r"(?P<low>[-−]?\d{1,3}(?:[.,]\d{1,2})?)\s*(?:°\s*C)?\s*(?:\.\.|…|–|-|to|à|a)\s*"
-    r"(?P<high>[-−]?\d{1,3}(?:[.,]\d{1,2})?)\s*(?:°\s*C)?",
+    r"(?:(?P<medium>air|water|eau):?)?"
+    r"(?P<low>[-−]?\d{1,3}(?:[.,]\d{1,2})?)(?:°C)?(?:\.\.|…|–|-|to|à|a)"
+    r"(?P<high>[-−]?\d{1,3}(?:[.,]\d{1,2})?)(?:°C)?",
     re.IGNORECASE | re.ASCII,
 )
+"""Of a text without its spaces."""
 
 
 def envelope_of(text: str) -> Envelope | None:
@@ -64,7 +65,7 @@ def envelope_of(text: str) -> Envelope | None:
             return Envelope(EnvelopeClass(declared[1].upper()))
         except ValueError:
             return None
-    written = _RANGE.fullmatch(text)
+    written = _RANGE.fullmatch("".join(text.split()))
     if written is None:
         return None
     low, high = (float(written[end].replace(",", ".").replace("−", "-")) for end in ("low", "high"))

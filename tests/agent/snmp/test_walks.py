@@ -238,4 +238,5 @@ async def test_probes_have_identities_and_celsius(recorded: int, tmp_path: Path)
     }
     temperatures = [s.value for s in outcome.samples if s.quantity == "temperature"]
     assert len(temperatures) == 3
-    assert all(10 <= value <= 30 for value in temperatures)
+    # The recording drifts within 10 to 30 Cel, and a step beyond.
+    assert all(9 <= value <= 31 for value in temperatures), temperatures
