@@ -174,7 +174,7 @@ def _unknown(
             text=f"too many failed attempts; try again in {refusal.wait_s} s",
             headers={"Retry-After": str(refusal.wait_s)},
         )
-    if gate.mode == "token" and not (api or request.path in PROGRAMS):
+    if gate.mode == "token" and not (api or request.path in PROGRAMS or _of_a_page(request)):
         back = request.rel_url.raw_path_qs if request.method in ("GET", "HEAD") else "/"
         where = safe_return(back)
         query = f"?next={quote(where, safe='/')}" if where != "/" else ""
@@ -186,6 +186,14 @@ def _unknown(
         text="a token is needed, or it is not valid",
         headers={"WWW-Authenticate": 'Bearer realm="jauge"'},
     )
+
+
+def _of_a_page(request: web.Request) -> bool:
+    """An icon or the like, which a browser fetches by itself.
+
+    Beside the form of a page it would make another, whose cookie takes the place of the first's.
+    """
+    return request.headers.get("Sec-Fetch-Dest", "document") != "document"
 
 
 def _from_elsewhere(request: web.Request) -> bool:

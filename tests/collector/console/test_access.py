@@ -182,6 +182,17 @@ async def test_signing_in_opens_the_console_and_signing_out_closes_it(tmp_path: 
     assert READER.token not in record.read_text()
 
 
+async def test_what_a_browser_fetches_for_a_page_makes_no_form_of_its_own(tmp_path: Path) -> None:
+    """Its icon, asked for beside the form: another cookie would make the form stale."""
+    async with serving(guarded(tmp_path, READER)) as console:
+        told = {"Sec-Fetch-Dest": "image", "Sec-Fetch-Site": "same-origin"}
+        status, headers, _ = await console.get("/favicon.ico", headers=told)
+        assert status == 401
+        assert "Set-Cookie" not in headers
+        told["Sec-Fetch-Dest"] = "document"
+        assert (await console.get("/favicon.ico", headers=told))[0] in {303, 404}
+
+
 async def test_signing_in_over_and_over_leaves_the_record_to_others(tmp_path: Path) -> None:
     """Within a minute a person's coming is noted once; a form of theirs always works."""
     async with serving(guarded(tmp_path, READER)) as console:
