@@ -215,7 +215,7 @@ async def _devices(directory: Path, site: Site) -> AsyncIterator[_Ground]:
 async def _add_pdus(
     stack: contextlib.AsyncExitStack, directory: Path, site: Site, ground: _Ground
 ) -> None:
-    from tests.agent.snmp.responder import Device, Garbage, Silent, listening  # noqa: PLC0415
+    from tests.agent.snmp.responder import Device, Garbage, Silent, listening  # noqa: PLC0415 - only this part
 
     secret = directory / "community"
     secret.write_text("public\n", encoding="utf-8")
@@ -254,9 +254,9 @@ def _pdu(serial: str) -> dict[str, int | str]:
 
 
 async def _add_meters(stack: contextlib.AsyncExitStack, site: Site, ground: _Ground) -> None:
-    from jauge_agent.sources.modbus.profile import load  # noqa: PLC0415
+    from jauge_agent.sources.modbus.profile import load  # noqa: PLC0415 - only this part
 
-    from tests.agent.modbus.meters import device, put_point, serving  # noqa: PLC0415
+    from tests.agent.modbus.meters import device, put_point, serving  # noqa: PLC0415 - only this part
 
     profile = load("eastron-sdm630")
     registers: dict[tuple[int, int], int] = {}
@@ -280,8 +280,8 @@ async def _add_meters(stack: contextlib.AsyncExitStack, site: Site, ground: _Gro
 async def _add_servers(
     stack: contextlib.AsyncExitStack, directory: Path, site: Site, ground: _Ground
 ) -> None:
-    from tests.agent.redfish.machines import control, server  # noqa: PLC0415
-    from tests.agent.redfish.server import PASSWORD, RedfishServer  # noqa: PLC0415
+    from tests.agent.redfish.machines import control, server  # noqa: PLC0415 - only this part
+    from tests.agent.redfish.server import PASSWORD, RedfishServer  # noqa: PLC0415 - only this part
 
     pki = directory / "pki"
     pki.mkdir()

@@ -54,7 +54,7 @@ class TlsSocket(ssl.SSLSocket):
             self._note(error)
             raise
 
-    def send(self, data: "ssl.ReadableBuffer", flags: int = 0) -> int:  # type: ignore[name-defined]
+    def send(self, data: "ssl.ReadableBuffer", flags: int = 0) -> int:  # type: ignore[name-defined]  # only stubs have it
         """As usual; a connection that is closed already is read once more for its reason."""
         try:
             return ssl.SSLSocket.send(self, data, flags)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector import civil, config
-from jauge_collector.commands.kpi import named_site
+from jauge_collector.commands.period import named_site
 from jauge_collector.sites import Site
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from jauge_collector import config
-from jauge_collector.commands.kpi import asked_span, named_site
+from jauge_collector.commands.period import add_period, asked_span, named_site
 
 if TYPE_CHECKING:
     from jauge_collector.guest_energy import EnergyOf, GuestEnergy
@@ -44,17 +44,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "of the least certain hour: measured, derived (measured, then divided) or estimated.",
         epilog=f"example: {_EXAMPLE}",
     )
-    parser.add_argument("--site", required=True, help="name of the site")
-    parser.add_argument(
-        "--from",
-        dest="begin",
-        required=True,
-        metavar="DATE",
-        help="first day, or a time; without a time its midnight on the site's clock",
-    )
-    parser.add_argument(
-        "--to", dest="end", required=True, metavar="DATE", help="day or time of the end, excluded"
-    )
+    add_period(parser)
     parser.add_argument("--by", choices=BY, default="guest", help="what to add up (%(default)s)")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="one JSON object on stdout, in J")

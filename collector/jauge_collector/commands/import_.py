@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jauge_models.quantities import Kind
 
 from jauge_collector import civil, config
-from jauge_collector.commands.kpi import named_site
+from jauge_collector.commands.period import named_site
 from jauge_collector.sites import INTERVAL_LENGTHS_S, Site
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from jauge_models.configuration import ConfigurationError
 
-from jauge_collector import civil, config
-from jauge_collector.sites import Site, load_all
+from jauge_collector import config
+from jauge_collector.commands.period import add_period, asked_span, named_site
 
 if TYPE_CHECKING:
     from jauge_models.effectiveness import Kpi
@@ -30,17 +29,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "them. A figure that is not measured well enough is withheld, and the reason given.",
         epilog=f"example: {_EXAMPLE}",
     )
-    parser.add_argument("--site", required=True, help="name of the site")
-    parser.add_argument(
-        "--from",
-        dest="begin",
-        required=True,
-        metavar="DATE",
-        help="first day, or a time; without a time its midnight on the site's clock",
-    )
-    parser.add_argument(
-        "--to", dest="end", required=True, metavar="DATE", help="day or time of the end, excluded"
-    )
+    add_period(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument(
         "--config", type=Path, default=config.DEFAULT_PATH, help="collector.toml (%(default)s)"
@@ -66,34 +55,6 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def named_site(settings: config.CollectorConfig, name: str) -> Site:
-    """A site of the configuration by name. Raises ConfigurationError."""
-    sites = load_all([settings.beside(path) for path in settings.sites])
-    if name not in sites:
-        raise ConfigurationError(
-            str(settings.source), "sites", f"no site {name!r}", f"known are {', '.join(sites)}"
-        )
-    return sites[name]
-
-
-def asked_span(args: argparse.Namespace, site: Site) -> tuple[int, int]:
-    """What ``--from`` and ``--to`` mean on the site's clock. Raises ConfigurationError."""
-    start_ms = _moment("--from", args.begin, site)
-    end_ms = _moment("--to", args.end, site)
-    if end_ms <= start_ms:
-        raise ConfigurationError(
-            "--to", "", f"{args.end} is not after --from {args.begin}", "--to is excluded"
-        )
-    return start_ms, end_ms
-
-
-def _moment(option: str, text: str, site: Site) -> int:
-    try:
-        return civil.moment_ms(text, site.zone)
-    except ValueError as error:
-        raise ConfigurationError(option, "", str(error)) from None
-
-
 def _report(figures: "SiteKpis", *, ongoing: bool) -> Iterator[str]:
     yield f"{figures.title} ({figures.site}), {figures.start} to {figures.end}, {figures.time_zone}"
     if figures.simulated:
@@ -115,7 +76,7 @@ def _report(figures: "SiteKpis", *, ongoing: bool) -> Iterator[str]:
     rows += [_line(kpi) for kpi in shown]
     for entry in figures.ppue:
         name, *rest = _line(entry.kpi)
-        rows.append((f"{name} {entry.zone}".rstrip(), *rest))  # type: ignore[arg-type]
+        rows.append((f"{name} {entry.zone}".rstrip(), *rest))  # type: ignore[arg-type]  # mypy loses the length of what the star takes
     yield from _aligned(rows)
 
 

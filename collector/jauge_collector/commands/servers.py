@@ -10,7 +10,7 @@ import msgspec
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector import civil, config
-from jauge_collector.commands.kpi import named_site
+from jauge_collector.commands.period import named_site
 from jauge_collector.registers import files
 from jauge_collector.registers.problems import RegisterError
 

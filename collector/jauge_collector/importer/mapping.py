@@ -222,7 +222,7 @@ class _Checker:
         columns = tuple(self._column(f"columns[{i}]", c) for i, c in enumerate(declared.columns))
         self._refuse_twins(columns)
         skip = tuple(
-            self._try(f"file.skip[{i}]", lambda text=text: linear(text))  # type: ignore[misc]
+            self._try(f"file.skip[{i}]", lambda text=text: linear(text))  # type: ignore[misc]  # a default
             for i, text in enumerate(declared.file.skip)
         )
         return Mapping(self._path, declared, columns, skip)

@@ -87,7 +87,7 @@ def held_cards(
     wanted = {vim.VirtualMachine: ("runtime.host", "config.hardware.device")}
     for ref, values in session.objects(wanted, guests):
         key, where = ref._moId, values.get("runtime.host")  # noqa: SLF001 - see above
-        if where is None or where._moId not in hosts or key not in names:  # noqa: SLF001
+        if where is None or where._moId not in hosts or key not in names:  # noqa: SLF001 - see above
             continue
         host = hosts[where._moId]  # noqa: SLF001 - see above
         for device in values.get("config.hardware.device") or ():

@@ -214,7 +214,7 @@ class VCenterSource:
     def _log_in(self) -> None:
         from jauge_agent.sources.vsphere.counters import numbered  # noqa: PLC0415 - see above
         from jauge_agent.sources.vsphere.polling import LIVE_MS, Poll  # noqa: PLC0415 - see above
-        from jauge_agent.sources.vsphere.totals import Totals  # noqa: PLC0415
+        from jauge_agent.sources.vsphere.totals import Totals  # noqa: PLC0415 - see above
 
         assert self._session is not None  # noqa: S101 - made when it was opened
         self._session.open(self._login())
@@ -228,7 +228,7 @@ class VCenterSource:
 
     def _look(self) -> "Inventory":
         """What there is, all of it or what has changed."""
-        from jauge_agent.sources.vsphere.inventory import refreshed, taken  # noqa: PLC0415
+        from jauge_agent.sources.vsphere.inventory import refreshed, taken  # noqa: PLC0415 - see above
 
         assert self._session is not None  # noqa: S101 - see above
         if self._inventory is None or time.monotonic() >= self._look_at:
