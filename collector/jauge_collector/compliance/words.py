@@ -1,16 +1,20 @@
 """The record in words: every status, criterion and reason in French and English."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from jauge_models.compliance.status import Reason, Value
 
 from jauge_collector.console.text import Language, typeset
 from jauge_collector.console.text import language as console_language
+
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Words:
     criteria: Mapping[str, str]
     reasons: Mapping[str, str]
 
-    def __call__(self, key: str, **values: Value | None) -> str:
+    def __call__(self, key: str, **values: Value | date | None) -> str:
         """A text with its holes filled in. Raises KeyError for one that nobody wrote."""
         return self._filled(self.texts[key], values)
 
@@ -40,7 +44,7 @@ class Words:
         """A share in percent; a dash of nothing."""
         return "–" if share is None else self.plain.percent(share)
 
-    def _filled(self, text: str, values: Mapping[str, Value | None]) -> str:
+    def _filled(self, text: str, values: Mapping[str, Value | date | None]) -> str:
         return text.format(**{name: _Hole(value, self) for name, value in values.items()})
 
 
@@ -51,7 +55,7 @@ class _Hole:
     ``%``: a share; ``n``: a code by its name; ``r``: an indicator's reason; ``l``: its label.
     """
 
-    value: Value | None
+    value: Value | date | None
     words: Words
 
     def __format__(self, form: str) -> str:
@@ -62,6 +66,8 @@ class _Hole:
             return plain.reason(str(value))
         if form == "l":
             return plain.label(str(value))
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            return plain.day(date.fromisoformat(value))
         if isinstance(value, date):
             return plain.day(value)
         if isinstance(value, tuple):

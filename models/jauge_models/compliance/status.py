@@ -14,7 +14,8 @@ import msgspec
 
 from jauge_models.rules import RuleStatus
 
-Value = str | int | float | date | tuple[str, ...]
+Value = str | int | float | tuple[str, ...]
+"""A day is written in ISO 8601, so that a record reads back from JSON as it was written."""
 
 
 class Status(StrEnum):
@@ -208,11 +209,17 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 """Every reason that an evaluation may give, with the names of its values."""
 
 
-def reason(key: str, **values: Value) -> Reason:
+def reason(key: str, **values: Value | date) -> Reason:
     """A reason. Raises KeyError for a key or values that `REASONS` does not name so."""
     if tuple(values) != REASONS[key]:
         raise KeyError(f"reason {key}: {tuple(values)} given, {REASONS[key]} wanted")
-    return Reason(key, values)
+    return Reason(
+        key,
+        {
+            name: value.isoformat() if isinstance(value, date) else value
+            for name, value in values.items()
+        },
+    )
 
 
 def result_of(statuses: Iterable[Status]) -> Result:

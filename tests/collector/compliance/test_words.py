@@ -1,7 +1,6 @@
 """Every status, criterion and reason has its words in both languages."""
 
 import string
-from datetime import date
 
 import pytest
 from jauge_collector.compliance.words import Words, words
@@ -51,5 +50,5 @@ def test_values_are_written_as_a_reader_does() -> None:
     assert words("en").reason(low).startswith("measured 89.9%, attested 0%, estimated 5.0% of")
     fields = Reason("inventory.incomplete", {"fields": ("rack", "serial")})
     assert words("fr").reason(fields).endswith("baie, numéro de série")
-    issued = Reason("reporting.below_threshold", {"day": date(2026, 1, 1)})
+    issued = Reason("reporting.below_threshold", {"day": "2026-01-01"})
     assert words("fr").reason(issued).endswith("1er\u00a0janv. 2026")

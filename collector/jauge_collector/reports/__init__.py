@@ -1,0 +1,1 @@
+"""The quarterly report: gathered once as data (`content`), then written as PDF, HTML, CSV, JSON."""

@@ -1,0 +1,287 @@
+"""What a quarterly report says, as data without a language: every reader shows this and no more.
+
+A report is gathered once (`gather`) and kept as JSON when its quarter is closed; what is written
+later, in either language, comes out of that. Days are civil days of the site, both ends inside;
+``…_ms`` are milliseconds since the Unix epoch, UTC.
+"""
+
+import hashlib
+from datetime import date
+from typing import Final
+
+import msgspec
+from jauge_models.compliance.psychrometrics import TimeInBands
+from jauge_models.effectiveness import Kpi
+from jauge_models.intervals import Grade
+from jauge_models.rules import RuleStatus
+
+from jauge_collector.compliance.record import Record
+from jauge_collector.kpis import SiteKpis
+
+FORM: Final = 1
+"""Rises with every change that a reader of the JSON must know of."""
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of what a report is made of."""
+
+
+class Amount(_Part, frozen=True, kw_only=True):
+    """A total over a period: a register's or bills', or nothing. ``value`` is in ``unit``.
+
+    ``value`` is None exactly when ``reason`` is given: a sum of the covered time alone is never a
+    total. ``coverage`` is of the period; the shares are of ``value``.
+    """
+
+    symbol: str
+    """E_DC, E_IT, W_IN, …"""
+    value: float | None
+    unit: str
+    """kWh or m3."""
+    reason: str | None = None
+    coverage: float
+    attested_share: float = 0.0
+    estimated_share: float = 0.0
+    uncertainty: float | None = None
+    grade: Grade
+    equation: str
+    meters: tuple[str, ...]
+
+
+class Figures(_Part, frozen=True, kw_only=True):
+    """The indicators and totals of one period."""
+
+    first: date
+    last: date
+    kpis: SiteKpis
+    without_attested: SiteKpis | None = None
+    """The same without signed amounts, where these took part."""
+    amounts: tuple[Amount, ...]
+
+
+class Slot(_Part, frozen=True, kw_only=True):
+    """One month of the charts: mean power in W, water in m3; None where it was not measured."""
+
+    first: date
+    last: date
+    e_dc_w: float | None
+    e_it_w: float | None
+    water_m3: float | None
+    pue: Kpi
+    wue: Kpi
+
+
+class Room(_Part, frozen=True, kw_only=True):
+    """The intake of one row of racks over the quarter and over twelve months."""
+
+    place: str
+    sensors: tuple[str, ...]
+    quarter: TimeInBands | None
+    year: TimeInBands | None
+    rci_high: float | None
+    rci_low: float | None
+    """Rack cooling indices of the quarter, in percent (Herrlin 2005)."""
+    highest_c: float | None
+    """Highest hourly mean of the quarter, °C."""
+
+
+class Temperature(_Part, frozen=True, kw_only=True):
+    """Room temperature of the quarter."""
+
+    envelope: str
+    set_point: str
+    """Evidence id of what logs it; empty where there is none."""
+    rooms: tuple[Room, ...]
+    """The worst first."""
+
+
+class Gap(_Part, frozen=True, kw_only=True):
+    """Time in which a meter of the boundary was not read; ``bridged`` where its register tells."""
+
+    meter: str
+    start_ms: int
+    end_ms: int
+    bridged: bool
+    flags: tuple[str, ...] = ()
+
+
+class MeterState(_Part, frozen=True, kw_only=True):
+    """A meter of the boundary: what it is, and what happened to it within the period."""
+
+    id: str
+    name: str
+    commodity: str
+    location: str
+    accuracy: str
+    """Class as declared; empty where nobody said."""
+    feeds: tuple[str, ...]
+    terms: tuple[str, ...]
+    """« + E_DC », « − E_IT × 0.97 »: where it counts."""
+    coverage: float
+    method: str
+    """Basis of most of its rows."""
+    grade: Grade
+
+
+class MeterEvent(_Part, frozen=True, kw_only=True):
+    """Something entered about a meter: commissioned, read, replaced, a factor, an amount."""
+
+    entry: int
+    meter: str
+    kind: str
+    start_ms: int
+    end_ms: int | None
+    text: str
+    signatory: str
+    confirmed_by: str
+    document: str | None
+
+
+class Restated(_Part, frozen=True, kw_only=True):
+    """A figure of an earlier edition of this or another quarter's report that is other now."""
+
+    quarter: str
+    figure: str
+    """Key of the figure, e.g. ``quarter.pue`` or ``year.E_DC``."""
+    before: float | None
+    after: float | None
+    unit: str
+    why: str
+    signatory: str
+    day: date
+    published: bool
+    """Whether the earlier figure had been published."""
+
+
+class InventoryChange(_Part, frozen=True, kw_only=True):
+    """A server that came or went within the quarter."""
+
+    server: str
+    day: date
+    came: bool
+    reason: str = ""
+
+
+class RuleUsed(_Part, frozen=True, kw_only=True):
+    """A formula, with the text and the status of the rule."""
+
+    id: str
+    formula: str
+    reference: str
+    status: RuleStatus
+
+
+class FactorUsed(_Part, frozen=True, kw_only=True):
+    """An emission or fuel factor with its source."""
+
+    subject: str
+    value: float
+    unit: str
+    scope: str
+    source: str
+    vintage: str
+
+
+class Deadline(_Part, frozen=True, kw_only=True):
+    """A date of the calendar: ``key`` names its text in the locale, ``basis`` the law."""
+
+    key: str
+    day: date
+    basis: str
+
+
+class SobrietyRow(_Part, frozen=True, kw_only=True):
+    """Twelve months beside those of the base year; ``change`` is relative."""
+
+    symbol: str
+    unit: str
+    base: float | None
+    now: float | None
+    change: float | None
+    reason: str | None = None
+
+
+class Sobriety(_Part, frozen=True, kw_only=True):
+    """« Sobriété »: kWh, m³ and tCO2e against a named base year."""
+
+    base_first: date
+    base_last: date
+    rows: tuple[SobrietyRow, ...]
+
+
+class Signed(_Part, frozen=True, kw_only=True):
+    """Who did something to the quarter, and when."""
+
+    by: str
+    at_ms: int
+    note: str = ""
+
+
+class Report(_Part, frozen=True, kw_only=True):
+    """A quarter of one site, complete. ``data_hash`` covers all but the fields of its life."""
+
+    form: int = FORM
+    record: Record
+    quarter: Figures
+    """The quarter alone: its ratios are interim (iPUE)."""
+    year: Figures
+    """The twelve months up to its last day."""
+    months: tuple[Slot, ...]
+    """Those twelve months, oldest first."""
+    temperature: Temperature
+    meters: tuple[MeterState, ...]
+    events: tuple[MeterEvent, ...]
+    gaps: tuple[Gap, ...]
+    """At most the longest 50; ``gaps_left_out`` counts the others."""
+    gaps_left_out: int
+    restated: tuple[Restated, ...]
+    inventory: tuple[InventoryChange, ...]
+    rules: tuple[RuleUsed, ...]
+    factors: tuple[FactorUsed, ...]
+    calendar: tuple[Deadline, ...]
+    sobriety: Sobriety | None
+    # --- its life: outside the hash
+    state: str = "open"
+    revision: int = 0
+    closed: Signed | None = None
+    approved: Signed | None = None
+    published: Signed | None = None
+    software: str = ""
+    gathered_ms: int = 0
+
+    @property
+    def provisional(self) -> bool:
+        """« PROVISOIRE »: whatever no second person has approved."""
+        return self.approved is None or self.record.running
+
+
+_LIFE: Final = (
+    "state",
+    "revision",
+    "closed",
+    "approved",
+    "published",
+    "software",
+    "gathered_ms",
+)
+
+
+def encode(report: Report) -> bytes:
+    """The report as canonical JSON: equal reports give equal bytes."""
+    return msgspec.json.encode(report, order="deterministic")
+
+
+def decode(text: bytes) -> Report:
+    """A report out of its JSON. Raises msgspec.ValidationError and msgspec.DecodeError."""
+    return msgspec.json.decode(text, type=Report)
+
+
+def data_hash(report: Report) -> str:
+    """SHA-256 of what the report says: the same for the same ledger, registers and store.
+
+    Who closed it, when, and by which version of the software is no part of it.
+    """
+    bare: dict[str, object] = {
+        name: value for name, value in msgspec.structs.asdict(report).items() if name not in _LIFE
+    }
+    return hashlib.sha256(msgspec.json.encode(bare, order="deterministic")).hexdigest()
