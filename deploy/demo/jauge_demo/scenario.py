@@ -3,13 +3,15 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from importlib import resources
 from itertools import islice
 from pathlib import Path
+from string import Template
 from typing import Final, NamedTuple
 
+from jauge_collector import civil, sites
 from jauge_collector import config as collector_config
-from jauge_collector import sites
 from jauge_collector.ledger.accounting import run_pass
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.descriptions import described
@@ -23,6 +25,8 @@ from jauge_demo.plant import DAY_MS, history
 from jauge_demo.simulation import STEP_MS
 
 SITE: Final = "demo"
+ZONE: Final = "Europe/Paris"
+"""As its site file says."""
 GATEWAY: Final = "plant"
 CLUSTER: Final = "cluster"
 """The agent that reads the simulated cluster."""
@@ -56,6 +60,7 @@ def prepare(folder: Path, *, mqtt_port: int, console_port: int, now_ms: int) -> 
     start_ms = _start(folder / "start.json", now_ms)
     site = resources.files("jauge_demo").joinpath("site.toml").read_text(encoding="utf-8")
     (folder / "site.toml").write_text(site, encoding="utf-8")
+    _write_registers(folder / "registers", start_ms + HISTORY_DAYS * DAY_MS)
     files = {
         "collector.toml": f"""\
 sites = ["site.toml"]
@@ -148,6 +153,30 @@ period_s = 5
         folder / "agent.toml",
         start_ms,
     )
+
+
+def _write_registers(folder: Path, first_run_ms: int) -> None:
+    """The officer's registers of the simulated site, dated around the first run."""
+    today = civil.day(first_run_ms, civil.zone(ZONE))
+    next_month = civil.first_of_month(today, 1)
+    dates = {
+        "cluster_start": today - timedelta(days=CLUSTER_DAYS - 1),
+        "year_ago": today - timedelta(days=365),
+        "months_ago": today - timedelta(days=90),
+        "retired": today - timedelta(days=20),
+        "next_quarter": civil.first_of_month(next_month, -(next_month.month - 1) % 3),
+    }
+    shown = {name: day.isoformat() for name, day in dates.items()}
+    (folder / "documents").mkdir(mode=0o700, parents=True, exist_ok=True)
+    shipped = resources.files("jauge_demo").joinpath("registers")
+    for part, names in (
+        ("", ("servers.csv", "rooms.csv", "practices.csv", "documents.csv", "policy.toml")),
+        ("", ("factors.csv", "refrigerants.csv", "exemptions.csv", "actions.csv")),
+        ("documents", ("exemple.txt",)),
+    ):
+        for name in names:
+            text = shipped.joinpath(part, name).read_text(encoding="utf-8")
+            (folder / part / name).write_text(Template(text).substitute(shown), encoding="utf-8")
 
 
 def _start(path: Path, now_ms: int) -> int:
