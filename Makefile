@@ -16,6 +16,7 @@ projects = $(addsuffix /pyproject.toml,$(1))
 
 # file=module or file=module:argument: each file is what the module prints.
 GENERATED := docs/quantities.md=jauge_models.document \
+  docs/metrics.md=jauge_models.document:metrics \
   docs/sources/README.md=jauge_agent.document:sources \
   $(foreach source,host rapl hwmon power_supply snmp redfish ipmi modbus nvml \
       libvirt proxmox vsphere mqtt,\
@@ -28,7 +29,7 @@ GENERATED := docs/quantities.md=jauge_models.document \
   collector/jauge_collector/registers/samples/policy.toml=jauge_collector.document:policy
 
 # program=Debian package, or several: what the tests start for real.
-REAL_PARTS := mosquitto=mosquitto victoria-metrics=victoria-metrics promtool=prometheus \
+REAL_PARTS := mosquitto=mosquitto victoria-metrics=victoria-metrics promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
   prometheus-node-exporter=prometheus-node-exporter chromium=chromium \
   strace=strace cryptsetup=cryptsetup-bin openssl=openssl shellcheck=shellcheck \
   faketime=faketime ip=iproute2 nsenter=util-linux \

@@ -11,7 +11,16 @@ from typing import Final
 
 from benchmarks.rows import Table, say
 
-_BENCHMARKS: Final = ("agent", "ingest", "ledger", "durability", "hostile", "gateway", "vsphere")
+_BENCHMARKS: Final = (
+    "agent",
+    "ingest",
+    "ledger",
+    "report",
+    "durability",
+    "hostile",
+    "gateway",
+    "vsphere",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

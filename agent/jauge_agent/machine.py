@@ -1,12 +1,14 @@
-"""What machine this is, for those who have to tell its power without a sensor: labels of its host.
+"""What machine this is: labels of its host, to tell its power by and to know it in an inventory.
 
-From ``cpuinfo`` and ``meminfo`` of procfs (proc(5)) and the firmware's DMI strings in sysfs, which
-anyone may read. All of it is read once: it does not change while the machine runs.
+From ``cpuinfo`` and ``meminfo`` of procfs (proc(5)) and the firmware's DMI strings in sysfs. Serial
+number and UUID are for root alone there: an agent without that right leaves them out, and nothing
+else depends on them. All of it is read once: it does not change while the machine runs.
 """
 
 from pathlib import Path
 from typing import Final
 
+from jauge_agent.identities import IS_UUID, is_placeholder
 from jauge_agent.sysfs import text_of
 
 _CLOUDS: Final = {
@@ -41,8 +43,10 @@ def labels_of(procfs: Path, sysfs: Path) -> dict[str, str]:
     """Labels of the host, of what can be told: none is made up.
 
     ``cpu``: the processor's model; ``processors``: logical ones; ``memory_gb``: GB as the kernel
-    has it, a little less than built in; ``product``: the server's model; ``virtual``: the cloud's
-    name where it is known, else "yes", only for a virtual machine.
+    has it, a little less than built in; ``vendor``, ``product``: maker and model of the server;
+    ``virtual``: the cloud's name where it is known, else "yes", only for a virtual machine. Of a
+    machine that is none also ``serial``, ``uuid`` (RFC 9562, small letters) and ``asset_tag``,
+    unless it is what many machines tell.
     """
     processors = _processors(text_of(procfs / "cpuinfo"))
     memory = _memory_gb(text_of(procfs / "meminfo"))
@@ -52,6 +56,7 @@ def labels_of(procfs: Path, sysfs: Path) -> dict[str, str]:
         "cpu": next((p["model name"] for p in processors if "model name" in p), ""),
         "processors": str(len(processors) or ""),
         "memory_gb": "" if memory is None else f"{memory:.1f}",
+        "vendor": "" if vendor.lower() in _NOBODYS else vendor,
         "product": "" if product.lower() in _NOBODYS else product,
         "virtual": "",
     }
@@ -61,7 +66,20 @@ def labels_of(procfs: Path, sysfs: Path) -> dict[str, str]:
     is_let = bool(cloud) and _METAL not in product.lower()
     if is_let or _is_guest(processors, f"{vendor} {product}", procfs):
         labels["virtual"] = cloud or "yes"
+    else:
+        labels |= _identity(dmi)
     return {name: text for name, text in labels.items() if text}
+
+
+def _identity(dmi: Path) -> dict[str, str]:
+    """By what an inventory knows the machine; a virtual one has what its host made up."""
+    uuid = text_of(dmi / "product_uuid").lower()
+    found = {
+        "serial": text_of(dmi / "product_serial"),
+        "uuid": uuid if IS_UUID.fullmatch(uuid) else "",
+        "asset_tag": text_of(dmi / "chassis_asset_tag"),
+    }
+    return {name: "" if is_placeholder(text) else text for name, text in found.items()}
 
 
 def _processors(text: str) -> list[dict[str, str]]:

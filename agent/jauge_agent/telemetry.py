@@ -1,9 +1,13 @@
-"""The agent's own measurements, for Prometheus, on loopback and only when configured."""
+"""The agent's own measurements, for Prometheus, on loopback and only when configured.
+
+Names, labels and texts are those of the catalogue, `jauge_models.metrics`.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from jauge_models.metrics import METRICS, MetricType
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -29,7 +33,7 @@ class AgentCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
-        yield _gauge("build_info", "1, with the version", 1, version=__version__)
+        yield _one("build_info", 1, __version__)
         yield from self._sources()
         yield from self._ticks()
         yield from self._budget()
@@ -37,22 +41,13 @@ class AgentCollector(Collector):
         yield from self._published()
 
     def _sources(self) -> Iterator[Metric]:
-        standing = GaugeMetricFamily(
-            f"{_PREFIX}_source_standing",
-            "1 for how the source stands",
-            labels=["source", "standing"],
-        )
-        reads = _counter("source_reads", "Reads begun", "source")
-        failures = _counter("source_read_failures", "Failed reads by reason", "source", "reason")
-        missing = _counter(
-            "source_values_missing", "Values that could not be had", "source", "reason"
-        )
-        left_out = _counter("source_values_left_out", "Values against the rules", "source", "flaw")
-        skipped = _counter("source_ticks_skipped", "Ticks while still reading", "source")
-        duration = _gauge_family("source_read_duration_seconds", "Of the last read", "source")
-        success = _gauge_family(
-            "source_last_success_timestamp_seconds", "Unix time of the last good read", "source"
-        )
+        standing = _family("source_standing")
+        reads, failures = _family("source_reads_total"), _family("source_read_failures_total")
+        missing = _family("source_values_missing_total")
+        left_out = _family("source_values_left_out_total")
+        skipped = _family("source_ticks_skipped_total")
+        duration = _family("source_read_duration_seconds")
+        success = _family("source_last_success_timestamp_seconds")
         for name, stats in self._runner.source_stats.items():
             for each in Standing:
                 standing.add_metric([name, each], float(stats.standing is each))
@@ -73,89 +68,60 @@ class AgentCollector(Collector):
 
     def _ticks(self) -> Iterator[Metric]:
         stats = self._runner.stats
-        yield _count("ticks", "Ticks given out", stats.ticks)
-        yield _count("ticks_missed", "Ticks that came too late to be given out", stats.missed)
-        yield _count("clock_steps", "Steps of the wall clock", stats.steps)
-        yield _gauge(
-            "clock_last_step_seconds",
-            "Size of the last step, forward > 0",
-            stats.last_step_ms / 1000,
-        )
+        yield _one("ticks_total", stats.ticks)
+        yield _one("ticks_missed_total", stats.missed)
+        yield _one("clock_steps_total", stats.steps)
+        yield _one("clock_last_step_seconds", stats.last_step_ms / 1000)
 
     def _budget(self) -> Iterator[Metric]:
         budget = self._runner.budget
-        for name, help_text, counts in (
-            ("series", "Series taken of what has a budget", budget.admitted),
-            ("series_left_out", "Series beyond their budget", budget.refused),
-        ):
-            family = _gauge_family(name, help_text, "family")
+        for name, counts in (("series", budget.admitted), ("series_left_out", budget.refused)):
+            family = _family(name)
             for each, number in counts.items():
                 family.add_metric([each], number)
             yield family
 
     def _spooled(self) -> Iterator[Metric]:
-        for field, what in (("batches", "Batches"), ("readings", "Readings")):
-            account = _counter(
-                f"spool_{field}",
-                f"{what} by outcome, since the spool was begun",
-                "outcome",
-                "reason",
-            )
+        for field in ("batches", "readings"):
+            account = _family(f"spool_{field}_total")
             for (outcome, reason), count in sorted(self._spool.account.items()):
                 account.add_metric([outcome, reason], getattr(count, field))
             yield account
-            spooled = getattr(self._spool.spooled, field)
-            yield _gauge(f"spool_waiting_{field}", f"{what} without an answer", spooled)
+            yield _one(f"spool_waiting_{field}", getattr(self._spool.spooled, field))
         oldest = self._spool.last_oldest_ms
         if oldest is not None:
-            yield _gauge(
-                "spool_oldest_timestamp_seconds", "Time of the oldest waiting batch", oldest / 1000
-            )
-        yield _gauge("spool_used_bytes", "Bytes in use in the file", self._spool.used_bytes)
-        yield _count("spool_moved_aside", "Unfit files moved aside", self._spool.moved_aside)
+            yield _one("spool_oldest_timestamp_seconds", oldest / 1000)
+        yield _one("spool_used_bytes", self._spool.used_bytes)
+        yield _one("spool_moved_aside_total", self._spool.moved_aside)
 
     def _published(self) -> Iterator[Metric]:
         stats = self._publisher.stats
-        yield _gauge("connected", "1 while connected to the broker", float(stats.connected))
-        yield _count("connections", "Connections made", stats.connections)
-        for name, help_text, label, counts in (
-            ("connection_failures", "Connections failed or lost", "reason", stats.failures),
-            ("published_batches", "Batches sent to the broker", "lane", stats.published),
-            ("answers", "Answers of the collector", "verdict", stats.answers),
+        yield _one("connected", float(stats.connected))
+        yield _one("connections_total", stats.connections)
+        for name, counts in (
+            ("connection_failures_total", stats.failures),
+            ("published_batches_total", stats.published),
+            ("answers_total", stats.answers),
         ):
-            family = _counter(name, help_text, label)
+            family = _family(name)
             for value, number in counts.copy().items():
                 family.add_metric([str(value)], number)
             yield family
         if stats.last_answer_ms is not None:
-            yield _gauge(
-                "last_answer_timestamp_seconds",
-                "Unix time of the last answer",
-                stats.last_answer_ms / 1000,
-            )
+            yield _one("last_answer_timestamp_seconds", stats.last_answer_ms / 1000)
         yield from self._heard()
 
     def _heard(self) -> Iterator[Metric]:
         hearing = self._publisher.hearing
         since = hearing.waiting_since
-        yield _gauge(
-            "unanswered_seconds",
-            "Since batches have gone out without any answer; 0 while none waits",
-            0.0 if since is None else time.monotonic() - since,
-        )
-        standing = GaugeMetricFamily(
-            f"{_PREFIX}_heard", "1 for what becomes of the batches", labels=["standing"]
-        )
+        yield _one("unanswered_seconds", 0.0 if since is None else time.monotonic() - since)
+        standing = _family("heard")
         for each in Heard:
             standing.add_metric([each], float(hearing.standing is each))
         yield standing
         certificate = self._publisher.broker.keyring.certificate
         if certificate is not None:
-            yield _gauge(
-                "certificate_expiry_timestamp_seconds",
-                "Unix time until which the agent's certificate is valid",
-                certificate.not_after_s,
-            )
+            yield _one("certificate_expiry_timestamp_seconds", certificate.not_after_s)
 
 
 @contextmanager
@@ -172,22 +138,15 @@ def serving(address: str, port: int, collector: AgentCollector) -> Iterator[None
         thread.join()
 
 
-_PREFIX = "jauge_agent"
+def _family(name: str) -> CounterMetricFamily | GaugeMetricFamily:
+    """An empty family, as the catalogue has it."""
+    entry = METRICS[f"jauge_agent_{name}"]
+    kind = CounterMetricFamily if entry.type is MetricType.COUNTER else GaugeMetricFamily
+    return kind(entry.family, entry.help, labels=entry.labels)
 
 
-def _counter(name: str, help_text: str, *labels: str) -> CounterMetricFamily:
-    return CounterMetricFamily(f"{_PREFIX}_{name}", help_text, labels=labels)
-
-
-def _count(name: str, help_text: str, value: float) -> CounterMetricFamily:
-    return CounterMetricFamily(f"{_PREFIX}_{name}", help_text, value=value)
-
-
-def _gauge_family(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{_PREFIX}_{name}", help_text, labels=labels)
-
-
-def _gauge(name: str, help_text: str, value: float, **labels: str) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"{_PREFIX}_{name}", help_text, labels=list(labels))
-    family.add_metric(list(labels.values()), value)
+def _one(name: str, value: float, *labels: str) -> Metric:
+    """A family of one value."""
+    family = _family(name)
+    family.add_metric(labels, value)
     return family

@@ -61,6 +61,15 @@ class GuestNow(msgspec.Struct, frozen=True, gc=False):
     processors: float | None
 
 
+class GpuNow(NamedTuple):
+    """A GPU of a host: which agent tells of it, and the part of it that guests were given."""
+
+    agent: str
+    resource: str
+    given: float
+    """0 where it is the host's alone, 1 where guests hold all of it."""
+
+
 class HostNow(msgspec.Struct, frozen=True, gc=False):
     """A host of guests: the powers of ``own`` and ``guests`` add up to its own."""
 
@@ -78,16 +87,20 @@ class HostNow(msgspec.Struct, frozen=True, gc=False):
     guests: list[GuestNow]
     reason: NoPower | None
     """Why there is no power."""
+    gpus: Sequence[GpuNow] = ()
+    """Those that tell of their power."""
 
 
-async def hosts_now(site: Site, store: Store, inventory: Inventory, now_ms: int) -> list[HostNow]:
-    """Every host of a site whose agents report guests, by its name. Raises StoreError."""
+async def hosts_now(
+    site: Site, store: Store, inventory: Inventory, now_ms: int, *, every: bool = False
+) -> list[HostNow]:
+    """The hosts of a site whose agents report guests, or every host, by name. Raises StoreError."""
     births = {
         agent.address.agent: agent.birth
         for agent in inventory.of_site(site.name)
         if agent.birth is not None
     }
-    hosts = _Hosts(site, births)
+    hosts = _Hosts(site, births, every=every)
     since_ms = now_ms - hosts.newest.longest_patience_ms - AHEAD_MS
     readings = await store.read(hosts.newest.wanted(hosts.feeds), since_ms, now_ms + AHEAD_MS)
 
@@ -118,10 +131,11 @@ class _Drawn(NamedTuple):
 
 
 class _Hosts:
-    """The hosts of a site whose agents report guests."""
+    """The hosts of a site whose agents report guests, or every host."""
 
-    def __init__(self, site: Site, births: Mapping[str, Birth]) -> None:
+    def __init__(self, site: Site, births: Mapping[str, Birth], *, every: bool = False) -> None:
         self._site = site
+        self._every = every
         self.newest = Newest(site.name, births)
         self._machines = list(self._all_machines())
         self.feeds = [feed for machine in self._machines for feed in machine.feeds]
@@ -136,7 +150,7 @@ class _Hosts:
         claimed: set[Feed] = set()
         for host in self._site.hosts:
             claimed.update(host.meter.feeds)
-            if any(feed.agent in self.newest.hosting for feed in host.meter.feeds):
+            if self._every or any(f.agent in self.newest.hosting for f in host.meter.feeds):
                 labels = self.newest.labels(host.meter.feeds)
                 if host.cluster:
                     labels = {**labels, "cluster": host.cluster}
@@ -163,7 +177,7 @@ class _Hosts:
                 yield _Machine(
                     meter.id, meter.name, labels, meter.feeds, None, estimator_of(labels)
                 )
-        for agent in sorted(self.newest.hosting):
+        for agent in sorted(self.newest.resources if self._every else self.newest.hosting):
             for resource in self.newest.hosts_of[agent]:
                 feed = Feed(agent, resource)
                 if feed not in claimed:
@@ -234,7 +248,8 @@ class _Hosts:
         whole = round(max(drawn.power, 0.0), 1)
         busy, utilisation = self.newest.own_activity(machine.feeds, at_ms)
         processors = self.newest.processors(machine.feeds, at_ms)
-        gpus = list(self._gpus(machine, activities, at_ms))
+        told_gpus = list(self._gpus(machine, activities, at_ms))
+        gpus = [gpu for _, gpu in told_gpus]
         idle_power = machine.idle_power
         if idle_power is None and machine.model is not None and not drawn.is_measured:
             idle_power = machine.model.idle
@@ -275,6 +290,10 @@ class _Hosts:
             GuestNow("", "", {}, *own, shared.own.certainty, busy, processors),
             found,
             None,
+            [
+                GpuNow(agent, gpu.gpu, min(fsum(part for _, part in gpu.holders), 1.0))
+                for agent, gpu in told_gpus
+            ],
         )
 
     def _is_read(self, machine: _Machine) -> bool:
@@ -304,8 +323,10 @@ class _Hosts:
         ]
         return min(newest_ms, max(told, default=newest_ms))
 
-    def _gpus(self, machine: _Machine, guests: Iterable[str], at_ms: int) -> Iterator[GpuEnergy]:
-        """Those of a host: all of an agent that reports no other, else those that are held."""
+    def _gpus(
+        self, machine: _Machine, guests: Iterable[str], at_ms: int
+    ) -> Iterator[tuple[str, GpuEnergy]]:
+        """Those of a host, by agent: all of one that reports no other, else those held."""
         newest = self.newest
         names = {number_of(guest): guest for guest in guests}
         seen: set[str] = set()
@@ -321,7 +342,7 @@ class _Hosts:
                     seen.add(gpu)
                     holders = newest.holders(feed.agent, gpu, at_ms)
                     held = tuple((names[n], part) for n, part in holders if n in names)
-                    yield GpuEnergy(gpu, watts, held)
+                    yield feed.agent, GpuEnergy(gpu, watts, held)
 
 
 def _shown(whole: float, parts: Sequence[Part]) -> list[tuple[float, float, float, float]]:

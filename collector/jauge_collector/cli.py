@@ -21,6 +21,11 @@ COMMANDS: Final = (
     "kpi",
     "guests",
     "servers",
+    "report",
+    "quarter",
+    "annex",
+    "publish",
+    "dossier",
     "attest",
     "meter",
     "event",
@@ -28,6 +33,8 @@ COMMANDS: Final = (
     "connections",
     "purge",
     "token",
+    "verify",
+    "backup",
 )
 
 

@@ -117,7 +117,9 @@ class RetentionConfig(_Section, frozen=True, kw_only=True):
     ledger_years: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
     """Years of the ledger's rows, attested amounts, and events and tickets that have ended."""
     guest_hours_months: Annotated[int, msgspec.Meta(ge=1, le=1200)] = 13
-    """Months after which a guest's (virtual machine's) hourly rows become one a day."""
+    """Months after which a guest's (virtual machine's) hourly rows become one a month."""
+    host_hours_months: Annotated[int, msgspec.Meta(ge=1, le=1200)] = 36
+    """Months after which a host's hourly rows become one a day; not before its guests' do."""
     documents_years: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
     """Years of documents of attested values; one that an entry still names stays longer."""
     audit_years: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10

@@ -84,7 +84,6 @@ class CrossChecks:
         states = (*(state.value for state in State), _ACKNOWLEDGED)
         self._telemetry.set_family(
             FAMILY,
-            "Tickets of cross-checks; acknowledged ones are not resolved.",
             [
                 Sample(
                     {"site": site, "kind": kind.value, "state": state},

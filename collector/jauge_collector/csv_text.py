@@ -6,8 +6,9 @@ formula is led by an apostrophe, as OWASP advises under "CSV Injection".
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final
 
 Cell = str | float | int | None
@@ -18,11 +19,18 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def written(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """The text of such a file."""
+    return "".join(lines(columns, rows))
+
+
+def lines(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
+    """The lines of such a file one by one, for what is too large to be held."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([_safe(cell) for cell in row] for row in rows)
-    return text.getvalue()
+    for row in chain([columns], rows):
+        writer.writerow([_safe(cell) for cell in row])
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
 
 
 def moment(time_ms: int | None) -> str | None:

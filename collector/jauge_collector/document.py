@@ -65,6 +65,8 @@ def site() -> str:
             "equations.terms.meter": "ups-a",
             "connections.upstream": "ups-a",
             "connections.downstream": "pdu:a1",
+            "circuits.current": "gateway/phase:pdu-a1.1",
+            "circuits.limit_a": 32.0,
             "events.kind": "bypass",
             "events.begin": "2026-03-02T10:00",
             "events.end": "2026-03-02T11:30",

@@ -62,7 +62,6 @@ class Expiry:
         self._console: ssl.SSLContext | None = None
         telemetry.watch_family(
             "jauge_collector_certificate_expiry_timestamp_seconds",
-            "Until when a certificate of the collector's own is valid, by what it is for.",
             lambda: [
                 Sample({"use": use}, found.not_after_s) for use, found in self._found.copy().items()
             ],

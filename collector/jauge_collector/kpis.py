@@ -3,7 +3,8 @@
 Console, command line, report and /metrics show what is worked out here and divide nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -58,29 +59,49 @@ class SiteKpis(msgspec.Struct, frozen=True, kw_only=True, rename={"start": "from
     """The PUE by each further E_IT equation of the site: another place, another category."""
 
 
+Rows = Mapping[str, Sequence[Interval]]
+"""Rows of meters that count, in time order, as `Ledger.rows` gives them."""
+
+
 def site_kpis(
-    ledger: Ledger, site: Site, start_ms: int, end_ms: int, policy: CoveragePolicy
+    ledger: Ledger,
+    site: Site,
+    start_ms: int,
+    end_ms: int,
+    policy: CoveragePolicy,
+    *,
+    rows: Rows | None = None,
 ) -> SiteKpis:
-    """Every indicator of a site. Raises ValueError when the period is empty."""
+    """Every indicator of a site. Raises ValueError when the period is empty.
+
+    ``rows`` are those of the site's equations over a span that holds the period (`boundary_rows`):
+    who asks for several periods reads them once.
+    """
     period = civil.period(start_ms, end_ms, site.zone)
-    sums = _Sums(ledger, site, period, policy)
-    zones = [e.zone for e in site.equations if e.symbol is Symbol.E_SUB]
-    return SiteKpis(
-        site=site.name,
-        title=site.title,
-        simulated=site.simulated,
-        note=site.note,
-        time_zone=site.zone_name,
-        start=civil.local(start_ms, site.zone).isoformat(),
-        end=civil.local(end_ms, site.zone).isoformat(),
-        pue=sums.kpi(Indicator.PUE),
-        wue=sums.kpi(Indicator.WUE),
-        cue=sums.kpi(Indicator.CUE),
-        ref=sums.kpi(Indicator.REF),
-        erf=sums.kpi(Indicator.ERF),
-        ppue=[ZoneKpi(zone, sums.kpi(Indicator.PPUE, zone)) for zone in dict.fromkeys(zones)],
-        pue_elsewhere=[sums.kpi(Indicator.PUE, over=it) for it in site.further(Symbol.E_IT)],
+    return SiteSums(ledger, site, period, policy, rows=rows).figures()
+
+
+def boundary_rows(
+    ledger: Ledger, site: Site, start_ms: int, end_ms: int, *, proofs: bool = False
+) -> dict[str, list[Interval]]:
+    """Rows that count of every meter in an equation of a site, touching [start, end).
+
+    ``proofs`` as for `Ledger.rows`.
+    """
+    return ledger.rows(
+        site.name,
+        dict.fromkeys(term.meter for e in site.equations for term in e.terms),
+        start_ms,
+        end_ms,
+        counts_from=counting_since(ledger, site),
+        proofs=proofs,
     )
+
+
+def touching(rows: Sequence[Interval], start_ms: int, end_ms: int) -> Sequence[Interval]:
+    """Those of rows in time order without overlap that touch [start, end)."""
+    first = bisect_right(rows, start_ms, key=lambda row: row.end_ms)
+    return rows[first : bisect_left(rows, end_ms, key=lambda row: row.start_ms)]
 
 
 def counting_since(ledger: Ledger, site: Site) -> dict[str, int]:
@@ -95,27 +116,55 @@ class Part(NamedTuple):
     amount: float
 
 
-class _Sums:
-    """Flows of a site's equations over one period, each worked out once."""
+class SiteSums:
+    """Flows of a site's equations over one period, each worked out once.
 
-    def __init__(self, ledger: Ledger, site: Site, period: Period, policy: CoveragePolicy) -> None:
+    ``rows`` as for `site_kpis`.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        site: Site,
+        period: Period,
+        policy: CoveragePolicy,
+        *,
+        rows: Rows | None = None,
+    ) -> None:
         self._ledger = ledger
         self._site = site
         self._period = period
         self._policy = policy
         self._topology = topology_of(ledger, site)
         self._since = counting_since(ledger, site)
-        self._rows = ledger.rows(
-            site.name,
-            dict.fromkeys(term.meter for e in site.equations for term in e.terms),
-            period.start_ms,
-            period.end_ms,
-            counts_from=self._since,
-            proofs=False,
-        )
+        span = period.start_ms, period.end_ms
+        if rows is None:
+            rows = boundary_rows(ledger, site, *span)
+        self._rows = {meter: touching(some, *span) for meter, some in rows.items()}
         self._uncertainties = {m.id: m.uncertainty for m in self._topology.meters}
         self._factors = _factors(site, period)
         self._flows: dict[Equation, Sequence[Flow]] = {}
+
+    def figures(self) -> SiteKpis:
+        """Every indicator, with what it is of."""
+        site, period = self._site, self._period
+        zones = [e.zone for e in site.equations if e.symbol is Symbol.E_SUB]
+        return SiteKpis(
+            site=site.name,
+            title=site.title,
+            simulated=site.simulated,
+            note=site.note,
+            time_zone=site.zone_name,
+            start=civil.local(period.start_ms, site.zone).isoformat(),
+            end=civil.local(period.end_ms, site.zone).isoformat(),
+            pue=self.kpi(Indicator.PUE),
+            wue=self.kpi(Indicator.WUE),
+            cue=self.kpi(Indicator.CUE),
+            ref=self.kpi(Indicator.REF),
+            erf=self.kpi(Indicator.ERF),
+            ppue=[ZoneKpi(zone, self.kpi(Indicator.PPUE, zone)) for zone in dict.fromkeys(zones)],
+            pue_elsewhere=[self.kpi(Indicator.PUE, over=it) for it in site.further(Symbol.E_IT)],
+        )
 
     def kpi(self, indicator: Indicator, zone: str = "", *, over: Equation | None = None) -> Kpi:
         """One indicator, with what keeps it from being measured named.
@@ -173,8 +222,10 @@ class _Sums:
         }
 
     def _side(self, equation: Equation | None) -> Side | None:
-        if equation is None:
-            return None
+        return None if equation is None else Side(equation, self.flows(equation))
+
+    def flows(self, equation: Equation) -> Sequence[Flow]:
+        """A total over the period, piece by piece."""
         if equation not in self._flows:
             self._flows[equation] = evaluate(
                 equation,
@@ -189,7 +240,7 @@ class _Sums:
                     if edge is not None
                 ],
             )
-        return Side(equation, self._flows[equation])
+        return self._flows[equation]
 
     def _emission(self, time_ms: int) -> float | None:
         factor = self._site.emission_factor(time_ms)
@@ -252,7 +303,7 @@ def parts_of(
     Over the jointly measured time alone, as the ratio itself. Empty where a total is not declared.
     """
     period = civil.period(start_ms, end_ms, site.zone)
-    return _Sums(ledger, site, period, CoveragePolicy()).parts(indicator)
+    return SiteSums(ledger, site, period, CoveragePolicy()).parts(indicator)
 
 
 class Step(StrEnum):

@@ -24,7 +24,11 @@ _QUANTITIES: Final = {
     "guest": ("runs_on", "cpu_utilisation", "cpu_time", "processors", "power"),
     "gpu": ("power", "energy", "runs_on", "share"),
     "gpu_instance": ("runs_on", "share"),
+    "outlet": ("power", "energy"),
+    "inlet": ("power", "energy"),
 }
+_OF_HOSTS: Final = frozenset({"host", "outlet", "inlet"})
+"""Kinds that are read only where they tell of a host that is asked for."""
 
 
 class Last(NamedTuple):
@@ -88,7 +92,7 @@ class Newest:
             Series(self._site, agent, resource, quantity)
             for agent in sorted({agent for agent, _ in own} & self.resources.keys())
             for resource, described in self.resources[agent].items()
-            if kind_of(resource) != "host" or (agent, resource) in own
+            if kind_of(resource) not in _OF_HOSTS or (agent, resource) in own
             for quantity in _QUANTITIES[kind_of(resource)]
             if quantity in described.quantities
         ]

@@ -18,9 +18,12 @@ import msgspec
 from jauge_collector import civil
 from jauge_collector.access import audit as audit_log
 from jauge_collector.access.audit import AuditLog
+from jauge_collector.compliance import archive
 from jauge_collector.config import CollectorConfig, RetentionConfig
+from jauge_collector.ledger import closing
 from jauge_collector.ledger import retention as kept
 from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.compaction import Compaction, Unit, compact
 from jauge_collector.ledger.erased_events import erase_events
 from jauge_collector.ledger.tickets import TicketBook
 from jauge_collector.registers.events import declared_names, restated
@@ -41,13 +44,13 @@ class Gone(msgspec.Struct, frozen=True):
     """One kind of thing that went, or would go."""
 
     what: str
-    """``readings``, ``rows``, ``guest_hours``, ``entries``, ``tickets``, ``documents``, ``names``,
-    ``shares``, ``console_audit``, ``audit``."""
+    """``readings``, ``rows``, ``guest_hours``, ``host_hours``, ``entries``, ``tickets``,
+    ``documents``, ``archives``, ``names``, ``shares``, ``console_audit``, ``audit``."""
     rows: int
     oldest_ms: int | None = None
     newest_ms: int | None = None
     into: int | None = None
-    """Days that hourly rows were made into."""
+    """Months or days that hourly rows of guests or hosts were made into."""
 
     @classmethod
     def of(cls, what: str, held: Held, *, into: int | None = None) -> "Gone":
@@ -141,8 +144,10 @@ def expiry(
     """`expire`, which stops between subjects: a pass may go on there, and an erasure be done."""
     policy = config.retention
     years_ms = before(now_ms, policy.ledger_years * _YEAR, UTC)
-    rows, hours, days, names = Held(0), Held(0), 0, 0
+    rows, names = Held(0), 0
+    made = {"guest_hours": Compaction(Held(0), 0), "host_hours": Compaction(Held(0), 0)}
     alive: set[tuple[str, str]] = set()
+    archives = _archives(ledger, config, sites, now_ms=now_ms, site=site, dry_run=dry_run)
     subjects = kept.subjects(ledger, site)
     # Of all of them first: a subject's name goes with the last that is kept of it.
     shares = yield from _old_shares(ledger, policy, sites, subjects, now_ms=now_ms, dry_run=dry_run)
@@ -158,10 +163,13 @@ def expiry(
                 names += 1
                 continue
             alive.add((subject.site, subject.source[0]))
-        if subject.is_guest:
-            until_ms = before(now_ms, policy.guest_hours_months, where)
-            made = kept.compact(ledger, subject, until_ms, where, now_ms, dry_run=dry_run)
-            hours, days = hours.joined(made.hours), days + made.days
+        if (tier := _tier(policy, sites, subject)) is not None:
+            what, months, unit = tier
+            span = until_ms, before(now_ms, months, where)
+            done_now = compact(ledger, subject, span, where, unit, now_ms, dry_run=dry_run)
+            made[what] = Compaction(
+                made[what].rows.joined(done_now.rows), made[what].into + done_now.into
+            )
         if progress is not None:
             progress("ledger", done + 1, len(subjects))
     for name in [site] if site is not None else kept.named_sites(ledger):
@@ -189,15 +197,31 @@ def expiry(
         changes = Held(len(times), min(times, default=None), max(times, default=None))
     return [
         Gone.of("rows", rows),
-        Gone.of("guest_hours", hours, into=days),
+        *(Gone.of(what, of.rows, into=of.into) for what, of in made.items()),
         Gone.of("shares", shares),
-        Gone.of("entries", kept.drop_entries(ledger, closed, dry_run=dry_run)),
+        Gone.of("entries", kept.drop_entries(ledger, closed, now_ms, dry_run=dry_run)),
         Gone.of("tickets", tickets),
         Gone.of("documents", documents),
+        Gone.of("archives", archives),
         Gone("names", names),
         Gone.of("console_audit", changes),
-        Gone.of("audit", kept.drop_entries(ledger, audit, dry_run=dry_run)),
+        Gone.of("audit", kept.drop_entries(ledger, audit, now_ms, dry_run=dry_run)),
     ]
+
+
+def _tier(
+    policy: RetentionConfig, sites: Mapping[str, Site], subject: kept.Subject
+) -> tuple[str, int, Unit] | None:
+    """After how many months a subject's rows are made into what; None for meters: never."""
+    if subject.is_guest:
+        return "guest_hours", policy.guest_hours_months, Unit.MONTH
+    site = sites.get(subject.site)
+    is_host = site is not None and any(host.id == subject.name for host in site.hosts)
+    if subject.source is None and not is_host:
+        return None
+    # Not before what its guests are told by.
+    months = max(policy.host_hours_months, policy.guest_hours_months)
+    return "host_hours", months, Unit.DAY
 
 
 def _zone(sites: Mapping[str, Site], site: str) -> tzinfo:
@@ -221,6 +245,30 @@ def _old_shares(
             until_ms = before(now_ms, policy.guest_hours_months, _zone(sites, subject.site))
             found = found.joined(kept.old_shares(ledger, subject, until_ms, dry_run=dry_run))
     return found
+
+
+def _archives(
+    ledger: Ledger,
+    config: CollectorConfig,
+    sites: Mapping[str, Site],
+    *,
+    now_ms: int,
+    site: str | None,
+    dry_run: bool,
+) -> Held:
+    """Archived readings go with the rows they are behind; the chain is told before either goes."""
+    folder = config.state(archive.ARCHIVE)
+    gone = Held(0)
+    for name in closing.sites_closed(ledger):
+        if site not in {None, name}:
+            continue
+        until_ms = before(now_ms, config.retention.ledger_years * _YEAR, _zone(sites, name))
+        if not dry_run:
+            closing.expire(ledger, name, until_ms, now_ms)
+        for quarter in closing.closed_by(ledger, name, until_ms):
+            files = archive.expire(ledger, folder, name, quarter, now_ms, dry_run=dry_run)
+            gone = gone.joined(Held(files))
+    return gone
 
 
 def _documents(

@@ -384,7 +384,6 @@ class Service:
     def _show_sink(self, sink: InfluxSink) -> None:
         self._telemetry.set_family(
             "jauge_collector_sink_dropped_readings",
-            "Readings not copied to InfluxDB since the start, by reason.",
             [Sample({"reason": reason}, count) for reason, count in sink.dropped.items()],
         )
 

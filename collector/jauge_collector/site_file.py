@@ -175,6 +175,22 @@ class ConnectionSection(Dated, frozen=True, kw_only=True):
     """Name of the feed, e.g. ``A``."""
 
 
+class CircuitSection(Dated, frozen=True, kw_only=True):
+    """One phase of a circuit behind a breaker, and the most that may flow through it."""
+
+    current: str
+    """Where its current is read: ``agent/resource``, e.g. ``gateway/phase:pdu-a1.1``."""
+    limit_a: Positive
+    """Rating of its breaker, or what is allowed of it, in A."""
+    phase: str = ""
+    """Name of the phase, e.g. ``L1``."""
+    feed: str = ""
+    """Name of the feed, e.g. ``A``."""
+    load: str = ""
+    """What it supplies, e.g. ``rack R01``: where one feed fails, the other of a load carries both
+    on each phase."""
+
+
 class EventSection(_Section, frozen=True, kw_only=True):
     """A planned event."""
 
@@ -224,6 +240,7 @@ class SiteFile(_Section, frozen=True, kw_only=True):
     registers: RegistersSection = RegistersSection()
     equations: list[EquationSection] = []
     connections: list[ConnectionSection] = []
+    circuits: list[CircuitSection] = []
     events: list[EventSection] = []
     attributes: list[AttributeSection] = []
     emission_factors: list[EmissionSection] = []

@@ -30,6 +30,7 @@ from jauge_models.topology import (
 
 from jauge_collector import civil
 from jauge_collector.agent_list import AgentList
+from jauge_collector.circuits import Circuit, resolve_circuits
 from jauge_collector.config import read_text
 from jauge_collector.connection_file import read_connections
 from jauge_collector.declared_hosts import Host, resolve_hosts
@@ -104,6 +105,8 @@ class Site:
     """Who may report; None where anybody may."""
     hosts: tuple[Host, ...] = ()
     """Declared machines, no meters: other hosts are those that agents report."""
+    circuits: tuple[Circuit, ...] = ()
+    """Phases behind breakers, with what may flow through each."""
     idle: IdlePolicy = IdlePolicy.ALLOCATION
     """Who answers for idle power."""
     registers: RegistersSection = field(default_factory=RegistersSection)
@@ -209,16 +212,22 @@ class _Resolver:
             file=self._path,
             agents=agents,
             hosts=hosts,
+            circuits=self._circuits(),
             idle=self._declared.attribution.idle,
             registers=self._declared.registers,
         )
 
     def _hosts(self) -> tuple[Host, ...]:
-        validities = {
-            key: self._validity(key, host)
-            for key, host in ((f"hosts[{i}]", h) for i, h in enumerate(self._declared.hosts))
-        }
+        validities = self._validities("hosts", self._declared.hosts)
         return resolve_hosts(self._declared, validities, self._path)
+
+    def _circuits(self) -> tuple[Circuit, ...]:
+        validities = self._validities("circuits", self._declared.circuits)
+        return resolve_circuits(self._declared, validities, self._path)
+
+    def _validities(self, name: str, sections: Iterable[Dated]) -> dict[str, Validity]:
+        keyed = ((f"{name}[{i}]", section) for i, section in enumerate(sections))
+        return {key: self._validity(key, section) for key, section in keyed}
 
     def _all_connections(self) -> list[tuple[str, ConnectionSection]]:
         """Those of the site file and of its connections file, each with where it stands."""

@@ -1,6 +1,7 @@
 """What the collector says about itself on /metrics, in a registry of its own.
 
-Names begin with ``jauge_collector_``; KPIs, ``jauge_kpi_…``, are set here by the service. Labels
+Names, labels and texts are those of the catalogue, `jauge_models.metrics`: nothing else can be
+shown. Families about sites, ``jauge_kpi_…`` among them, are set as a whole by the console. Labels
 are bounded: reasons and queues come from enumerations, agents and resources from the inventory.
 """
 
@@ -9,7 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from jauge_models.metrics import METRICS
+from jauge_models.metrics import Metric as Entry
 from jauge_models.resources import kind_of
+from jauge_models.site_metrics import SITE_METRICS
 from jauge_models.wire import MAX_LABELS, MAX_TEXT_LENGTH
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -19,8 +23,14 @@ from jauge_collector.inbox import Drop
 from jauge_collector.inventory import Agent, Inventory
 
 _PREFIX: Final = "jauge_collector"
+_RESOURCE_INFO: Final = "jauge_resource_info"
 _QUEUES: Final = (Drop.INBOX, Drop.INBOX_BYTES, Drop.SENDER)
-_DROPPED_TEXT: Final = "What did not fit into a queue."
+_SET_AS_A_WHOLE: Final = (
+    *(metric.name for metric in SITE_METRICS if metric.name != _RESOURCE_INFO),
+    f"{_PREFIX}_tickets",
+    f"{_PREFIX}_sink_dropped_readings",
+)
+"""Families that are there from the start, without a sample."""
 _LABEL: Final = re.compile(r"[a-z][a-z0-9_]*")
 _SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ANSWER_SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 35, 40, 60, 120)
@@ -41,79 +51,44 @@ class Telemetry:
         self.registry = CollectorRegistry()
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
 
-        self.messages = counter("messages_received", "MQTT messages received.", "channel")
-        self.packs_stored = counter("packs_stored", "Packs that the store has accepted.")
-        self.packs_answered = counter("packs_answered", "Packs answered as stored.")
-        self.packs_refused = counter("packs_refused", "Packs answered as refused.", "reason")
-        self.packs_unanswered = counter(
-            "packs_unanswered", "Packs left without an answer: they come again.", "reason"
-        )
-        self.readings_received = counter("readings_received", "Readings in usable packs.")
-        self.readings_stored = counter("readings_stored", "Readings that the store has accepted.")
-        self.readings_refused = counter(
-            "readings_refused", "Readings left out of a pack that was stored.", "reason"
-        )
-        self.documents_refused = counter(
-            "documents_refused", "Births and states that could not be used.", "reason"
-        )
-        self.births_cut = counter(
-            "births_cut", "Entries of births that were left out or cut short.", "reason"
-        )
-        self.quarantines = counter("quarantines", "Agents put into quarantine as clones.")
-        self.messages_dropped = counter(
-            "messages_dropped", "Messages dropped unread: their sender exceeds a rate.", "reason"
-        )
-        self.broker_refusals = counter(
-            "broker_refusals", "Refusals that the broker's log told of.", "reason"
-        )
-        self.broker_log_skipped = counter(
-            "broker_log_skipped", "Lines of the broker's log beyond what is read in a second."
-        )
-        self.queue_size = gauge("queue_size", "What waits in a queue.", "queue")
-        self.queue_limit = gauge("queue_limit", "What a queue holds at most.", "queue")
-        self.queue_dropped = Counter(
-            f"{_PREFIX}_queue_dropped", _DROPPED_TEXT, ("queue",), registry=None
-        )
+        self.messages = counter("messages_received")
+        self.packs_stored = counter("packs_stored")
+        self.packs_answered = counter("packs_answered")
+        self.packs_refused = counter("packs_refused")
+        self.packs_unanswered = counter("packs_unanswered")
+        self.readings_received = counter("readings_received")
+        self.readings_stored = counter("readings_stored")
+        self.readings_refused = counter("readings_refused")
+        self.documents_refused = counter("documents_refused")
+        self.births_cut = counter("births_cut")
+        self.quarantines = counter("quarantines")
+        self.messages_dropped = counter("messages_dropped")
+        self.broker_refusals = counter("broker_refusals")
+        self.broker_log_skipped = counter("broker_log_skipped")
+        self.queue_size = gauge("queue_size")
+        self.queue_limit = gauge("queue_limit")
+        dropped = _entry("queue_dropped_total")
+        self.queue_dropped = Counter(dropped.family, dropped.help, dropped.labels, registry=None)
         self._dropped: dict[str, Callable[[], float]] = {}
-        self.answer_delay = histogram(
-            "answer_delay_seconds", "From receipt of a pack to its answer.", _ANSWER_SECONDS
-        )
-        self.store_delay = histogram(
-            "store_delay_seconds", "From receipt of a pack until the store accepted it.", _SECONDS
-        )
-        self.store_errors = counter("store_errors", "Calls that the store failed.")
-        self.ledger_errors = counter("ledger_errors", "Marks and passes that failed.")
-        self.ledger_pass = histogram(
-            "ledger_pass_seconds", "Duration of a ledger pass over all sites.", _SECONDS
-        )
-        self.purges_refused = counter(
-            "purges_refused", "Times that nothing went by its age: the clock is doubted.", "reason"
-        )
-        self.ledger_writer = gauge(
-            "ledger_writer", "1 while this collector holds the ledger's writer lock."
-        )
-        self.mqtt_connected = gauge("mqtt_connected", "1 while connected to the broker.")
-        self.mqtt_connections = counter("mqtt_connections", "Connections made to the broker.")
-        self.mqtt_failures = counter(
-            "mqtt_failures", "Connections to the broker that failed or were lost.", "reason"
-        )
-        self.access_refused = counter(
-            "access_refused", "Requests that the console did not let in, by reason.", "reason"
-        )
-        self.console_connections_ended = counter(
-            "console_connections_ended",
-            "Connections that the console did not take or that did not last, by reason.",
-            "reason",
-        )
-        self.console_errors = counter(
-            "console_errors", "Requests that an error of the collector's own ended."
-        )
+        self.answer_delay = histogram("answer_delay_seconds", _ANSWER_SECONDS)
+        self.store_delay = histogram("store_delay_seconds", _SECONDS)
+        self.store_errors = counter("store_errors")
+        self.ledger_errors = counter("ledger_errors")
+        self.ledger_pass = histogram("ledger_pass_seconds", _SECONDS)
+        self.purges_refused = counter("purges_refused")
+        self.ledger_writer = gauge("ledger_writer")
+        self.mqtt_connected = gauge("mqtt_connected")
+        self.mqtt_connections = counter("mqtt_connections")
+        self.mqtt_failures = counter("mqtt_failures")
+        self.access_refused = counter("access_refused")
+        self.console_connections_ended = counter("console_connections_ended")
+        self.console_errors = counter("console_errors")
         self.heartbeat_s: float | None = None
         """When every stage was last seen to make progress, in Unix seconds."""
         self._lags: dict[str, Callable[[], float | None]] = {}
-        self._pulled: dict[str, tuple[str, Callable[[], Iterable[Sample]]]] = {}
+        self._pulled: dict[str, Callable[[], Iterable[Sample]]] = {}
         self.registry.register(_Own(self))
-        self._families: dict[str, tuple[str, Sequence[Sample]]] = {}
+        self._families: dict[str, Sequence[Sample]] = dict.fromkeys(_SET_AS_A_WHOLE, ())
         self.registry.register(_Agents(inventory))
         self.registry.register(_Families(self._families))
         ProcessCollector(registry=self.registry)
@@ -147,9 +122,12 @@ class Telemetry:
         """Show how far behind a stage is, in seconds; nothing while that is None."""
         self._lags[stage] = lag_s
 
-    def watch_family(self, name: str, text: str, samples: Callable[[], Iterable[Sample]]) -> None:
-        """Show a family of gauges that is asked for at each scrape."""
-        self._pulled[name] = (text, samples)
+    def watch_family(self, name: str, samples: Callable[[], Iterable[Sample]]) -> None:
+        """Show a family of gauges that is asked for at each scrape.
+
+        Raises KeyError for one that the catalogue lacks.
+        """
+        self._pulled[METRICS[name].name] = samples
 
     def counted(self, counter: Counter, label: str) -> float:
         """What a counter with one label has come to."""
@@ -165,43 +143,61 @@ class Telemetry:
 
     def own(self) -> Iterable[Metric]:
         """What is read from the parts when /metrics is asked for."""
-        drops = CounterMetricFamily(f"{_PREFIX}_queue_dropped", _DROPPED_TEXT, labels=("queue",))
+        drops, lags = _counted(_entry("queue_dropped_total")), _gauged(_entry("lag_seconds"))
         for metric in self.queue_dropped.collect():
             for sample in metric.samples:
                 if sample.name.endswith("_total"):
                     name = sample.labels["queue"]
                     told = self._dropped[name]() if name in self._dropped else 0.0
                     drops.add_metric([name], sample.value + told)
-        lags = GaugeMetricFamily(
-            f"{_PREFIX}_lag_seconds", "How far behind a stage is.", labels=("stage",)
-        )
         for stage, lag in self._lags.items():
             if (lag_s := lag()) is not None:
                 lags.add_metric([stage], lag_s)
-        heartbeat = GaugeMetricFamily(
-            f"{_PREFIX}_heartbeat_timestamp_seconds", "When every stage last made progress."
-        )
+        heartbeat = _gauged(_entry("heartbeat_timestamp_seconds"))
         if self.heartbeat_s is not None:
             heartbeat.add_metric([], self.heartbeat_s)
         yield from (drops, lags, heartbeat)
-        for name, (text, pulled) in self._pulled.items():
-            family = Metric(name, text, "gauge")
-            for one in pulled():
-                family.add_sample(name, dict(one.labels), one.value)
-            yield family
+        for name, pulled in self._pulled.items():
+            yield _whole(name, pulled())
 
-    def set_family(self, name: str, help_text: str, samples: Iterable[Sample]) -> None:
-        """Replace a whole family of gauges, e.g. ``jauge_kpi_pue``; missing values are absent."""
-        self._families[name] = (help_text, tuple(samples))
+    def set_family(self, name: str, samples: Iterable[Sample]) -> None:
+        """Replace a whole family, e.g. ``jauge_kpi_pue_ratio``; what is missing has no sample.
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+        Raises KeyError for one that the catalogue lacks.
+        """
+        self._families[METRICS[name].name] = tuple(samples)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+    def _counter(self, name: str) -> Counter:
+        entry = _entry(f"{name}_total")
+        return Counter(entry.family, entry.help, entry.labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
-        return Histogram(f"{_PREFIX}_{name}", text, buckets=buckets, registry=self.registry)
+    def _gauge(self, name: str) -> Gauge:
+        entry = _entry(name)
+        return Gauge(entry.name, entry.help, entry.labels, registry=self.registry)
+
+    def _histogram(self, name: str, buckets: Sequence[float]) -> Histogram:
+        entry = _entry(name)
+        return Histogram(entry.name, entry.help, buckets=buckets, registry=self.registry)
+
+
+def _entry(name: str) -> Entry:
+    """What the catalogue says of one of the collector's own."""
+    return METRICS[f"{_PREFIX}_{name}"]
+
+
+def _counted(entry: Entry) -> CounterMetricFamily:
+    return CounterMetricFamily(entry.family, entry.help, labels=entry.labels)
+
+
+def _gauged(entry: Entry) -> GaugeMetricFamily:
+    return GaugeMetricFamily(entry.name, entry.help, labels=entry.labels)
+
+
+def _whole(name: str, samples: Iterable[Sample]) -> Metric:
+    family = Metric(name, METRICS[name].help, "gauge")
+    for one in samples:
+        family.add_sample(name, dict(one.labels), one.value)
+    return family
 
 
 class _Own(Collector):
@@ -213,15 +209,12 @@ class _Own(Collector):
 
 
 class _Families(Collector):
-    def __init__(self, families: Mapping[str, tuple[str, Sequence[Sample]]]) -> None:
+    def __init__(self, families: Mapping[str, Sequence[Sample]]) -> None:
         self._families = families
 
     def collect(self) -> Iterable[Metric]:
-        for name, (text, samples) in list(self._families.items()):
-            family = Metric(name, text, "gauge")
-            for sample in samples:
-                family.add_sample(name, dict(sample.labels), sample.value)
-            yield family
+        for name, samples in list(self._families.items()):
+            yield _whole(name, samples)
 
 
 class _Agents(Collector):
@@ -233,47 +226,35 @@ class _Agents(Collector):
     def collect(self) -> Iterable[Metric]:
         inventory = self._inventory
         agents = list(inventory)
-        yield GaugeMetricFamily(f"{_PREFIX}_agents", "Agents heard of.", len(agents))
-        yield GaugeMetricFamily(
-            f"{_PREFIX}_agents_quarantined",
-            "Agents of which two speak under one name.",
-            sum(agent.quarantined for agent in agents),
-        )
-        for name, text, count in (
-            ("agents_forgotten", "Silent agents that made room for others.", inventory.forgotten),
-            ("documents_not_kept", "Births and states beyond a limit.", inventory.not_kept),
-            ("quarantines_released", "Quarantines ended by a person.", inventory.released),
+        quarantined = sum(agent.quarantined for agent in agents)
+        for name, number in (("agents", len(agents)), ("agents_quarantined", quarantined)):
+            family = _gauged(_entry(name))
+            family.add_metric([], number)
+            yield family
+        for name, count in (
+            ("agents_forgotten", inventory.forgotten),
+            ("documents_not_kept", inventory.not_kept),
+            ("quarantines_released", inventory.released),
         ):
-            yield CounterMetricFamily(f"{_PREFIX}_{name}", text, count)
+            counted = _counted(_entry(f"{name}_total"))
+            counted.add_metric([], count)
+            yield counted
         yield from self._of_each(agents)
-        info = Metric("jauge_resource_info", "Changing labels of a resource; always 1.", "gauge")
+        info = Metric(_RESOURCE_INFO, METRICS[_RESOURCE_INFO].help, "gauge")
         for agent in agents:
             for resource in agent.birth.resources if agent.birth else ():
                 labels = resource_labels(agent, resource.id, resource.name, resource.labels)
-                info.add_sample("jauge_resource_info", labels, 1.0)
+                info.add_sample(_RESOURCE_INFO, labels, 1.0)
         yield info
 
     def _of_each(self, agents: Sequence[Agent]) -> Iterable[Metric]:
-        names = ("site", "agent")
-        seen = GaugeMetricFamily(
-            f"{_PREFIX}_agent_last_seen_timestamp_seconds", "When an agent was heard.", labels=names
+        seen, online = (
+            _gauged(_entry(f"agent_{name}")) for name in ("last_seen_timestamp_seconds", "online")
         )
-        online = GaugeMetricFamily(
-            f"{_PREFIX}_agent_online", "What an agent's last state said.", labels=names
+        skew, steps = (
+            _gauged(_entry(f"agent_{name}")) for name in ("skew_seconds", "clock_last_step_seconds")
         )
-        skew = GaugeMetricFamily(
-            f"{_PREFIX}_agent_skew_seconds", "Collector's clock minus agent's.", labels=names
-        )
-        source_seen = GaugeMetricFamily(
-            f"{_PREFIX}_source_last_seen_timestamp_seconds",
-            "When a source of an agent last delivered, as the agent says.",
-            labels=(*names, "source"),
-        )
-        steps = GaugeMetricFamily(
-            f"{_PREFIX}_agent_clock_last_step_seconds",
-            "Size of the last step of an agent's clock, forward > 0.",
-            labels=names,
-        )
+        source_seen = _gauged(_entry("source_last_seen_timestamp_seconds"))
         for agent in agents:
             for source, seen_s in _delivered(agent):
                 source_seen.add_metric((*agent.address, source), seen_s)

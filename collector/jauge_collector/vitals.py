@@ -76,12 +76,10 @@ class Vitals:
         telemetry.watch_lag("ledger", self._ledger_lag_s)
         telemetry.watch_family(
             "jauge_collector_meter_last_seen_timestamp_seconds",
-            "Time of the newest reading that feeds a meter.",
             lambda: _meters(ingest.fed),
         )
         telemetry.watch_family(
             "jauge_collector_resources_over_budget",
-            "Hosts, guests and GPUs of an agent of which series are left out, where there are any.",
             lambda: _over_budget(checks),
         )
 

@@ -236,8 +236,60 @@ async def test_the_birth_says_what_machine_it_is(machine: Path) -> None:
         "cpu": XEON,
         "processors": "96",
         "memory_gb": f"{total * 1024 / 1e9:.1f}",
+        "vendor": "Dell Inc.",
         "product": "PowerEdge R640",
     }
+
+
+FIRMWARE = {
+    "sys_vendor": "Example Systems",
+    "product_name": "ES-1",
+    "product_serial": "EX-0417",
+    "product_uuid": "4C4C4544-0051-4210-8052-B2C04F5A3532",
+    "chassis_asset_tag": "INV-0042",
+}
+"""An invented server's."""
+
+
+async def test_the_birth_says_which_machine_it_is(machine: Path) -> None:
+    """Serial number, UUID in small letters and asset tag: by them an inventory knows it again."""
+    set_machine(machine, dmi=FIRMWARE)
+    found = await labels(machine)
+    assert (found["serial"], found["asset_tag"]) == ("EX-0417", "INV-0042")
+    assert found["uuid"] == "4c4c4544-0051-4210-8052-b2c04f5a3532"
+
+
+@pytest.mark.parametrize("missing", ["product_serial", "product_uuid"])
+async def test_what_only_root_may_read_is_left_out(machine: Path, missing: str) -> None:
+    """A file that cannot be opened takes its own label alone, and nothing is reported."""
+    set_machine(machine, dmi=FIRMWARE)
+    whole = await labels(machine)
+    file = machine / "sys/class/dmi/id" / missing
+    file.unlink()
+    file.mkdir()  # cannot be read, whoever runs the test
+    gone = missing.removeprefix("product_")
+    assert await labels(machine) == {name: whole[name] for name in whole if name != gone}
+
+
+async def test_what_many_machines_tell_identifies_none(machine: Path) -> None:
+    """A maker's defaults, and no UUID at all; vendor and product stay."""
+    told = {
+        "product_serial": "To be filled by O.E.M.",
+        "product_uuid": "03000200-0400-0500-0006-000700080009",
+        "chassis_asset_tag": "No Asset Tag",
+    }
+    set_machine(machine, dmi=FIRMWARE | told)
+    found = await labels(machine)
+    assert found.keys() & {"serial", "uuid", "asset_tag"} == set()
+    assert found["vendor"] == "Example Systems"
+    set_machine(machine, dmi=FIRMWARE | {"product_uuid": "not a UUID"})
+    assert "uuid" not in await labels(machine)
+
+
+async def test_a_virtual_machine_has_no_identity_of_hardware(machine: Path) -> None:
+    """What it tells was made up by its host, and it is no server of the inventory."""
+    set_machine(machine, flags="fpu hypervisor", dmi=FIRMWARE)
+    assert (await labels(machine)).keys() & {"serial", "uuid", "asset_tag"} == set()
 
 
 @pytest.mark.parametrize(

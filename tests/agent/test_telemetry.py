@@ -19,6 +19,7 @@ from jauge_agent.source import AbsentError, Outcome, RetryError, SourceSettings
 from jauge_agent.spool import Spool
 from jauge_agent.telemetry import AgentCollector, serving
 from jauge_agent.testing import ScriptedSource, configured
+from jauge_models.agent_metrics import AGENT_METRICS
 from jauge_models.budgets import Budgets
 from jauge_models.wire import Address, Sample
 from prometheus_client.parser import text_string_to_metric_families
@@ -113,6 +114,33 @@ def test_the_end_of_the_certificate_is_shown(
     end = values["jauge_agent_certificate_expiry_timestamp_seconds", ()]
     assert abs(end - time.time() - 20 * 86_400) < 600
     assert values["jauge_agent_unanswered_seconds", ()] == 0
+
+
+def test_every_family_is_one_of_the_catalogue(
+    authority: Authority, tmp_path: Path, free_port: int
+) -> None:
+    """With its type, its text and its labels; and none of the agent's is missing."""
+    issued = authority.issue("lab/a1", days=20)
+    broker = BrokerConfig(cert_file=str(issued.certificate), key_file=str(issued.key))
+    spool = Spool(tmp_path, machine="m", max_bytes=10**7, max_age_ms=10**9, now_ms=now_ms())
+    spool.add(now_ms(), b"[]", 1, now_ms())
+    publisher = _publisher(spool, broker)
+    publisher.broker.keyring.show()
+    publisher.stats.last_answer_ms = now_ms()
+    publisher.stats.failures["network"] += 1
+    with serving("127.0.0.1", free_port, AgentCollector(_idle(), spool, publisher)):
+        url = f"http://127.0.0.1:{free_port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+    spool.close()
+    catalogue = {metric.family: metric for metric in AGENT_METRICS}
+    shown = {family.name: family for family in families}
+    assert shown.keys() == catalogue.keys()
+    for name, metric in catalogue.items():
+        assert shown[name].type == metric.type, name
+        assert shown[name].documentation == metric.help, name
+        for sample in shown[name].samples:
+            assert set(sample.labels) == set(metric.labels), name
 
 
 def test_nothing_enters_the_global_registry(tmp_path: Path, free_port: int) -> None:

@@ -4,6 +4,7 @@ import math
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
@@ -17,12 +18,14 @@ from hypothesis import strategies as st
 from jauge_collector import civil, clock_doubt, purging, retention, sites
 from jauge_collector.access.audit import FILE, AuditLog, Change
 from jauge_collector.clock import OwnClock
+from jauge_collector.compliance import archive
 from jauge_collector.config import CollectorConfig, RetentionConfig, load
 from jauge_collector.faults import Faults
 from jauge_collector.inventory import Inventory
-from jauge_collector.ledger import purge_requests
+from jauge_collector.ledger import closing, purge_requests
 from jauge_collector.ledger import retention as kept
 from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.compaction import Unit, compact
 from jauge_collector.ledger.rows import Row, Stretch
 from jauge_collector.ledger.shares import OWN, HostHour, Share
 from jauge_collector.progress import Progress
@@ -35,7 +38,7 @@ from jauge_models.readings import Reading
 from jauge_models.resources import Series
 from jauge_models.topology import Commodity
 from jauge_models.wire import Address, Method, State
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -67,8 +70,8 @@ def ms(year: int, month: int, day: int, hour: int = 0, where: tzinfo = UTC) -> i
 class Kept:
     """A ledger with its site and configuration."""
 
-    def __init__(self, folder: Path, zone: str = "Europe/Paris") -> None:
-        (folder / "s.toml").write_text(SITE.format(zone=zone))
+    def __init__(self, folder: Path, zone: str = "Europe/Paris", more: str = "") -> None:
+        (folder / "s.toml").write_text(SITE.format(zone=zone) + more)
         (folder / "collector.toml").write_text('sites = ["s.toml"]\nstate_dir = "state"\n')
         self.config: CollectorConfig = load(folder / "collector.toml")
         self.sites: dict[str, Site] = {"s": sites.load(folder / "s.toml")}
@@ -126,10 +129,11 @@ def book(tmp_path: Path) -> Iterator[Kept]:
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
-    """Ten years of rows, documents and records; 13 months of guests' hours."""
+    """Ten years of rows, documents and records; 13 months of guests' hours, 3 years of hosts'."""
     assert msgspec.to_builtins(RetentionConfig()) == {
         "ledger_years": 10,
         "guest_hours_months": 13,
+        "host_hours_months": 36,
         "documents_years": 10,
         "audit_years": 10,
         "console_audit_months": 12,
@@ -147,42 +151,108 @@ def test_rows_older_than_ten_years_go_and_younger_stay(book: Kept) -> None:
     gone = book.expire()
     assert gone == planned
     assert gone["rows"] == retention.Gone("rows", 6002, edge - 6000 * HOUR, edge - HOUR)
-    for subject in ("it", "h/host"):
-        assert [row.start_ms for row in book.rows(subject, 0, NOW_MS)] == [
-            edge,
-            edge + HOUR,
-            edge + 2 * HOUR,
-        ]
+    assert [row.start_ms - edge for row in book.rows("it", 0, NOW_MS)] == [0, HOUR, 2 * HOUR]
+    (day,) = book.rows("h/host", 0, NOW_MS)
+    assert (day.start_ms, day.covered_ms) == (edge, 3 * HOUR)
     assert {part.rows for part in book.expire().values()} == {0}
 
 
-def test_guests_hours_become_days_after_thirteen_months(book: Kept) -> None:
-    """Civil days of 23, 24 and 25 hours; hosts and meters keep their hours, young guests too."""
-    edge = ms(2025, 6, 15, where=PARIS)
+def test_guests_hours_become_months_after_thirteen(book: Kept) -> None:
+    """Civil months, with a change of the clock or without; hosts and meters keep their hours."""
+    edge = ms(2025, 6, 1, where=PARIS)  # 15 June is 13 months ago: June has not ended then
     spans = {
-        ms(2025, 3, 30, where=PARIS): 23,
-        ms(2025, 6, 14, where=PARIS): 24,
-        ms(2024, 10, 27, where=PARIS): 25,
+        ms(2024, 10, 1, where=PARIS): 31 * 24 + 1,
+        ms(2025, 3, 1, where=PARIS): 31 * 24 - 1,
+        ms(2025, 5, 1, where=PARIS): 31 * 24,
     }
     for start, hours in spans.items():
-        book.fill("h/guest:a", start, start + hours * HOUR)
-        book.fill("h/host", start, start + hours * HOUR)
+        for subject in ("h/guest:a", "h/host", "it"):
+            book.fill(subject, start, start + hours * HOUR)
     book.fill("h/guest:a", edge, edge + 5 * HOUR)
     before = {start: book.rows("h/guest:a", start, start + n * HOUR) for start, n in spans.items()}
     planned = book.expire(dry_run=True)
     gone = book.expire()
     assert gone == planned
-    assert (gone["guest_hours"].rows, gone["guest_hours"].into) == (72, 3)
-    assert gone["rows"].rows == 0
+    assert (gone["guest_hours"].rows, gone["guest_hours"].into) == (sum(spans.values()), 3)
+    assert (gone["rows"].rows, gone["host_hours"].rows) == (0, 0)
     for start, hours in spans.items():
-        (day,) = book.rows("h/guest:a", start, start + hours * HOUR)
-        assert (day.start_ms, day.end_ms) == (start, start + hours * HOUR)
-        assert day.amount == math.fsum(row.amount or 0.0 for row in before[start])
-        assert day.coverage == 1
-        assert Flag.COMPACTED in day.flags
+        (month,) = book.rows("h/guest:a", start, start + hours * HOUR)
+        assert (month.start_ms, month.end_ms) == (start, start + hours * HOUR)
+        assert month.amount == math.fsum(row.amount or 0.0 for row in before[start])
+        assert (month.coverage, month.grade) == (1, Grade.MEDIUM)
+        assert Flag.COMPACTED in month.flags
         assert len(book.rows("h/host", start, start + hours * HOUR)) == hours
     assert len(book.rows("h/guest:a", edge, edge + DAY)) == 5
     assert book.expire()["guest_hours"].rows == 0
+
+
+def test_days_that_were_made_before_become_months(book: Kept) -> None:
+    """A ledger of an earlier version holds days of guests; hours of the same month join them."""
+    start = ms(2025, 3, 1, where=PARIS)
+    book.fill("h/guest:a", start, start + 72 * HOUR)
+    (subject,) = kept.subjects(book.ledger)
+    compact(book.ledger, subject, (0, start + 48 * HOUR), PARIS, Unit.DAY, NOW_MS, dry_run=False)
+    rows = book.rows("h/guest:a", 0, NOW_MS)
+    assert [row.length_ms // HOUR for row in rows] == [24, 24] + [1] * 24
+    gone = book.expire()["guest_hours"]
+    assert (gone.rows, gone.into) == (26, 1)
+    (month,) = book.rows("h/guest:a", 0, NOW_MS)
+    assert month.covered_ms == 72 * HOUR
+    assert month.amount == pytest.approx(math.fsum(row.amount or 0.0 for row in rows))
+
+
+def test_hosts_hours_become_days_after_three_years(tmp_path: Path) -> None:
+    """Those that agents report and those that the site file declares; meters keep their rows."""
+    more = '[[hosts]]\nid = "esx"\nfeeds = ["vc/host:esx"]\n'
+    book = Kept(tmp_path, more=more)
+    edge = ms(2023, 7, 15, where=PARIS)
+    for subject in ("it", "esx", "h/host"):
+        book.fill(subject, edge - 48 * HOUR, edge + 24 * HOUR)
+    gone = book.expire()["host_hours"]
+    assert (gone.rows, gone.into) == (96, 4)
+    for subject in ("esx", "h/host"):
+        lengths = [row.length_ms // HOUR for row in book.rows(subject, 0, NOW_MS)]
+        assert lengths == [24, 24] + [1] * 24
+    assert len(book.rows("it", 0, NOW_MS)) == 72
+    book.ledger.close()
+
+
+def test_what_was_compacted_half_way_is_taken_up_again(book: Kept) -> None:
+    """A month is one transaction: before it and after it the sums are the same."""
+    start = ms(2025, 1, 1, where=PARIS)
+    book.fill("h/guest:a", start, start + 59 * DAY)
+    total = math.fsum(row.amount or 0.0 for row in book.rows("h/guest:a", 0, NOW_MS))
+    (subject,) = kept.subjects(book.ledger)
+
+    class KilledError(Exception):
+        """Stands for the end of the process."""
+
+    class Dying(Ledger):
+        """A ledger whose second writing transaction is cut short after its work."""
+
+        writes = 0
+
+        @contextmanager
+        def transaction(self, *, writes: bool) -> Iterator[Connection]:
+            with super().transaction(writes=writes) as connection:
+                yield connection
+                self.writes += writes
+                if self.writes == 2:
+                    raise KilledError
+
+    until_ms = ms(2025, 3, 15, where=PARIS)
+    with (
+        Dying(book.config.state(book.config.ledger.path)) as ledger,
+        pytest.raises(KilledError),
+    ):
+        compact(ledger, subject, (0, until_ms), PARIS, Unit.MONTH, NOW_MS, dry_run=False)
+    rows = book.rows("h/guest:a", 0, NOW_MS)
+    assert [Flag.COMPACTED in row.flags for row in rows] == [True] + [False] * (28 * 24)
+    assert math.fsum(row.amount or 0.0 for row in rows) == pytest.approx(total)
+    made = compact(book.ledger, subject, (0, until_ms), PARIS, Unit.MONTH, NOW_MS, dry_run=False)
+    assert (made.rows.rows, made.into) == (28 * 24, 1)
+    rows = book.rows("h/guest:a", 0, NOW_MS)
+    assert math.fsum(row.amount or 0.0 for row in rows) == pytest.approx(total)
 
 
 @given(
@@ -190,10 +260,16 @@ def test_guests_hours_become_days_after_thirteen_months(book: Kept) -> None:
     other=st.sampled_from(["Europe/Paris", "UTC", "UTC-05:00"]),
     hours=st.sets(st.integers(0, 24 * 12), max_size=120),
     first=st.integers(0, 365 * 24),
+    units=st.permutations([Unit.DAY, Unit.MONTH]),
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_compaction_conserves_energy_and_cover(
-    tmp_path_factory: pytest.TempPathFactory, zone: str, other: str, hours: set[int], first: int
+def test_compaction_conserves_energy_and_cover(  # noqa: PLR0917 - what is drawn, by name
+    tmp_path_factory: pytest.TempPathFactory,
+    zone: str,
+    other: str,
+    hours: set[int],
+    first: int,
+    units: list[Unit],
 ) -> None:
     """Any rows, across changes of the clock and of the site's zone: sums stay, none overlap."""
     book = Kept(tmp_path_factory.mktemp("kept"), zone)
@@ -201,40 +277,83 @@ def test_compaction_conserves_energy_and_cover(
     for hour in sorted(hours):
         book.fill("h/guest:a", begin + hour * HOUR, begin + (hour + 1) * HOUR)
     before = book.rows("h/guest:a", 0, NOW_MS)
-    for name, subject in ((name, s) for name in (zone, other) for s in kept.subjects(book.ledger)):
+    for name, unit in ((name, unit) for name in (zone, other) for unit in units):
         until_ms = retention.before(NOW_MS, 13, civil.zone(name))
-        kept.compact(book.ledger, subject, until_ms, civil.zone(name), NOW_MS, dry_run=False)
+        for subject in kept.subjects(book.ledger):
+            compact(
+                book.ledger, subject, (0, until_ms), civil.zone(name), unit, NOW_MS, dry_run=False
+            )
         after = book.rows("h/guest:a", 0, NOW_MS)
         amounts = [math.fsum(row.amount or 0.0 for row in rows) for rows in (before, after)]
         assert amounts[0] == pytest.approx(amounts[1], rel=1e-15)
         assert sum(row.covered_ms for row in before) == sum(row.covered_ms for row in after)
         assert all(a.end_ms <= b.start_ms for a, b in pairwise(after))
-        old = [row for row in after if row.end_ms <= until_ms - 2 * DAY]
+        old = [row for row in after if row.end_ms <= until_ms - 33 * DAY]
         if name == zone:
             assert all(Flag.COMPACTED in row.flags for row in old)
+            assert unit is Unit.DAY or all(row.length_ms > 27 * DAY for row in old)
     book.ledger.close()
 
 
-def test_a_compacted_day_is_never_computed_again(book: Kept) -> None:
-    """A pass that saves hours of such a day changes nothing; what lies beside it is saved."""
-    start = ms(2025, 6, 14, where=PARIS)
+def test_a_compacted_month_is_never_computed_again(book: Kept) -> None:
+    """A pass that saves hours of such a month changes nothing; what lies beside it is saved."""
+    start = ms(2025, 5, 1, where=PARIS)
     book.fill("h/guest:a", start, start + DAY)
     book.expire()
-    (day,) = book.rows("h/guest:a", start, start + DAY)
+    (month,) = book.rows("h/guest:a", start, start + DAY)
     book.fill("h/guest:a", start - HOUR, start + 2 * HOUR, amount=7.0)
     assert [row.start_ms for row in book.rows("h/guest:a", 0, NOW_MS)] == [start - HOUR, start]
-    assert book.rows("h/guest:a", start, start + DAY) == [day]
+    assert book.rows("h/guest:a", start, start + DAY) == [month]
 
 
 def test_revisions_of_compacted_hours_go_too(book: Kept) -> None:
-    """An earlier version of an hour would tell what the day hides."""
-    start = ms(2025, 6, 14, where=PARIS)
+    """An earlier version of an hour would tell what the month hides."""
+    start = ms(2025, 5, 1, where=PARIS)
     book.fill("h/guest:a", start, start + DAY, amount=1.0)
     book.fill("h/guest:a", start, start + DAY, amount=2.0)
     assert len(book.ledger.history("s", "h/guest:a", start)) == 2
     book.expire()
     assert len(book.ledger.history("s", "h/guest:a", start)) == 1
     assert len(book.ledger.history("s", "h/guest:a", start + HOUR)) == 0
+
+
+def test_archives_go_with_the_rows_they_are_behind(book: Kept) -> None:
+    """After ten years, the chain told first: what it vouched for is gone, as noted."""
+    old, young = (ms(2016, 4, 1, where=PARIS), ms(2016, 7, 1, where=PARIS)), ms(2025, 1, 1)
+    folder = book.config.state(archive.ARCHIVE)
+    for name, start, end in (("2016-Q2", *old), ("2025-Q1", young, young + 90 * DAY)):
+        book.fill("it", start, start + 5 * HOUR)
+        file = archive.file_of(folder, "s", name, 1)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"readings")
+        with book.ledger.transaction(writes=True) as connection:
+            closing.close_span(connection, "s", name, ["it"], start, end, NOW_MS)
+            rows = closing.digests(connection, "s", ["it"], start, end)
+        told = {"act": "closed", "start_ms": start, "end_ms": end, "rows": rows}
+        book.ledger.link("s", "quarter", name, told, NOW_MS)
+        late = Interval(start, start + HOUR, 9.0, HOUR, HOUR, Basis.POWER, Grade.MEDIUM)
+        row = Row(late, "it/power", final=True)
+        stretch = Stretch("it", Commodity.ELECTRICITY, start, start + HOUR, [row], meter=True)
+        book.ledger.save("s", [stretch], NOW_MS)
+    assert len(closing.proposed(book.ledger, "s", ["it"], 0, NOW_MS)[0].proposals) == 2
+    planned = book.expire(dry_run=True)
+    assert len(list((folder / "s").iterdir())) == 2
+    assert len(book.ledger.links("s")) == 2
+    gone = book.expire()
+    assert gone == planned
+    assert (gone["archives"].rows, gone["rows"].rows) == (1, 5)
+    assert [file.name for file in (folder / "s").iterdir()] == ["2025-Q1-r1.ndjson.gz"]
+    assert [
+        (link.kind, link.subject, link.content["act"]) for link in book.ledger.links("s")[2:]
+    ] == [
+        ("quarter", "2016-Q2", "expired"),
+        ("archive", "2016-Q2", "expired"),
+    ]
+    assert closing.broken_rows(book.ledger, "s") == []
+    (left,) = closing.proposed(book.ledger, "s", ["it"], 0, NOW_MS)
+    assert [one.start_ms for one in left.proposals] == [young]
+    book.expire()
+    assert len(book.ledger.links("s")) == 4
 
 
 def test_old_attestations_go_with_their_documents(book: Kept) -> None:
@@ -495,7 +614,7 @@ async def test_passes_go_on_between_subjects(
         book.fill(guest, start, start + 2 * DAY)
 
     def compacted() -> list[str]:
-        return [g for g in guests if len(book.rows(g, 0, NOW_MS)) == 2]
+        return [g for g in guests if len(book.rows(g, 0, NOW_MS)) == 1]
 
     turns: list[list[str]] = []
     while len(turns) < 2:
@@ -525,8 +644,8 @@ def test_days_are_made_many_at_once(book: Kept) -> None:
     (subject,) = kept.subjects(book.ledger)
     commits: list[object] = []
     event.listen(book.ledger._engine, "commit", commits.append)
-    made = kept.compact(book.ledger, subject, NOW_MS, PARIS, NOW_MS, dry_run=False)
-    assert made.days >= 199
+    made = compact(book.ledger, subject, (0, NOW_MS), PARIS, Unit.DAY, NOW_MS, dry_run=False)
+    assert made.into >= 199
     assert 1 <= len(commits) <= 200 / 64 + 1
 
 

@@ -48,8 +48,8 @@ def test_agents_and_their_resources_are_shown() -> None:
 def test_a_family_is_replaced_as_a_whole() -> None:
     """A value that is gone does not linger."""
     telemetry = Telemetry(Inventory())
-    telemetry.set_family("jauge_kpi_pue_ratio", "PUE.", [Sample({"site": "a"}, 1.5)])
-    telemetry.set_family("jauge_kpi_pue_ratio", "PUE.", [Sample({"site": "b"}, 1.25)])
+    telemetry.set_family("jauge_kpi_pue_ratio", [Sample({"site": "a"}, 1.5)])
+    telemetry.set_family("jauge_kpi_pue_ratio", [Sample({"site": "b"}, 1.25)])
     assert samples(telemetry)["jauge_kpi_pue_ratio"] == [({"site": "b"}, 1.25)]
 
 

@@ -109,10 +109,11 @@ def test_every_measurement_that_is_named_exists() -> None:
 
 
 def test_the_table_of_roles_is_the_codes() -> None:
-    """Who may see, release, attest, approve and look into changes."""
+    """Who may see, release, attest and close, approve, and look into changes."""
     columns = ({Permission.READ, Permission.AGENTS, Permission.WATCH},
                {Permission.RELEASE, Permission.ACKNOWLEDGE},
-               {Permission.ATTEST}, {Permission.APPROVE}, {Permission.MANAGE})  # fmt: skip
+               {Permission.ATTEST, Permission.CLOSE}, {Permission.APPROVE},
+               {Permission.MANAGE})  # fmt: skip
     rows = table("The console")
     assert [row[0].strip("`") for row in rows] == [str(role) for role in Role]
     for row in rows:

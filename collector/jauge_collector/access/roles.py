@@ -26,8 +26,10 @@ class Permission(StrEnum):
     """Say that one has seen a ticket of the cross-checks."""
     ATTEST = "attest"
     """Enter manual and attested values."""
+    CLOSE = "close"
+    """Close a quarter: what stands then is reported."""
     APPROVE = "approve"
-    """Approve what somebody else entered."""
+    """Confirm a value that somebody else entered, approve a quarter that somebody else closed."""
     MANAGE = "manage"
     """See who changed what."""
 
@@ -47,7 +49,7 @@ _SEE: Final = frozenset({Permission.READ, Permission.AGENTS, Permission.WATCH})
 MAY: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.READER: _SEE,
     Role.OPERATOR: _SEE | {Permission.RELEASE, Permission.ACKNOWLEDGE},
-    Role.OFFICER: _SEE | {Permission.ATTEST},
+    Role.OFFICER: _SEE | {Permission.ATTEST, Permission.CLOSE},
     Role.APPROVER: _SEE | {Permission.APPROVE},
     Role.ADMINISTRATOR: _SEE | {Permission.RELEASE, Permission.ACKNOWLEDGE, Permission.MANAGE},
 }

@@ -1,4 +1,7 @@
-"""``jauge-collector attest``: a dated register reading, a bill, or an operator's monthly figure."""
+"""``jauge-collector attest``: a dated register reading, a bill, or an operator's monthly figure.
+
+A second person confirms each.
+"""
 
 import argparse
 from pathlib import Path
@@ -12,9 +15,10 @@ if TYPE_CHECKING:
     from jauge_collector.ledger.book import SetAside
 
 _EXAMPLE = """jauge-collector attest --site paris --meter incomer --amount 412.7 --unit MWh \\
-    --from 2026-01-01 --to 2026-02-01 --document bill.pdf --signatory 'energy manager'
+    --from 2026-01-01 --to 2026-02-01 --invoice --document bill.pdf --signatory 'energy manager'
   jauge-collector attest --site paris --meter water --reading 10250.5 --unit m3 \\
-    --at 2026-01-31T17:00 --signatory 'energy manager'"""
+    --at 2026-01-31T17:00 --signatory 'energy manager'
+  jauge-collector attest --site paris --confirm 12 --signatory 'facility manager'"""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -22,7 +26,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(
         subparsers,
         "attest",
-        summary="Enter a dated register reading, a bill or a monthly figure.",
+        summary="Enter a dated register reading, a bill or a monthly figure, or confirm one.",
         example=_EXAMPLE,
     )
     parser.add_argument("--meter", help="id of the meter")
@@ -31,11 +35,18 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--amount", type=float, metavar="VALUE", help="what flowed, by the bill")
     parser.add_argument("--from", dest="begin", metavar="DATE", help="first day of the amount")
     parser.add_argument("--to", dest="end", metavar="DATE", help="its end, excluded")
+    parser.add_argument(
+        "--invoice", action="store_true", help="a supplier's: compared with what was measured"
+    )
+    parser.add_argument("--cause", default="", help="written cause of a difference from an invoice")
     parser.add_argument("--unit", help="kWh, MWh, J, m3 or L, as it fits the meter")
     parser.add_argument("--document", type=Path, metavar="FILE", help="the bill or photograph")
-    parser.add_argument("--signatory", default="", help="who answers for the value")
+    parser.add_argument("--signatory", default="", help="who answers for the value, or confirms")
     parser.add_argument("--note", default="", help="anything a verifier should know")
     parser.add_argument("--corrects", type=int, metavar="ID", help="the entry this one replaces")
+    parser.add_argument(
+        "--confirm", type=int, metavar="ID", help="vouch for this entry as a second person"
+    )
     parser.add_argument("--list", action="store_true", help="show what has been attested")
     parser.set_defaults(func=main)
 
@@ -45,9 +56,46 @@ async def main(args: argparse.Namespace) -> int:
     with desk(args) as at:
         if args.list:
             _show(args, at)
+        elif args.confirm is not None:
+            _confirm(args, at)
         else:
             await _enter(args, at)
     return 0
+
+
+def _confirm(args: argparse.Namespace, at: Desk) -> None:
+    from jauge_collector.registers import confirmations  # noqa: PLC0415 - --help is instant
+
+    for option in ("meter", "reading", "at", "amount", "begin", "end", "unit", "document"):
+        if getattr(args, option) is not None:
+            name = {"begin": "from", "end": "to"}.get(option, option)
+            raise ConfigurationError(
+                f"--{name}", "", "does not go with --confirm", "give --signatory, and --note if any"
+            )
+    if args.invoice or args.cause:
+        raise ConfigurationError(
+            "--invoice", "", "does not go with --confirm", "the entry says it, or a correction does"
+        )
+    if args.invoice or args.cause:
+        raise ConfigurationError(
+            "--invoice", "", "does not go with --confirm", "say it of the amount: --corrects"
+        )
+    if args.corrects is not None:
+        raise ConfigurationError(
+            "--corrects", "", "does not go with --confirm", "enter the correction, confirm that"
+        )
+    key = confirmations.confirm(
+        at.ledger,
+        at.site,
+        args.confirm,
+        signatory=args.signatory,
+        now_ms=at.now_ms,
+        note=args.note,
+    )
+    entry = next(
+        e for e in at.ledger.entries(at.site.name, confirmations.CONFIRMATION) if e.id == key
+    )
+    say(args, at.entry(entry), f"entry {key}: {entry.signatory} confirms {args.confirm}")
 
 
 async def _enter(args: argparse.Namespace, at: Desk) -> None:
@@ -56,6 +104,10 @@ async def _enter(args: argparse.Namespace, at: Desk) -> None:
     for option in ("meter", "unit", "signatory"):
         if not getattr(args, option):
             raise ConfigurationError(f"--{option}", "", "missing", "see --help for an example")
+    if args.reading is not None and (args.invoice or args.cause):
+        raise ConfigurationError(
+            "--invoice", "", "goes with an amount", "give --amount with --from and --to"
+        )
     if (args.reading is None) == (args.amount is None):
         raise ConfigurationError(
             "--reading or --amount", "", "give exactly one", "see --help for an example"
@@ -80,12 +132,22 @@ async def _enter(args: argparse.Namespace, at: Desk) -> None:
     if args.reading is None:
         start_ms, end_ms = moments
         key = attestations.enter_amount(
-            at.ledger, at.site, meter, base, start_ms=start_ms, end_ms=end_ms, **what
+            at.ledger,
+            at.site,
+            meter,
+            base,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            invoice=args.invoice,
+            cause=args.cause,
+            **what,
         )
         aside = _set_aside(at, meter.id, key, start_ms, end_ms)
         more: dict[str, Any] = {"counts": aside is None}
         account = "it stands where nothing was measured"
-        if aside is not None:
+        if aside is not None and args.invoice:
+            account = "it is compared with what was measured, which goes before it (S15)"
+        elif aside is not None:
             first, last = at.when(aside.first_ms), at.when(aside.last_ms)
             account = (
                 f"it does not count: rows between {first} and {last} lie in its span and go "
@@ -126,7 +188,7 @@ def _moments(args: argparse.Namespace, at: Desk) -> list[int]:
 
 
 def _show(args: argparse.Namespace, at: Desk) -> None:
-    from jauge_collector.registers import attestations  # noqa: PLC0415 - --help is instant
+    from jauge_collector.registers import attestations, confirmations  # noqa: PLC0415 - --help is instant
 
     found = [
         entry
@@ -134,13 +196,20 @@ def _show(args: argparse.Namespace, at: Desk) -> None:
         if args.meter in (None, entry.subject)
     ]
     corrected = {entry.corrects: entry.id for entry in found}
+    second = confirmations.confirmed(at.ledger, at.site.name)
     lines = [
         f"{e.id:>5}  {e.subject:<20} {e.content['entered']:<18} {at.when(e.start_ms)}"
         + (f" to {at.when(e.end_ms)}" if e.end_ms is not None else "")
+        + ("  invoice" if attestations.is_invoice(e) else "")
         + (f"  {e.signatory}" if e.signatory else "")
+        + (f"  confirmed by {second[e.id]}" if e.id in second else "")
         + (f"  document {e.document[:12]}" if e.document else "")
         + (f"  corrected by {corrected[e.id]}" if e.id in corrected else "")
         for e in found
     ]
-    told = [at.entry(entry) | {"corrected_by": corrected.get(entry.id)} for entry in found]
+    told = [
+        at.entry(entry)
+        | {"corrected_by": corrected.get(entry.id), "confirmed_by": second.get(entry.id)}
+        for entry in found
+    ]
     say(args, told, "\n".join(lines) or "nothing has been attested")

@@ -80,6 +80,7 @@ class Desk(NamedTuple):
     async def account(self) -> str:
         """Bring the rows up to date, or say who will; an entry is safe in any case."""
         from jauge_collector.ledger.accounting import account_now  # noqa: PLC0415 - --help is instant
+        from jauge_collector.ledger.closing import waiting  # noqa: PLC0415 - --help is instant
         from jauge_collector.stores import StoreError  # noqa: PLC0415 - --help is instant
         from jauge_collector.stores.open import open_store  # noqa: PLC0415 - --help is instant
 
@@ -90,7 +91,10 @@ class Desk(NamedTuple):
             return f"rows follow when the store answers ({error})"
         if done is None:
             return "the running collector brings the rows up to date"
-        return f"{done.written} rows written, {done.revised} of them restated"
+        told = f"{done.written} rows written, {done.revised} of them restated"
+        if closed := waiting(self.ledger, self.site.name):
+            told += f"; {closed} closed rows would change: see jauge-collector quarter restate"
+        return told
 
 
 @contextmanager

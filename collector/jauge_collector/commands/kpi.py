@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jauge_collector import config
+from jauge_collector.commands import kpi_explained
 from jauge_collector.commands.period import add_period, asked_span, named_site
 
 if TYPE_CHECKING:
@@ -26,19 +27,28 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "kpi",
         help="PUE, WUE, CUE, REF and ERF of a site over a period",
         description="Works out the indicators of a site over a period, with all that qualifies "
-        "them. A figure that is not measured well enough is withheld, and the reason given.",
+        "them. A figure that is not measured well enough is withheld, and the reason given. "
+        "With --explain, the way back to the readings: terms of a period; rows of a --meter and "
+        "--day; the --readings behind them. Each step names the next.",
         epilog=f"example: {_EXAMPLE}",
     )
-    add_period(parser)
+    add_period(parser, required=False)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument(
         "--config", type=Path, default=config.DEFAULT_PATH, help="collector.toml (%(default)s)"
     )
+    kpi_explained.add_options(parser)
     parser.set_defaults(func=main)
 
 
-def main(args: argparse.Namespace) -> int:
-    """Print the indicators. Raises ConfigurationError and LedgerError."""
+async def main(args: argparse.Namespace) -> int:
+    """Print the indicators, or what one is made of.
+
+    Raises ConfigurationError, LedgerError and StoreError.
+    """
+    kpi_explained.refuse_strays(args)
+    if args.explain:
+        return await kpi_explained.main(args)
     settings = config.load(args.config)
     site = named_site(settings, args.site)
     start_ms, end_ms = asked_span(args, site)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jauge_models.configuration import ConfigurationError
 
+from jauge_collector.commands import calibration
 from jauge_collector.commands.entering import Desk, Subparsers, add_command, desk, say
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def add_parser(subparsers: Subparsers) -> None:
     _add_read(own)
     _add_replace(own)
     _add_factor(own)
+    calibration.add_parser(own)
     _add_list(own)
 
 
@@ -80,7 +82,8 @@ def _add_read(own: Subparsers) -> None:
     parser = _add_entry(
         own,
         "read",
-        "Enter what a person read on the dial; it also ends a suspension.",
+        "Enter what a person read on the dial; it also ends a suspension. Where two people are "
+        "needed, another one confirms it with attest --confirm.",
         "read --site paris --meter incomer --reading 48210.4 --at 2026-01-10T08:00",
     )
     parser.add_argument("--reading", type=float, required=True, metavar="VALUE", help="the dial")
@@ -318,7 +321,7 @@ async def _finish(args: argparse.Namespace, at: Desk, meter: "Meter", key: int, 
 
 def list_meters(args: argparse.Namespace) -> int:
     """Show meters and their entries."""
-    from jauge_collector.registers import meters  # noqa: PLC0415 - --help is instant
+    from jauge_collector.registers import confirmations, meters  # noqa: PLC0415 - --help is instant
 
     with desk(args) as at:
         chosen = (
@@ -328,6 +331,7 @@ def list_meters(args: argparse.Namespace) -> int:
         )
         since = at.ledger.commissioned(at.site.name)
         suspended = meters.suspended_since(at.ledger, at.site)
+        second = confirmations.confirmed(at.ledger, at.site.name)
         told: list[dict[str, Any]] = []
         lines: list[str] = []
         for meter in chosen:
@@ -335,7 +339,10 @@ def list_meters(args: argparse.Namespace) -> int:
             if meter.id in at.site.counting_from_start:
                 counts = "the start"
             stopped = at.when(suspended.get(meter.id))
-            life = [at.entry(entry) for entry in meters.life_of(at.ledger, at.site, meter)]
+            life = [
+                at.entry(entry) | ({"confirmed_by": second[entry.id]} if entry.id in second else {})
+                for entry in meters.life_of(at.ledger, at.site, meter)
+            ]
             told.append(
                 {
                     "meter": meter.id,

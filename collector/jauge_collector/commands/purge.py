@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 _WORDS: Final = {
     "readings": "raw readings",
     "rows": "rows of the ledger and their revisions",
-    "guest_hours": "hourly rows of guests",
+    "guest_hours": "hourly and daily rows of guests",
+    "host_hours": "hourly rows of hosts",
     "shares": "shares of hosts' rows among guests",
     "entries": "attested amounts and events",
     "tickets": "resolved tickets of cross-checks",
     "documents": "documents of attested values",
+    "archives": "archived readings of closed quarters",
     "names": "names of agents and resources",
     "console_audit": "changes made by the console",
     "audit": "records of earlier purges",
 }
+_UNITS: Final = {"guest_hours": "into_months", "host_hours": "into_days"}
 _POLL_S: Final = 0.1
 _HANDED_OVER_S: Final = 300.0
 
@@ -260,7 +263,7 @@ class _Work:
                     "rows": part.rows,
                     "oldest": _utc(part.oldest_ms),
                     "newest": _utc(part.newest_ms),
-                    **({} if part.into is None else {"into_days": part.into}),
+                    **({} if part.into is None else {_UNITS[part.what]: part.into}),
                 }
                 for part in gone
             },
@@ -283,8 +286,9 @@ def _lines(args: argparse.Namespace, told: Mapping[str, Any]) -> list[str]:
         line = f"{part['rows']:>12}  {_WORDS[what]}"
         if part["oldest"]:
             line += f", {part['oldest'][:10]} to {part['newest'][:10]}"
-        if part.get("into_days"):
-            line += f", made into {part['into_days']} days"
+        for unit in _UNITS.values():
+            if part.get(unit):
+                line += f", made {unit.replace('_', ' ')}: {part[unit]}"
         lines.append(line)
     total = sum(part["rows"] for part in told["gone"].values())
     lines += [

@@ -93,7 +93,14 @@ async def _record(
     file = settings.state(settings.ledger.path)
     with Ledger(file) as ledger:
         async with open_store(settings) as store:
-            sources = Sources(site, registers, ledger, file, store)
+            sources = Sources(
+                site,
+                registers,
+                ledger,
+                file,
+                store,
+                kept_years=settings.retention.ledger_years,
+            )
             return await record(sources, quarter, civil.day(now_ms, site.zone))
 
 

@@ -1,10 +1,13 @@
 """How well a machine's own electricity is known, hour by hour, by what feeds it; and how much.
 
 A machine may be read by several: its BMC, its agent, a metered outlet. In each hour the one that
-measured most of it counts, so that nothing is added twice.
+measured most of it counts, so that nothing is added twice. Where only one can count, the database
+adds up; rows are read only where there is a choice, or where one crosses a bound.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -13,14 +16,25 @@ from jauge_models.compliance.evidence import Electricity
 from jauge_models.compliance.windows import Window
 from jauge_models.intervals import Basis, Flag, Grade, Interval
 from jauge_models.rules import JOULES_PER_KWH
+from sqlalchemy import Connection
 
 from jauge_collector.compliance.quarters import span_ms
 from jauge_collector.kpis import counting_since
 from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.entries import attested_amounts
+from jauge_collector.ledger.rows import subject_ids
+from jauge_collector.ledger.sums import (
+    DAY_MS,
+    Sums,
+    measured_amounts,
+    reach_of_measured,
+    reach_of_rows_before,
+    sums,
+    sums_by_day,
+)
 from jauge_collector.sites import Site
 
 _HOUR_MS: Final = 3_600_000
-_DAY_MS: Final = 24 * _HOUR_MS
 
 
 class _Hour(msgspec.Struct, gc=False):
@@ -49,10 +63,46 @@ class Known(NamedTuple):
 NOTHING: Final = Known(None, None)
 
 
+@dataclass(slots=True)
+class _Found:
+    """What adds up over a window: ms by class, J of a quarter, and who told it."""
+
+    measured: float = 0.0
+    attested: float = 0.0
+    estimated: float = 0.0
+    first_ms: int | None = None
+    subjects: set[str] = field(default_factory=set)
+    joules: list[float] = field(default_factory=list)
+
+    def begin(self, time_ms: int) -> None:
+        """Something was measured or signed for from a moment on."""
+        self.first_ms = time_ms if self.first_ms is None else min(self.first_ms, time_ms)
+
+    def add(self, subject: str, part: Sums) -> None:
+        """Sums of rows of which none is attested."""
+        self.measured += part.measured_ms
+        self.estimated += part.estimated_ms
+        self.subjects.add(subject)
+        if part.first_ms is not None:
+            self.begin(part.first_ms)
+
+
+class _Run(NamedTuple):
+    """A stretch of time in which one subject alone counts; None: hour by hour."""
+
+    start_ms: int
+    end_ms: int
+    subject: str | None
+
+
 class MachineEnergy:
-    """Electricity of machines of one site by their feeds (``agent/resource``)."""
+    """Electricity of machines of one site by their feeds (``agent/resource``).
+
+    Bills and commissionings that are entered later do not count in one that exists already.
+    """
 
     def __init__(self, ledger: Ledger, site: Site) -> None:
+        """Raises LedgerError."""
         self._ledger = ledger
         self._site = site
         self._since = counting_since(ledger, site)
@@ -61,11 +111,14 @@ class MachineEnergy:
             for meter in site.topology.meters
             for feed in meter.feeds
         }
+        self._ids_of_meters = frozenset(self._meters.values())
         self._hosts = {
             f"{feed.agent}/{feed.resource}": host.id
             for host in site.hosts
             for feed in host.meter.feeds
         }
+        with ledger.transaction(writes=False) as connection:
+            self._signed = frozenset(attested_amounts(connection, site.name))
 
     def subjects(self, feeds: Iterable[str]) -> list[str]:
         """Whose rows tell of a machine: declared hosts and meters first, then feeds themselves."""
@@ -78,43 +131,110 @@ class MachineEnergy:
 
         Of the time before the window nothing counts.
         """
-        span = span_ms(window, self._site.zone)
-        hours = self._hours(self.subjects(feeds), *span)
-        if not hours:
+        start_ms, end_ms = span_ms(window, self._site.zone)
+        since_ms = max(start_ms, span_ms(quarter, self._site.zone)[0])
+        subjects = self.subjects(feeds)
+        found = self._found(subjects, start_ms, end_ms, since_ms)
+        if not found.subjects:
             return NOTHING
-        length = span[1] - span[0]
-        signed = {at: hour for at, (_, hour) in hours.items() if hour.measured or hour.attested}
-        first_ms = max(min(signed) * _HOUR_MS, span[0]) if signed else None
-        taken = sum(hour.measured + hour.attested for hour in signed.values())
+        first_ms = found.first_ms
+        if first_ms is not None:
+            first_ms = max(first_ms - first_ms % _HOUR_MS, start_ms)
+        length = end_ms - start_ms
         electricity = Electricity(
-            measured=_share(sum(hour.measured for hour in signed.values()), length),
-            attested=_share(sum(hour.attested for hour in signed.values()), length),
-            estimated=_share(sum(hour.estimated for _, hour in hours.values()), length),
-            meters=tuple(dict.fromkeys(subject for subject, _ in hours.values())),
+            measured=_share(found.measured, length),
+            attested=_share(found.attested, length),
+            estimated=_share(found.estimated, length),
+            meters=tuple(subject for subject in subjects if subject in found.subjects),
             first_day=None
             if first_ms is None
-            else window.first + timedelta(days=(first_ms - span[0]) // _DAY_MS),
-            since_first=0.0 if first_ms is None else _share(taken, span[1] - first_ms),
+            else window.first + timedelta(days=(first_ms - start_ms) // DAY_MS),
+            since_first=0.0
+            if first_ms is None
+            else _share(found.measured + found.attested, end_ms - first_ms),
         )
-        since = span_ms(quarter, self._site.zone)[0] // _HOUR_MS
-        joules = [hour.joules for at, hour in signed.items() if at >= since]
-        return Known(electricity, sum(joules) / JOULES_PER_KWH if joules else None)
+        kwh = math.fsum(found.joules) / JOULES_PER_KWH if found.joules else None
+        return Known(electricity, kwh)
 
     def last_measured_ms(self, feeds: Iterable[str], start_ms: int, end_ms: int) -> int | None:
-        """When in [start, end) something of a machine was measured last; None where nothing was."""
-        hours = self._hours(self.subjects(feeds), start_ms, end_ms)
-        known = [at for at, (_, hour) in hours.items() if hour.measured]
-        return min(max(known) * _HOUR_MS + _HOUR_MS, end_ms) - 1 if known else None
+        """When in [start, end) something of a machine was measured last; None where nothing was.
+
+        To the hour. Raises LedgerError.
+        """
+        subjects = self.subjects(feeds)
+        if self._must_read(subjects, start_ms):
+            hours = self._hours(subjects, start_ms, end_ms)
+            known = [at for at, (_, hour) in hours.items() if hour.measured]
+            last_ms = max(known) * _HOUR_MS + 1 if known else None
+        else:
+            with self._ledger.transaction(writes=False) as connection:
+                keys = subject_ids(connection, self._site.name, subjects)
+                reaches = (reach_of_measured(connection, key, end_ms) for key in keys.values())
+                last_ms = max((at for at in reaches if at is not None), default=None)
+            if last_ms is not None and last_ms <= start_ms:
+                return None
+        if last_ms is None:
+            return None
+        hour = (min(last_ms, end_ms) - 1) // _HOUR_MS
+        return min((hour + 1) * _HOUR_MS, end_ms) - 1
+
+    def _must_read(self, subjects: Iterable[str], start_ms: int) -> bool:
+        """Whether rows of some subject need more than adding up.
+
+        Bills stand where nothing was measured, and a meter counts only once it was commissioned.
+        """
+        return any(
+            subject in self._signed
+            or (
+                subject in self._ids_of_meters
+                and not (subject in self._since and self._since[subject] <= start_ms)
+            )
+            for subject in subjects
+        )
+
+    def _found(self, subjects: Sequence[str], start_ms: int, end_ms: int, since_ms: int) -> _Found:
+        """Of the whole window; joules of it from ``since_ms`` on."""
+        found = _Found()
+        with self._ledger.transaction(writes=False) as connection:
+            known = subject_ids(connection, self._site.name, subjects)
+            keys = {subject: known[subject] for subject in subjects if subject in known}
+            runs = [_Run(start_ms, end_ms, None)]
+            if not self._must_read(subjects, start_ms):
+                runs = _runs(connection, keys, (start_ms, end_ms), since_ms, found)
+            for start, end, subject in runs:
+                if subject is not None and end > since_ms:
+                    begin = max(start, since_ms)
+                    found.joules += measured_amounts(connection, keys[subject], begin, end)
+        for start, end, subject in runs:
+            if subject is None:
+                self._read(subjects, start, min(end, since_ms), found, counts=False)
+                self._read(subjects, max(start, since_ms), end, found, counts=True)
+        return found
+
+    def _read(
+        self, subjects: Sequence[str], start_ms: int, end_ms: int, found: _Found, *, counts: bool
+    ) -> None:
+        """Add what the best of each hour in [start, end) knows; its joules where they count."""
+        if start_ms >= end_ms:
+            return
+        for at, (subject, hour) in self._hours(subjects, start_ms, end_ms).items():
+            found.subjects.add(subject)
+            found.measured += hour.measured
+            found.attested += hour.attested
+            found.estimated += hour.estimated
+            if hour.measured or hour.attested:
+                found.begin(max(at * _HOUR_MS, start_ms))
+                if counts:
+                    found.joules.append(hour.joules)
 
     def _hours(
         self, subjects: Sequence[str], start_ms: int, end_ms: int
     ) -> dict[int, tuple[str, _Hour]]:
         """By hour since the epoch: the subject that knows most of it, and what it knows."""
-        meters = set(self._meters.values())
         best: dict[int, tuple[str, _Hour]] = {}
         for subject in subjects:
             # A host or a feed counts as it is; a meter only once it was commissioned.
-            counts_from = self._since if subject in meters else None
+            counts_from = self._since if subject in self._ids_of_meters else None
             rows = self._ledger.rows(
                 self._site.name, [subject], start_ms, end_ms, counts_from=counts_from, proofs=False
             )[subject]
@@ -125,6 +245,103 @@ class MachineEnergy:
                 if at not in best or hour.rank() > best[at][1].rank():
                     best[at] = subject, hour
         return best
+
+
+def _runs(
+    connection: Connection,
+    keys: Mapping[str, int],
+    span: tuple[int, int],
+    since_ms: int,
+    found: _Found,
+) -> list[_Run]:
+    """Who counts when; what is clear is added to ``found``, but for its joules."""
+    told: dict[str, Sums | None] = {}
+    crossed: set[int] = set()
+    for subject, key in keys.items():
+        whole = sums(connection, key, *span)
+        if whole is not None and whole.attested:
+            return [_Run(*span, None)]
+        crossing = _crossing(connection, key, whole, span, since_ms)
+        if whole is not None or crossing:
+            told[subject] = whole
+            crossed |= crossing
+    if len(told) == 1 and not crossed:
+        ((subject, whole),) = told.items()
+        if whole is not None:
+            found.add(subject, whole)
+        return [_Run(*span, subject)]
+    by_day = {subject: sums_by_day(connection, keys[subject], *span) for subject in told}
+    for each in by_day.values():
+        for day, part in each.items():
+            if part.end_ms > (day + 1) * DAY_MS:
+                crossed |= _days(day * DAY_MS, min(part.end_ms, span[1]))
+    return list(_joined(_chosen(by_day, crossed, span, found)))
+
+
+def _crossing(
+    connection: Connection, key: int, whole: Sums | None, span: tuple[int, int], since_ms: int
+) -> set[int]:
+    """Days UTC of a span touched by rows that reach over one of its ends, or over ``since_ms``."""
+    start_ms, end_ms = span
+    days: set[int] = set()
+    for bound_ms in {start_ms, since_ms}:
+        reach = reach_of_rows_before(connection, key, bound_ms)
+        if reach is not None and reach > bound_ms:
+            days |= _days(max(bound_ms - 1, start_ms), min(reach, end_ms))
+    if whole is not None and whole.end_ms > end_ms:
+        days |= _days(end_ms - 1, end_ms)
+    return days
+
+
+def _days(start_ms: int, end_ms: int) -> set[int]:
+    """Days UTC since the epoch that [start, end) touches."""
+    return set(range(start_ms // DAY_MS, (end_ms - 1) // DAY_MS + 1))
+
+
+def _chosen(
+    by_day: Mapping[str, Mapping[int, Sums]],
+    crossed: set[int],
+    span: tuple[int, int],
+    found: _Found,
+) -> Iterator[_Run]:
+    """Who counts on each day UTC of a span, in time order; days without rows are left out.
+
+    It is clear where one alone has rows, or one measured all of the day and those before it
+    nothing: a later one would have to measure more. What is clear is added to ``found``.
+    """
+    days = crossed.union(*by_day.values())
+    for day in sorted(days):
+        start, end = max(day * DAY_MS, span[0]), min((day + 1) * DAY_MS, span[1])
+        if start >= end:
+            continue
+        subject: str | None = None
+        if day not in crossed:
+            here = [(name, parts[day]) for name, parts in by_day.items() if day in parts]
+            subject = _clear(here, end - start)
+            if subject is not None:
+                found.add(subject, by_day[subject][day])
+        yield _Run(start, end, subject)
+
+
+def _clear(here: Sequence[tuple[str, Sums]], length_ms: int) -> str | None:
+    if len(here) == 1:
+        return here[0][0]
+    first = next(((name, part) for name, part in here if part.measured_ms), None)
+    return first[0] if first is not None and first[1].measured_ms == length_ms else None
+
+
+def _joined(runs: Iterable[_Run]) -> Iterator[_Run]:
+    """Runs that touch and are of one as one."""
+    last: _Run | None = None
+    for run in runs:
+        if last is not None and last.end_ms == run.start_ms and last.subject == run.subject:
+            last = last._replace(end_ms=run.end_ms)
+            continue
+        if last is not None:
+            yield last
+        last = run
+    if last is not None:
+        yield last
 
 
 def _share(part: float, whole: float) -> float:

@@ -39,6 +39,10 @@ Hours = Mapping[int, Hour]
 """By hour since the epoch."""
 
 
+Known = dict[tuple[Series, tuple[int, int], int], Hours]
+"""Hours that were read already, by series, span and longest gap."""
+
+
 class Stay(NamedTuple):
     """Sensors that tell of a place for some days; ``to`` is the first day without, None is open."""
 
@@ -63,11 +67,11 @@ def rows_of(registers: Registers, site: str, day: date) -> dict[str, list[Stay]]
         in_rows = whole_room and any(r and at == room for at, r in named)
         if not now or (in_rows and not any(place.intake for place in places)):
             continue
-        found[_name(room, row)] = [_stay(place) for place in places]
+        found[row_name(room, row)] = [_stay(place) for place in places]
     for server in registers.servers:
         here = server.site in {"", site} and server.holds(day)
         if here and server.room and (server.room, server.row) not in named:
-            found.setdefault(_name(server.room, server.row), [])
+            found.setdefault(row_name(server.room, server.row), [])
     return found
 
 
@@ -99,21 +103,34 @@ def _stay(place: Place) -> Stay:
     return Stay(place.valid_from, place.valid_to, place.intake)
 
 
-def _name(room: str, row: str) -> str:
+def row_name(room: str, row: str) -> str:
+    """The name of a row for people; the room's where it has none."""
     return f"{room} / {row}" if row else room
 
 
 async def read(
-    store: Store, site: str, sensors: Iterable[str], span: tuple[int, int], gap_ms: int
+    store: Store,
+    site: str,
+    sensors: Iterable[str],
+    span: tuple[int, int],
+    gap_ms: int,
+    *,
+    quantity: str = QUANTITY,
+    known: Known | None = None,
 ) -> dict[str, Hours]:
     """Hourly means of sensors (``agent/resource``) over [start, end). Raises StoreError.
 
-    Between readings further apart than ``gap_ms`` nothing is measured.
+    Between readings further apart than ``gap_ms`` nothing is measured. What is in ``known`` is
+    not read, and what is read is put there: for who needs the same hours twice.
     """
     found: dict[str, Hours] = {}
     for sensor in dict.fromkeys(sensors):
         agent, _, resource = sensor.partition("/")
-        series = Series(site, agent, resource, QUANTITY)
+        series = Series(site, agent, resource, quantity)
+        asked = (series, span, gap_ms)
+        if known is not None and asked in known:
+            found[sensor] = known[asked]
+            continue
         sums: defaultdict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
         last: Point | None = None
         for begin in range(span[0], span[1], _AT_ONCE_MS):
@@ -126,6 +143,8 @@ async def read(
         found[sensor] = {
             at: Hour(covered, area / covered) for at, (area, covered) in sums.items() if covered
         }
+        if known is not None:
+            known[asked] = found[sensor]
     return found
 
 
@@ -138,20 +157,29 @@ def _add(
     until_ms: int | None = None,
 ) -> Point | None:
     """Add the line between readings to each hour's area and time; returns the last reading."""
-    for point in points:
-        if last is not None and 0 < point.time_ms - last.time_ms <= gap_ms:
-            slope = (point.value - last.value) / (point.time_ms - last.time_ms)
-            begin = last.time_ms
-            end = point.time_ms if until_ms is None else min(point.time_ms, until_ms)
+    if last is None and points:
+        last = points[0]
+    if last is None:
+        return None
+    before_ms, before = last
+    hour, hour_ms, hour_end_ms = [0.0, 0.0], 0, 0
+    for time_ms, value in points:
+        gap = time_ms - before_ms
+        if 0 < gap <= gap_ms:
+            slope = (value - before) / gap
+            end = time_ms if until_ms is None else min(time_ms, until_ms)
+            begin = before_ms
             while begin < end:
-                at = begin // _HOUR_MS
-                until = min(end, (at + 1) * _HOUR_MS)
-                middle = last.value + slope * ((begin + until) / 2 - last.time_ms)
-                sums[at][0] += middle * (until - begin)
-                sums[at][1] += until - begin
+                if not hour_ms <= begin < hour_end_ms:
+                    at = begin // _HOUR_MS
+                    hour, hour_ms, hour_end_ms = sums[at], at * _HOUR_MS, (at + 1) * _HOUR_MS
+                until = hour_end_ms if hour_end_ms < end else end  # noqa: FURB136 - there are millions
+                length = until - begin
+                hour[0] += (before + slope * ((begin + until) / 2 - before_ms)) * length
+                hour[1] += length
                 begin = until
-        last = point
-    return last
+        before_ms, before = time_ms, value
+    return Point(before_ms, before)
 
 
 def intake(
@@ -175,9 +203,14 @@ def intake(
         end = end_ms if stay.to is None else min(end_ms, civil.midnight_ms(stay.to, zone))
         if stay.to is None or stay.to > window.last:
             now |= dict.fromkeys(stay.sensors)
+        first_hour, after = -(-begin // _HOUR_MS), -(-end // _HOUR_MS)
         for sensor in stay.sensors:
-            for at, hour in hours.get(sensor, {}).items():
-                if begin <= at * _HOUR_MS < end:
+            here = hours.get(sensor, {})
+            if not worst:
+                worst = {at: hour for at, hour in here.items() if first_hour <= at < after}
+                continue
+            for at, hour in here.items():
+                if first_hour <= at < after:
                     known = worst.get(at)
                     if known is None or abs(hour.mean - middle) > abs(known.mean - middle):
                         covered = max(hour.covered_ms, known.covered_ms if known else 0)
@@ -186,7 +219,7 @@ def intake(
         return Intake(place=place, sensors=tuple(now))
     first = window.first + timedelta(days=(min(worst) * _HOUR_MS - start_ms) // (24 * _HOUR_MS))
     time = temperature_time(
-        ((round(hour.covered_ms), hour.mean) for _, hour in sorted(worst.items())),
+        ((round(covered), mean) for covered, mean in worst.values()),
         envelope,
         end_ms - start_ms,
     )

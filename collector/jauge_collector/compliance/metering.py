@@ -1,6 +1,7 @@
 """What the ledger proves of a site's totals over twelve months, with and without signed amounts."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import NamedTuple
 
 import msgspec
@@ -13,8 +14,7 @@ from jauge_collector import civil
 from jauge_collector.compliance.measured_ledger import MeasuredLedger, measured
 from jauge_collector.compliance.quarters import span_ms
 from jauge_collector.compliance.sources import Sources
-from jauge_collector.kpis import counting_since, site_kpis
-from jauge_collector.ledger.book import Ledger
+from jauge_collector.kpis import Rows, SiteSums, site_kpis
 from jauge_collector.sites import Site
 
 
@@ -22,11 +22,12 @@ def metered_site(
     evidence: SiteEvidence, sources: Sources, window: Window, policy: CoveragePolicy
 ) -> SiteEvidence:
     """A site's evidence with what its meters prove over twelve months. Raises LedgerError."""
-    site, ledger = sources.site, sources.ledger
+    site = sources.site
     span = span_ms(window, site.zone)
-    known = _Totals(ledger, site, window)
+    period = civil.period(*span, site.zone)
+    rows, sums, published = sources.boundary(*span, policy)
+    known = _Totals(sums, rows, period, window.first)
     e_dc, e_it, water = site.equation(Symbol.E_DC), it_equation(site), site.equation(Symbol.W_IN)
-    published = site_kpis(ledger, site, *span, policy)
     pue: tuple[Kpi, ...] = (published.pue, *published.pue_elsewhere)
     wue: tuple[Kpi, ...] = (published.wue,)
     if any(kpi.attested_share for kpi in (*pue, *wue)):
@@ -72,17 +73,11 @@ class _Flows(NamedTuple):
 class _Totals:
     """How well totals of a site are covered over a window, each worked out once."""
 
-    def __init__(self, ledger: Ledger, site: Site, window: Window) -> None:
-        self._first_day = window.first
-        self._period: Period = civil.period(*span_ms(window, site.zone), site.zone)
-        self._rows = ledger.rows(
-            site.name,
-            dict.fromkeys(term.meter for e in site.equations for term in e.terms),
-            self._period.start_ms,
-            self._period.end_ms,
-            counts_from=counting_since(ledger, site),
-            proofs=False,
-        )
+    def __init__(self, sums: SiteSums, rows: Rows, period: Period, first_day: date) -> None:
+        self._sums = sums
+        self._rows = rows
+        self._period = period
+        self._first_day = first_day
         self._known: dict[Equation, _Flows] = {}
 
     def metered(self, *equations: Equation | None) -> Metered:
@@ -91,10 +86,14 @@ class _Totals:
         if len(declared) < len(equations):
             return Metered()
         flows = [self._flows(equation) for equation in declared]
+        signed = any(each.measured is not each.with_attested for each in flows)
+        coverage = self._coverage([each.measured for each in flows])
         return Metered(
             meters=tuple(dict.fromkeys(term.meter for e in declared for term in e.terms)),
-            measured=self._coverage([each.measured for each in flows]),
-            with_attested=self._coverage([each.with_attested for each in flows]),
+            measured=coverage,
+            with_attested=self._coverage([each.with_attested for each in flows])
+            if signed
+            else coverage,
         )
 
     def _coverage(self, totals: Sequence[Sequence[Flow]]) -> Coverage:
@@ -103,22 +102,21 @@ class _Totals:
 
     def _flows(self, equation: Equation) -> _Flows:
         if equation not in self._known:
-            both = (
-                {meter: measured(rows) for meter, rows in self._rows.items()},
-                self._rows,
-            )
-            self._known[equation] = _Flows(
-                *(
-                    [
-                        msgspec.structs.replace(flow, amount=None) if flow.estimated else flow
-                        for flow in evaluate(
-                            equation, rows, self._period.start_ms, self._period.end_ms
-                        )
-                    ]
-                    for rows in both
-                )
-            )
+            flows = _counted(self._sums.flows(equation))
+            without = {term.meter: measured(self._rows[term.meter]) for term in equation.terms}
+            if any(len(rows) < len(self._rows[meter]) for meter, rows in without.items()):
+                span = self._period.start_ms, self._period.end_ms
+                self._known[equation] = _Flows(_counted(evaluate(equation, without, *span)), flows)
+            else:
+                self._known[equation] = _Flows(flows, flows)
         return self._known[equation]
+
+
+def _counted(flows: Iterable[Flow]) -> list[Flow]:
+    """Flows of which those that are estimated have no amount."""
+    return [
+        msgspec.structs.replace(flow, amount=None) if flow.estimated else flow for flow in flows
+    ]
 
 
 def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -3,12 +3,11 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Final
 
 import msgspec
 from jauge_models.compliance.denominator import Inventory
-from jauge_models.compliance.evidence import Intake, ServerEvidence, SiteEvidence
-from jauge_models.compliance.policy import Act, Policy
+from jauge_models.compliance.evidence import Action, Intake, ServerEvidence, SiteEvidence, Use
+from jauge_models.compliance.policy import Policy
 from jauge_models.compliance.psychrometrics import Envelope
 from jauge_models.compliance.results import (
     Assessment,
@@ -24,23 +23,24 @@ from jauge_models.compliance.windows import Window, since, twelve_months
 from jauge_models.effectiveness import Kpi
 
 from jauge_collector.compliance import intake as air
+from jauge_collector.compliance.confirmed_ledger import counted
 from jauge_collector.compliance.electricity import MachineEnergy
-from jauge_collector.compliance.measured_ledger import MeasuredLedger
+from jauge_collector.compliance.humidity import humidity_of_rows
+from jauge_collector.compliance.idle import uses_of_servers
+from jauge_collector.compliance.invoices import invoices
+from jauge_collector.compliance.issued import reports
+from jauge_collector.compliance.logging_interval import slowest_interval_s
+from jauge_collector.compliance.meter_history import meter_register
 from jauge_collector.compliance.metering import metered_site
 from jauge_collector.compliance.quarters import Quarter, span_ms
 from jauge_collector.compliance.sightings import sightings
 from jauge_collector.compliance.sources import Sources
+from jauge_collector.gc_pause import gc_paused
 from jauge_collector.registers import policy as policy_file
 from jauge_collector.registers.evidence import completed, limits
 from jauge_collector.registers.files import Registers
 from jauge_collector.registers.listing import listing
 from jauge_collector.sites import Site
-
-NOT_GATHERED: Final = ("S9", "S10", "S13", "S14", "S15", "V9")
-"""Criteria for which only registers are asked as yet, and that therefore stay not measured."""
-
-_SIGNED: Final = ("amount", "reading")
-"""Kinds of entries that stand on somebody's word."""
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -85,6 +85,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Of the policy's file, as people approve it; None where the site names none."""
     policy_approved: bool
     goal_reading: str
+    goal_others: tuple[str, ...] = ()
+    """Other readings of the goal, which the first page names."""
+    goal_validated_role: str = ""
+    goal_validated_on: date | None = None
     edition: str
     headline: Headline
     pue: tuple[Kpi, ...]
@@ -94,7 +98,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     tenants: dict[str, Shares]
     assessment: Assessment
     trajectory: Trajectory
-    not_gathered: tuple[str, ...] = NOT_GATHERED
     unconfirmed: int = 0
     """Signed amounts and dial readings in the ledger that count for nothing without a second
     person."""
@@ -102,21 +105,20 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 of each register as it was read."""
     notes: tuple[str, ...]
     """What of the registers reads well and should be looked at."""
+    actions: tuple[Action, ...] = ()
+    """The site's own dated remediation actions; a server's are with its machine."""
 
 
 async def record(sources: Sources, quarter: Quarter, today: date) -> Record:
     """Gather the evidence and judge it. ``sources.ledger`` is the whole one.
 
-    Where the policy asks for a second person, what one person signed for counts for nothing: the
-    ledger keeps no confirmation. Raises RegisterError, LedgerError and StoreError.
+    Where the policy asks for a second person, what one person alone signed for counts for nothing.
+    Raises RegisterError, LedgerError and StoreError.
     """
     policy = limits(sources.registers)
-    signed = sum(len(sources.ledger.entries(sources.site.name, kind)) for kind in _SIGNED)
-    if not signed or Act.ATTESTATION not in policy.two_people:
-        return await _record(sources, quarter, today, policy)
-    with MeasuredLedger(sources.ledger_file) as ledger:
-        found = await _record(replace(sources, ledger=ledger), quarter, today, policy)
-    return msgspec.structs.replace(found, unconfirmed=signed)
+    with counted(sources, policy) as what, gc_paused():
+        found = await _record(replace(sources, ledger=what.ledger), quarter, today, policy)
+    return msgspec.structs.replace(found, unconfirmed=what.unconfirmed)
 
 
 async def _record(sources: Sources, quarter: Quarter, today: date, policy: Policy) -> Record:
@@ -125,20 +127,17 @@ async def _record(sources: Sources, quarter: Quarter, today: date, policy: Polic
     energy = MachineEnergy(sources.ledger, site)
     listed = listing([registers], day)
     window = twelve_months(day)
-    evidence = metered_site(
-        completed(SiteEvidence(site=site.name), registers, day), sources, window, policy.coverage
-    )
-    gathered = _Servers(site, registers, energy, quarter.window, policy)
     hours = await air.read(
         sources.store,
         site.name,
         [sensor for place in registers.rooms for sensor in place.intake],
         span_ms(window, site.zone),
         policy.hourly_s * 1000,
+        known=sources.hours,
     )
-    evidence = msgspec.structs.replace(
-        evidence, simulated=site.simulated, rows=_rows(registers, site, hours, window, policy)
-    )
+    evidence = await _site_evidence(sources, quarter.window, window, hours, policy)
+    uses = await uses_of_servers(sources, quarter.window, policy.idle_days)
+    gathered = _Servers(site, registers, energy, quarter.window, policy, uses=uses)
     inventory = Inventory(
         tuple(gathered.filled(server, hours) for server in listed.inventory.servers),
         listed.inventory.chassis,
@@ -157,6 +156,7 @@ async def _record(sources: Sources, quarter: Quarter, today: date, policy: Polic
     )
     found = shares(assessment.servers, assessment, policy)
     told = registers.policy
+    goal = told.goal if told else policy_file.GoalSection()
     return Record(
         site=site.name,
         title=site.title,
@@ -169,7 +169,10 @@ async def _record(sources: Sources, quarter: Quarter, today: date, policy: Polic
         policy_version=policy.version,
         policy_hash=None if told is None else policy_file.policy_hash(told),
         policy_approved=told is not None and policy_file.is_approved(told),
-        goal_reading=(told.goal if told else policy_file.GoalSection()).reading,
+        goal_reading=goal.reading,
+        goal_others=goal.others,
+        goal_validated_role=goal.validated_role,
+        goal_validated_on=goal.validated_on,
         edition=told.goal.edition if told else "",
         headline=_headline(found, assessment),
         pue=evidence.pue,
@@ -181,6 +184,33 @@ async def _record(sources: Sources, quarter: Quarter, today: date, policy: Polic
         trajectory=trajectory(assessment, (), policy, today),
         registers=dict(registers.digests),
         notes=tuple(str(note) for note in registers.notes),
+        actions=evidence.actions,
+    )
+
+
+async def _site_evidence(
+    sources: Sources,
+    quarter: Window,
+    window: Window,
+    hours: Mapping[str, air.Hours],
+    policy: Policy,
+) -> SiteEvidence:
+    """All that is on file about the site at the end of a quarter, and of twelve months."""
+    site, registers, ledger = sources.site, sources.registers, sources.ledger
+    day = quarter.last
+    evidence = metered_site(
+        completed(SiteEvidence(site=site.name), registers, day), sources, window, policy.coverage
+    )
+    end_ms = span_ms(quarter, site.zone)[1]
+    return msgspec.structs.replace(
+        evidence,
+        simulated=site.simulated,
+        rows=_rows(registers, site, hours, window, policy),
+        humidity=await humidity_of_rows(sources, window, hours, policy),
+        slowest_interval_s=await slowest_interval_s(sources, quarter),
+        reports=reports(ledger, site, day),
+        meters=meter_register(ledger, site, end_ms, sources.kept_years),
+        invoices=invoices(ledger, site, window, policy),
     )
 
 
@@ -212,7 +242,10 @@ class _Servers:
         energy: MachineEnergy,
         quarter: Window,
         policy: Policy,
+        *,
+        uses: Mapping[str, Use],
     ) -> None:
+        self._uses = uses
         self._site = site
         self._registers = registers
         self._energy = energy
@@ -238,7 +271,11 @@ class _Servers:
             taken = self._taken(server.id, stays, hours, envelope, window)
         known = self._energy.known(feeds, window, self._quarter)
         return msgspec.structs.replace(
-            server, intake=taken, electricity=known.electricity, energy_kwh=known.energy_kwh
+            server,
+            intake=taken,
+            electricity=known.electricity,
+            energy_kwh=known.energy_kwh,
+            use=self._uses.get(server.id),
         )
 
     def _taken(

@@ -88,7 +88,6 @@ def _site(record: Record, words: Words) -> Iterator[str]:
         yield f"  {_kpi(kpi, words)}"
     if record.unconfirmed:
         yield words("unconfirmed", count=record.unconfirmed)
-    yield words("not_gathered", criteria=record.not_gathered)
 
 
 def _kpi(kpi: Kpi, words: Words) -> str:

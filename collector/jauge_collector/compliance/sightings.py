@@ -43,8 +43,8 @@ async def sightings(
     for feed in sorted(_feeds(sources, described, series)):
         labels = _labels(described, feed)
         if not labels.get("virtual"):
-            serial, uuid = labels.get("serial", ""), labels.get("uuid", "")
-            keys[feed] = keys_seen(feed, listed, serial=serial, uuid=uuid)
+            tells = {name: labels.get(name, "") for name in ("serial", "uuid", "asset_tag")}
+            keys[feed] = keys_seen(feed, listed, **tells)
     # One of a listed machine only ties others to it: when it was seen decides nothing.
     seen = dict.fromkeys((feed for feed, own in keys.items() if own & standing), start_ms)
     asked = [one for one in series if _feed(one) in keys.keys() - seen.keys()]

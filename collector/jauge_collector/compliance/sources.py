@@ -1,12 +1,27 @@
 """What the record of a site is gathered from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+from jauge_models.effectiveness import CoveragePolicy
+
+from jauge_collector import civil
+from jauge_collector.compliance.intake import Known
+from jauge_collector.config import RetentionConfig
+from jauge_collector.kpis import Rows, SiteKpis, SiteSums, boundary_rows
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.registers.files import Registers
 from jauge_collector.sites import Site
 from jauge_collector.stores import Store
+
+
+class BoundarySums(NamedTuple):
+    """Rows of a site's equations over a span, the totals that they give, and the indicators."""
+
+    rows: Rows
+    sums: SiteSums
+    kpis: SiteKpis
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +33,28 @@ class Sources:
     ledger: Ledger
     ledger_file: Path
     store: Store
+    reports: Path | None = None
+    """Folder of the stored reports; None: ``reports`` beside the ledger."""
+    kept_years: int = RetentionConfig().ledger_years
+    """How long the ledger keeps what it holds of meters: ``retention.ledger_years``."""
+    hours: Known = field(default_factory=dict, compare=False, repr=False)
+    """Hours of sensors that were read already: a report needs the record's again."""
+    boundaries: dict[tuple[Ledger, int, int], BoundarySums] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """The same of a site's totals, by the ledger that counts and the span."""
+
+    def boundary(self, start_ms: int, end_ms: int, policy: CoveragePolicy) -> BoundarySums:
+        """The site's totals over [start, end), worked out once. Raises LedgerError."""
+        asked = (self.ledger, start_ms, end_ms)
+        if asked not in self.boundaries:
+            rows = boundary_rows(self.ledger, self.site, start_ms, end_ms)
+            period = civil.period(start_ms, end_ms, self.site.zone)
+            sums = SiteSums(self.ledger, self.site, period, policy, rows=rows)
+            self.boundaries[asked] = BoundarySums(rows, sums, sums.figures())
+        return self.boundaries[asked]
+
+    @property
+    def reports_folder(self) -> Path:
+        """Where the reports of closed quarters are kept."""
+        return self.reports or self.ledger_file.parent / "reports"

@@ -52,7 +52,8 @@ class Words:
 class _Hole:
     """A value in a text, as the form behind its name says.
 
-    ``%``: a share; ``n``: a code by its name; ``r``: an indicator's reason; ``l``: its label.
+    ``%``: a share; ``n``: a code by its name; ``r``: an indicator's reason; ``l``: its label;
+    ``d``: a year, whose digits are not grouped.
     """
 
     value: Value | date | None
@@ -62,6 +63,8 @@ class _Hole:
         value, plain = self.value, self.words.plain
         if form == "%" and isinstance(value, int | float):
             return plain.percent(value)
+        if form == "d":
+            return str(value)
         if form == "r":
             return plain.reason(str(value))
         if form == "l":

@@ -16,8 +16,10 @@ import jauge_collector
 from jauge_collector import civil
 from jauge_collector.access.roles import Permission
 from jauge_collector.console.changes import Changes, ConflictError, UnrecordedError
+from jauge_collector.console.compliance_pages import CompliancePages
 from jauge_collector.console.guard import SCOPE, VISITOR, mount
 from jauge_collector.console.hosting_views import GuestView, HostView
+from jauge_collector.console.record_views import ReportList, ServerList
 from jauge_collector.console.scoped import ScopedFigures, Scoping
 from jauge_collector.console.use_views import UseView, use_view
 from jauge_collector.console.views import AgentView, MeterView, SiteView
@@ -230,6 +232,20 @@ ENDPOINTS: Final = (
         UseView,
         (_SITE,),
     ),
+    Endpoint(
+        "/servers",
+        "The compliance record of a quarter: every server with its result, criteria and reasons. "
+        "Answers 503 while it is being worked out, or where a register cannot be used.",
+        ServerList,
+        (_SITE, Parameter("quarter", "A quarter, 2026-Q4; the running one where absent.")),
+    ),
+    Endpoint(
+        "/reports",
+        "Quarters that were closed, how far each has come and by whom; for who may see all of a "
+        "site.",
+        ReportList,
+        (_SITE,),
+    ),
     Endpoint("/openapi.json", "This document.", None),
 )
 
@@ -238,7 +254,11 @@ _Answer = Callable[[web.Request, Query], Awaitable[object]]
 
 
 def add_routes(
-    app: web.Application, state: ServiceState, scoping: Scoping, changes: Changes
+    app: web.Application,
+    state: ServiceState,
+    scoping: Scoping,
+    changes: Changes,
+    record: CompliancePages,
 ) -> None:
     """Mount every endpoint."""
     interface = _Interface(state, scoping, changes)
@@ -255,6 +275,8 @@ def add_routes(
         "/hosts": interface.hosts,
         "/guests": interface.guests,
         "/use": interface.use,
+        "/servers": record.server_list,
+        "/reports": record.report_list,
         "/openapi.json": interface.document,
     }
     for endpoint in ENDPOINTS:

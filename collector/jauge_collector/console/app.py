@@ -16,12 +16,14 @@ from aiohttp.typedefs import Handler, Middleware
 from jauge_collector.access.audit import FILE, AuditLog
 from jauge_collector.access.roles import Permission
 from jauge_collector.config import is_loopback
-from jauge_collector.console import api, forms, guard, health, pages
+from jauge_collector.console import api, compliance, forms, guard, health, pages
 from jauge_collector.console.changes import Changes
 from jauge_collector.console.connections import STRANGE, Connections, timed
 from jauge_collector.console.failures import Failures
 from jauge_collector.console.figures import BusyError, Figures
 from jauge_collector.console.gate import Gate
+from jauge_collector.console.published import Published
+from jauge_collector.console.records import Records
 from jauge_collector.console.scoped import Scoping, WithheldError
 from jauge_collector.ledger.book import LedgerError
 from jauge_collector.state import ServiceState
@@ -68,9 +70,10 @@ def build_app(state: ServiceState) -> web.Application:
             guard.guard(gate, state.sites),
         ],
     )
-    app[guard.GATE], app[guard.DECLARED] = gate, {}
+    app[guard.GATE], app[guard.DECLARED], app[guard.UPLOADS] = gate, {}, {}
     app[CONNECTIONS] = Connections(state.telemetry, failures, gate.is_proxy)
-    figures = Figures(state)
+    figures, records = Figures(state), Records(state)
+    published = Published(state, figures, records)
 
     async def opened(_: web.Application) -> AsyncIterator[None]:
         warming = asyncio.create_task(figures.warm(), name="warm figures")
@@ -79,14 +82,17 @@ def build_app(state: ServiceState) -> web.Application:
         (fault,) = await asyncio.gather(warming, return_exceptions=True)
         if isinstance(fault, Exception):
             _log.error("figures could not be worked out ahead of their visitors", exc_info=fault)
+        await published.close()
+        await records.close()
         await figures.close()
 
     app.cleanup_ctx.append(opened)
-    health.add_routes(app, state, figures)
+    health.add_routes(app, state, figures, published)
     changes = Changes(state, AuditLog(state.config.state(FILE)))
     scoping = Scoping(figures, state.sites, gate.tenancies)
     forms.add_routes(app, scoping, changes)
-    api.add_routes(app, state, scoping, changes)
+    record = compliance.add_routes(app, state, scoping, changes, records)
+    api.add_routes(app, state, scoping, changes, record)
     pages.add_routes(app, state, scoping, changes)
     guard.mount(app, "GET", "/static/{name}", _static(), Permission.OPEN)
     return app

@@ -81,6 +81,12 @@ class Changes:
         ):
             raise ConflictError(stale)
 
+    async def note(
+        self, who: Visitor, what: str, site: str, subject: str, detail: str = ""
+    ) -> None:
+        """Write down what somebody is about to do to a site. Raises `UnrecordedError`."""
+        await self._record(who, what, site, subject, detail)
+
     async def signed(self, who: Visitor, what: str) -> None:
         """Note that somebody came or went; where that cannot be written, the log holds it.
 

@@ -22,6 +22,7 @@ from jauge_models.wire import Address, Birth
 
 from jauge_collector import civil, kpis
 from jauge_collector.attribution import HostNow, hosts_now
+from jauge_collector.compliance.archive import ARCHIVE
 from jauge_collector.console.views import (
     HEADLINES,
     SILENT_MS,
@@ -48,6 +49,7 @@ from jauge_collector.ledger.rows import Row
 from jauge_collector.ledger.tickets import TicketBook, TicketList
 from jauge_collector.reconciliation import month_of, reconciliations
 from jauge_collector.registers.meters import topology_of
+from jauge_collector.row_readings import Behind, readings_behind
 from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
 
@@ -217,6 +219,18 @@ class Figures:
             lambda: self._book().current(site, name, start_ms, end_ms), end_ms - start_ms
         )
 
+    async def readings(self, site: str, meter: str, row: Row) -> list[Behind]:
+        """Raw readings behind one row of a meter. Raises StoreError."""
+        of = self._state.sites[site]
+        return await readings_behind(
+            self._state.store,
+            of,
+            of.topology.meter(meter),
+            [row],
+            archive=self._state.config.state(ARCHIVE),
+            now_ms=now_ms(),
+        )
+
     async def meters(self, site: str, *, readings: bool = True) -> list[MeterView]:
         """Every meter of a site, in the order of its file.
 
@@ -262,6 +276,17 @@ class Figures:
             ]
 
         return await self._submit(work, DAY_MS)
+
+    async def coverage(self, site: str, start_ms: int, end_ms: int) -> dict[str, float]:
+        """Measured share of [start, end) of every meter of a site, by id."""
+        ids = [meter.id for meter in self._state.sites[site].topology.meters]
+
+        def work(ledger: Ledger) -> dict[str, float]:
+            rows = ledger.rows(site, ids, start_ms, end_ms, proofs=False)
+            return {meter: coverage(rows[meter], start_ms, end_ms) for meter in ids}
+
+        key = ("coverage", site, start_ms, end_ms)
+        return await self._figure(key, site, ids, (start_ms, end_ms), work)
 
     def _patience(self, book: Ledger, site: Site) -> dict[str, int]:
         """Of every feeding agent that was ever heard of: for how long it may say nothing."""

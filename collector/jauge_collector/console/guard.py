@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -16,6 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from jauge_collector.access.roles import WHOLE, Permission
 from jauge_collector.access.scope import Scope
 from jauge_collector.console.gate import Gate, Refusal, Refused, Visitor
+from jauge_collector.console.uploads import RECEIVED, receive
 from jauge_collector.sites import Site
 
 _log = logging.getLogger(__name__)
@@ -26,6 +28,8 @@ PROGRAMS: Final = ("/healthz", "/metrics", "/readyz")
 LOGIN: Final = "/login"
 LARGEST_BODY: Final = 8 * 1024
 _BODY_WITHIN_S: Final = 10.0
+_FILE_WITHIN_S: Final = 100.0
+"""Less than a connection has for its answer, so that who is slow is told."""
 _MOST_FIELDS: Final = 20
 _LONGEST_RETURN: Final = 1_000
 FORM_TOKEN: Final = "form_token"  # noqa: S105 - the name of a field
@@ -40,6 +44,8 @@ _ONWARD: Final = (
 signed in gets from the form to what they asked for."""
 
 DECLARED: Final[web.AppKey[dict[tuple[str, str], Permission]]] = web.AppKey("declared")
+UPLOADS: Final[web.AppKey[dict[str, Path]]] = web.AppKey("uploads")
+"""Routes whose form brings a file, and where that is kept while the request lasts."""
 GATE: Final[web.AppKey[Gate]] = web.AppKey("gate", Gate)
 VISITOR: Final[web.RequestKey[Visitor]] = web.RequestKey("visitor", Visitor)
 SCOPE: Final[web.RequestKey[Scope]] = web.RequestKey("scope", Scope)
@@ -99,8 +105,11 @@ def guard(gate: Gate, sites: Mapping[str, Site]) -> Middleware:
             return _unknown(gate, request, who, api=api)
         else:
             _admit(gate, request, who, permission, sites)
-        if changes:
-            await (_from_program if api else _from_form)(gate, request)
+        if not changes:
+            return await handler(request)
+        if not api and place(request) in request.app[UPLOADS]:
+            return await _with_file(gate, request, handler)
+        await (_from_program if api else _from_form)(gate, request)
         return await handler(request)
 
     return check
@@ -214,9 +223,7 @@ async def _from_program(gate: Gate, request: web.Request) -> None:
 
 async def _from_form(gate: Gate, request: web.Request) -> None:
     """A change by a form: sent by a page of ours, with the value that the page put into it."""
-    if not same_origin(gate, request):
-        gate.refuse(request, Refused.ORIGIN)
-        raise ForbiddenError("forbidden_origin", "the form comes from another place")
+    _refuse_other_places(gate, request)
     if request.content_type != "application/x-www-form-urlencoded":
         raise web.HTTPUnsupportedMediaType(text="send a form")
     try:
@@ -224,6 +231,39 @@ async def _from_form(gate: Gate, request: web.Request) -> None:
         fields = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
     except ValueError:
         raise web.HTTPBadRequest(text="the form cannot be read") from None
+    _refuse_strange(gate, request, fields)
+    request[FORM] = fields
+
+
+async def _with_file(gate: Gate, request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A form with a file: its proof is checked before the file is kept, for this request only."""
+    _refuse_other_places(gate, request)
+    if request.content_type != "multipart/form-data":
+        raise web.HTTPUnsupportedMediaType(text="send a form")
+    folder = request.app[UPLOADS][place(request)]
+    try:
+        async with asyncio.timeout(_FILE_WITHIN_S):
+            received = await receive(
+                request, folder, lambda fields: _refuse_strange(gate, request, fields)
+            )
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the request did not end") from None
+    request[FORM], request[RECEIVED] = received.fields, received
+    try:
+        return await handler(request)
+    finally:
+        if received.upload is not None:
+            received.upload.path.unlink(missing_ok=True)
+
+
+def _refuse_other_places(gate: Gate, request: web.Request) -> None:
+    if not same_origin(gate, request):
+        gate.refuse(request, Refused.ORIGIN)
+        raise ForbiddenError("forbidden_origin", "the form comes from another place")
+
+
+def _refuse_strange(gate: Gate, request: web.Request, fields: Mapping[str, str]) -> None:
+    """Raises ForbiddenError for a form without the value that our page put into it."""
     binding = ""
     if request.path == LOGIN:
         binding = request.cookies.get(NONCE, "")
@@ -234,7 +274,6 @@ async def _from_form(gate: Gate, request: web.Request) -> None:
         raise ForbiddenError(
             "forbidden_form", "the form is too old, or of another session; open it again"
         )
-    request[FORM] = fields
 
 
 async def _body(request: web.Request) -> bytes:

@@ -13,34 +13,31 @@ from jauge_collector.access.roles import Permission
 from jauge_collector.console.figures import MOST_WAITING, BusyError, Figures
 from jauge_collector.console.fleet import Fleet
 from jauge_collector.console.guard import GATE, mount
+from jauge_collector.console.published import Published
 from jauge_collector.console.scoped import Scoping
 from jauge_collector.kpis import SiteKpis
 from jauge_collector.ledger.book import LedgerError
 from jauge_collector.state import Part, ServiceState
 from jauge_collector.telemetry import Sample
 
-KPI_FAMILIES: Final[Mapping[str, tuple[str, str]]] = {
-    "pue": ("jauge_kpi_pue_ratio", "Power usage effectiveness."),
-    "ppue": ("jauge_kpi_ppue_ratio", "Partial power usage effectiveness of a zone."),
-    "wue": (
-        "jauge_kpi_wue_cubic_metres_per_megawatt_hour",
-        "Water usage effectiveness; the same number in litres per kilowatt hour.",
-    ),
-    "cue": (
-        "jauge_kpi_cue_kilograms_per_kilowatt_hour",
-        "Carbon usage effectiveness, CO2 equivalent.",
-    ),
-    "ref": ("jauge_kpi_ref_ratio", "Renewable energy factor."),
-    "erf": ("jauge_kpi_erf_ratio", "Energy reuse factor."),
+KPI_FAMILIES: Final[Mapping[str, str]] = {
+    "pue": "jauge_kpi_pue_ratio",
+    "ppue": "jauge_kpi_ppue_ratio",
+    "wue": "jauge_kpi_wue_cubic_metres_per_megawatt_hour",
+    "cue": "jauge_kpi_cue_kilograms_per_kilowatt_hour",
+    "ref": "jauge_kpi_ref_ratio",
+    "erf": "jauge_kpi_erf_ratio",
 }
-"""Metric and help text of each indicator; a value that is not measured has no sample."""
+"""Metric of each indicator; a value that is not measured has no sample."""
 COVERAGE_FAMILY: Final = "jauge_kpi_coverage_ratio"
 
 _KPIS_WITHIN_S: Final = 2.0
 """A scrape waits no longer for indicators: those that take longer are there at a later one."""
 
 
-def add_routes(app: web.Application, state: ServiceState, figures: Figures) -> None:
+def add_routes(
+    app: web.Application, state: ServiceState, figures: Figures, published: Published
+) -> None:
     """Mount them."""
     state.telemetry.watch_lag("kpis", lambda: figures.kpi_age_s)
     state.telemetry.watch_queue(
@@ -62,9 +59,9 @@ def add_routes(app: web.Application, state: ServiceState, figures: Figures) -> N
         return web.Response(text=_told(parts), status=status)
 
     async def metrics(request: web.Request) -> web.Response:
-        found = await _indicators(state, figures)
-        for name, (text, samples) in families(found).items():
-            state.telemetry.set_family(name, text, samples)
+        found, of_sites = await asyncio.gather(_indicators(state, figures), published.families())
+        for name, samples in {**families(found), **of_sites}.items():
+            state.telemetry.set_family(name, samples)
         encode, content_type = exposition.choose_encoder(request.headers.get("Accept", ""))
         body = await asyncio.to_thread(encode, state.telemetry.registry)
         return web.Response(body=body, headers={"Content-Type": content_type})
@@ -110,9 +107,9 @@ async def _indicators(state: ServiceState, figures: Figures) -> list[tuple[str, 
     return [one for one in found if one is not None]
 
 
-def families(found: Iterable[tuple[str, SiteKpis]]) -> dict[str, tuple[str, list[Sample]]]:
+def families(found: Iterable[tuple[str, SiteKpis]]) -> dict[str, list[Sample]]:
     """Samples of each metric; a value that is not measured has none, its coverage has."""
-    values: dict[str, list[Sample]] = {name: [] for name, _ in KPI_FAMILIES.values()}
+    values: dict[str, list[Sample]] = {name: [] for name in KPI_FAMILIES.values()}
     coverages: list[Sample] = []
     for period, site in found:
         for name, zone, kpi in _kpis(site):
@@ -126,12 +123,10 @@ def families(found: Iterable[tuple[str, SiteKpis]]) -> dict[str, tuple[str, list
             if zone:
                 labels["zone"] = zone
             if kpi.value is not None:
-                values[KPI_FAMILIES[name][0]].append(Sample(labels, kpi.value))
+                values[KPI_FAMILIES[name]].append(Sample(labels, kpi.value))
             if kpi.boundary:
                 coverages.append(Sample({**labels, "kpi": name}, kpi.coverage))
-    told = {name: (text, values[name]) for name, text in KPI_FAMILIES.values()}
-    text = "Share of the period in which both sides of an indicator are measured."
-    return {**told, COVERAGE_FAMILY: (text, coverages)}
+    return {**values, COVERAGE_FAMILY: coverages}
 
 
 def _kpis(site: SiteKpis) -> Iterator[tuple[str, str, Kpi]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import date
 from math import fsum
 from typing import Any
 from urllib.parse import urlencode
@@ -30,6 +31,7 @@ async def context(
     rule = rule_in_force(Indicator(name))
     parts = await figures.parts(site.name, Indicator(name), *span)
     equations = [site.equation(symbol) for symbol in (rule.numerator, rule.denominator)]
+    day = civil.day(min(span[1] - 1, visit.now_ms), site.zone)
     over = language(
         "period",
         start=language.moment(span[0], site.zone),
@@ -53,7 +55,7 @@ async def context(
             {
                 "symbol": str(equation.symbol),
                 "equation": equation.text(),
-                "table": _terms(visit, site, equation, parts.get(equation.symbol, [])),
+                "table": _terms(visit, site, equation, parts.get(equation.symbol, []), day),
             }
             for equation in equations
             if equation is not None
@@ -72,8 +74,11 @@ def _total(language: Language, key: str, total: Total | None) -> list[Fact]:
     return [Fact(language(key), f"{total.symbol} = {value}\u00a0{unit}")]
 
 
-def _terms(visit: Visit, site: Site, equation: Equation, parts: Sequence[Part]) -> Table:
-    """The terms of a total over the time that counts, and their sum."""
+def _terms(visit: Visit, site: Site, equation: Equation, parts: Sequence[Part], day: date) -> Table:
+    """The terms of a total over the time that counts, and their sum.
+
+    A meter leads to its rows of the last day of that time.
+    """
     language = visit.language
     unit, per = ("m³", 1.0) if equation.symbol in WATER else ("kWh", JOULES_PER_KWH)
     rows = [
@@ -81,7 +86,7 @@ def _terms(visit: Visit, site: Site, equation: Equation, parts: Sequence[Part]) 
             Cell(
                 site.topology.meter(term.meter).name,
                 site.topology.meter(term.meter).location,
-                visit.link(f"/{site.name}/meter/{term.meter}"),
+                visit.link(f"/{site.name}/meter/{term.meter}", day=day.isoformat()),
             ),
             Cell("−" if term.sign < 0 else "+"),
             Cell(language.plain(term.factor)),

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 from math import fsum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from jauge_models.boundaries import WHOLE
 from jauge_models.intervals import Flag, Interval, Point
@@ -20,16 +20,26 @@ from jauge_collector.console.text import Language
 from jauge_collector.console.views import MeterView, coverage
 from jauge_collector.kpis import Slot, Step
 from jauge_collector.ledger.rows import Row
+from jauge_collector.row_readings import Behind
 from jauge_collector.sites import Site
 from jauge_collector.stores import StoreError
 
+MOST_READINGS: Final = 300
+"""Of one row on a page: the first and the last of them where there are more."""
 
-async def context(
-    visit: Visit, site: Site, figures: ScopedFigures, meter_id: str, day: date
+
+async def context(  # noqa: PLR0917 - what was asked for, as the address names it
+    visit: Visit,
+    site: Site,
+    figures: ScopedFigures,
+    meter_id: str,
+    day: date,
+    row_ms: int | None = None,
 ) -> dict[str, Any]:
     """What the template needs. Raises KeyError for an unknown meter, LedgerError.
 
-    Without the store the newest reading is said to be unavailable.
+    Without the store the newest reading is said to be unavailable. ``row_ms`` is where a row of
+    the day begins of which the readings are shown, and no other row.
     """
     language = visit.language
     topology = await figures.topology(site.name)
@@ -44,6 +54,7 @@ async def context(
     page = f"/{site.name}/meter/{meter_id}"
     today = civil.day(visit.now_ms, site.zone)
     rows = await figures.rows(site.name, meter_id, start, end)
+    chosen = [row for row in rows if row.interval.start_ms == row_ms]
     until = min(end, visit.now_ms)
     return {
         "site": site,
@@ -51,12 +62,14 @@ async def context(
         "about": [*_about(visit, site, meter, view), *_life(language, site, meter, topology)],
         "chart": await _chart(visit, site, figures, meter, day),
         "heading": language("intervals_of", day=language.day(day)),
+        "whole_day": visit.link(page, day=day.isoformat()),
         "previous": visit.link(page, day=(day - timedelta(days=1)).isoformat()),
         "following": visit.link(page, day=(day + timedelta(days=1)).isoformat())
         if day < today
         else "",
         "day": _day(language, meter, [row.interval for row in rows], (start, until)),
-        "rows": _rows(language, site, meter, rows, day),
+        "rows": _rows(visit, site, meter, chosen or rows, day),
+        "behind": await _behind(visit, site, figures, meter, chosen),
         "moment": language.moment(visit.now_ms, site.zone, seconds=True),
     }
 
@@ -192,7 +205,59 @@ def _remarks(row: Interval) -> list[Flag]:
     return [flag for flag in sorted(row.flags) if not (whole and flag is Flag.BRIDGED)]
 
 
-def _rows(language: Language, site: Site, meter: Meter, rows: list[Row], day: date) -> Table:
+async def _behind(
+    visit: Visit, site: Site, figures: ScopedFigures, meter: Meter, rows: list[Row]
+) -> dict[str, Any] | None:
+    """The readings that one row was worked out from, both its bounds among them."""
+    if not rows:
+        return None
+    language, interval = visit.language, rows[0].interval
+    span = language(
+        "from_to",
+        start=language.moment(interval.start_ms, site.zone),
+        end=language.moment(interval.end_ms, site.zone),
+    )
+    heading = language("readings_of_row", span=span)
+    try:
+        found = await figures.readings(site.name, meter.id, rows[0])
+    except StoreError:
+        return {"heading": heading, "note": language("unavailable"), "tables": []}
+    tables = [_readings(language, site, one) for one in found if one.points]
+    lost = any(not one.points for one in found) or not found
+    return {
+        "heading": heading,
+        "note": language("readings_lost") if lost else "",
+        "tables": tables,
+    }
+
+
+def _readings(language: Language, site: Site, behind: Behind) -> Table:
+    unit = CATALOGUE[behind.series.quantity].unit
+    per, shown = (JOULES_PER_KWH, "kWh") if unit == "J" else (1.0, unit.replace("m3", "m³"))
+    points = behind.points
+    half = MOST_READINGS // 2
+    if len(points) > MOST_READINGS:
+        points = [*points[:half], *points[-half:]]
+    feed = f"{behind.series.agent}/{behind.series.resource}/{behind.series.quantity}"
+    return Table(
+        f"{feed} ({language(f'readings_in_{behind.place}')})",
+        [
+            Column(language("reading_time")),
+            Column(language("value"), number=True),
+        ],
+        [
+            [
+                Cell(language.moment(point.time_ms, site.zone, seconds=True)),
+                Cell(f"{language.number(point.value / per, 5)}\u00a0{shown}"),
+            ]
+            for point in points
+        ],
+        more=len(behind.points) - len(points),
+    )
+
+
+def _rows(visit: Visit, site: Site, meter: Meter, rows: list[Row], day: date) -> Table:
+    language = visit.language
     energy = MEASURES[meter.commodity].unit == "J"
     unit, per, places = ("kWh", JOULES_PER_KWH, 2) if energy else ("m³", 1.0, 4)
 
@@ -207,11 +272,13 @@ def _rows(language: Language, site: Site, meter: Meter, rows: list[Row], day: da
     table: list[list[Cell]] = []
     for row in rows:
         i = row.interval
+        begin, end = (language.clock(at, site.zone) for at in (i.start_ms, i.end_ms))
         words = [language(f"flag_{flag}") for flag in _remarks(i)]
         table.append(
             [
                 Cell(
-                    f"{language.clock(i.start_ms, site.zone)}–{language.clock(i.end_ms, site.zone)}"
+                    f"{begin}–{end}",
+                    href=visit.link("", row=str(i.start_ms)) + "#readings" if row.feed else "",
                 ),
                 Cell(language("not_measured"))
                 if i.amount is None

@@ -31,6 +31,8 @@ from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
 
 _LONGEST_MS: Final = 3700 * 86_400_000
+_DIGITS_OF_ROW: Final = 13
+"""Of its beginning in ms: up to the year 2286."""
 
 
 def add_routes(
@@ -160,13 +162,19 @@ class _Pages:
         )
 
     async def meter(self, request: web.Request) -> web.Response:
-        """One meter and the intervals of one day."""
+        """One meter and the intervals of one day, with the readings behind one of them."""
         visit, figures = Visit.of(request), self._figures(request)
         site = self._site(request, figures)
         meter_id = request.match_info["meter"]
         if meter_id not in {known.id for known in site.topology.meters}:
             raise web.HTTPNotFound
+        begun = request.query.get("row", "")
+        if begun and not (begun.isascii() and begun.isdigit() and len(begun) <= _DIGITS_OF_ROW):
+            raise web.HTTPBadRequest(text="row")
+        row_ms = int(begun) if begun else None
         asked = request.query.get("day")
+        if row_ms is not None and not asked:
+            asked = civil.day(row_ms, site.zone).isoformat()
         try:
             day = date.fromisoformat(asked) if asked else civil.day(visit.now_ms, site.zone)
         except ValueError:
@@ -174,7 +182,7 @@ class _Pages:
         if not 1970 < day.year < 9999:
             raise web.HTTPBadRequest(text="day")
         return visit.html(
-            "meter.html.j2", **await meter.context(visit, site, figures, meter_id, day)
+            "meter.html.j2", **await meter.context(visit, site, figures, meter_id, day, row_ms)
         )
 
     async def agent(self, request: web.Request) -> web.Response:

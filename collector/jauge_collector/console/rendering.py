@@ -89,6 +89,8 @@ class Visit:
     def __init__(self, request: web.Request, default: str) -> None:
         self.request = request
         self.now_ms: Final = time.time_ns() // 1_000_000
+        self.shown_at = ""
+        """The page that an answer to a form is, where the form was sent elsewhere."""
         wanted = request.query.get("lang")
         self._asked = wanted if wanted in CODES else None
         self.language: Final[Language] = language(
@@ -100,6 +102,11 @@ class Visit:
         if self._asked:
             query["lang"] = self._asked
         return f"{path}?{urlencode(query)}" if query else path
+
+    @property
+    def asked(self) -> bool:
+        """Whether a language was asked for by the address."""
+        return self._asked is not None
 
     @property
     def here(self) -> str:
@@ -163,7 +170,7 @@ class Visit:
         )
 
     def _with_query(self, query: Mapping[str, str]) -> str:
-        path = self.request.rel_url.raw_path
+        path = self.shown_at or self.request.rel_url.raw_path
         return f"{path}?{urlencode(query)}" if query else path
 
 

@@ -7,9 +7,9 @@ it; what belongs to nobody is not shown. Totals of a site tell of others by diff
 withheld; where the grant shares the site's indicators, these come without what they are made of.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from jauge_models.boundaries import Symbol
@@ -36,13 +36,17 @@ from jauge_collector.console.views import (
     meter_view,
 )
 from jauge_collector.kpis import Part, SiteKpis, Slot, Step
+from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.rows import Row
 from jauge_collector.ledger.tickets import Standing, TicketList
+from jauge_collector.row_readings import Behind
 from jauge_collector.sites import Site
 
 WITHHELD: Final = (
     "withheld: totals of the whole site are not shown to a visitor who is limited to tenants"
 )
+_Result = TypeVar("_Result")
+
 _UNSAID: Final = "not measured"
 """For a reason that may name meters of others."""
 
@@ -208,6 +212,19 @@ class ScopedFigures:
                 )
         return found
 
+    async def readings(self, site: str, meter: str, row: Row) -> list[Behind]:
+        """See `Figures.readings`; of a row as `rows` gives it, while the tenants had the meter."""
+        self._require(site)
+        tenants = self._tenants(site)
+        found = await self._figures.readings(site, meter, row)
+        if tenants is None:
+            return found
+        held = self._held(site, meter, tenants)
+        return [
+            one._replace(points=[point for point in one.points if holds(held, point.time_ms)])
+            for one in found
+        ]
+
     async def topology(self, site: str) -> Topology:
         """See `Figures.topology`."""
         self._require(site)
@@ -334,6 +351,16 @@ class ScopedFigures:
         }
 
     # --- hosts and guests
+
+    async def coverage(self, site: str, start_ms: int, end_ms: int) -> dict[str, float]:
+        """See `Figures.coverage`; of the whole site only."""
+        if not self.totals(site):
+            raise WithheldError
+        return await self._figures.coverage(site, start_ms, end_ms)
+
+    async def read(self, work: Callable[[Ledger], _Result]) -> _Result:
+        """What is read from the ledger; who asks sees to what of it may be seen."""
+        return await self._figures.read(0, work)
 
     def hosting(self, site: str) -> Hosting:
         """The site's hosts and guests. Raises KeyError."""

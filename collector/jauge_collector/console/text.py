@@ -160,6 +160,10 @@ _REASONS: Final = (
         r"la couverture conjointe, \1, est inférieure à \2",
     ),
     (
+        r"coverage of the total (.+) is below (.+)",
+        r"la couverture du total, \1, est inférieure à \2",
+    ),
+    (
         r"a gap of (.+) days is longer than (.+) days",
         r"une lacune de \1 jours dépasse \2 jours",
     ),
@@ -180,6 +184,10 @@ _REASONS: Final = (
     (
         r"no emission factor is declared for the period",
         r"aucun facteur d’émission n’est déclaré pour la période",
+    ),
+    (
+        r"no emission factor is declared for the whole period",
+        r"aucun facteur d’émission n’est déclaré pour toute la période",
     ),
     (
         r"emission factors of different scope never mix: (.+)",

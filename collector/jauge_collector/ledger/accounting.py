@@ -25,6 +25,7 @@ from jauge_collector.ledger.computation import (
     jumps,
     suspensions,
 )
+from jauge_collector.ledger.lessening import Lessening, without
 from jauge_collector.ledger.marks import FROM_AHEAD_MS
 from jauge_collector.ledger.rows import Jump, Row, Stretch
 from jauge_collector.ledger.share_pass import Known, share_out
@@ -134,7 +135,9 @@ def account_dial(ledger: Ledger, site: Site, topology: Topology, meter: Meter, n
             for row in known
         )
     ]
-    stretch = Stretch(meter.id, meter.commodity, 0, EVER_MS, rows, by_hand=True)
+    stretch = Stretch(
+        meter.id, meter.commodity, 0, EVER_MS, rows, by_hand=True, meter=True, reason="dial"
+    )
     return ledger.save(site.name, [stretch], now_ms).written
 
 
@@ -168,6 +171,8 @@ class _Pass:
         self._progress = progress
         self._done = self._todo = 0
         self._computed: list[tuple[Subject, Span]] = []
+        self._fewer: dict[str, Sequence[Span]] = {}
+        self._meters = {meter.id for meter in work.topology.meters}
         self.written = 0
         self.revised = 0
         self.hours_left = 0
@@ -321,7 +326,12 @@ class _Pass:
                 readings = await readings_of(self._store, some, start, end)
                 for changed in await asyncio.to_thread(self._save, some, readings, start, end):
                     again[changed.meter.id] = changed
-                self._computed += [(subject, (start, end)) for subject in some]
+                self._computed += [
+                    (subject, part)
+                    for subject in some
+                    # What was shared out from more readings than there are now stays too.
+                    for part in without((start, end), self._fewer.pop(subject.meter.id, ()))
+                ]
                 self._done += rows_each * len(some)
                 self._alive()
         return list(again.values())
@@ -360,6 +370,7 @@ class _Pass:
         end_ms: int,
     ) -> list[Subject]:
         """Compute and keep rows; returns the subjects whose suspension changed."""
+        work = self._work
         changed: list[Subject] = []
         stretches: list[Stretch] = []
         for subject in subjects:
@@ -398,12 +409,23 @@ class _Pass:
                     self._without_false_zeros(subject, kept),
                     seen.here,
                     seen.spans,
+                    meter=name in self._meters,
+                    reason=self._reason(name),
+                    may_lessen=Lessening(subject, series, redeclared=name in work.redeclared),
+                    final_ms=min(work.now_ms, subject.settled_ms - 1),
                 )
             )
         saved = self._ledger.save(self._site, stretches, self._work.now_ms)
         self.written += saved.written
         self.revised += saved.revised
+        self._fewer = dict(saved.fewer)
         return changed
+
+    def _reason(self, name: str) -> str:
+        """Why rows of a subject are computed again."""
+        if name in self._work.redeclared:
+            return "declaration"
+        return "entry" if name in self._work.meter_marks else "readings"
 
     def _without_false_zeros(self, subject: Subject, rows: list[Row]) -> list[Row]:
         """A UPS output that reads zero while what it alone feeds does not: not believed."""

@@ -13,13 +13,16 @@ from typing import Any, NamedTuple
 import msgspec
 from jauge_models.intervals import Basis, Interval
 from jauge_models.wire import Method
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
-from jauge_collector.ledger import agents, clocks, schema
+from jauge_collector.ledger import agents, chain, clocks, schema
+from jauge_collector.ledger.chain import Link
 from jauge_collector.ledger.clocks import ClockSpan
+from jauge_collector.ledger.closed_rows import Closed
 from jauge_collector.ledger.database import LedgerError, LedgerLockedError
 from jauge_collector.ledger.descriptions import DescriptionBook
 from jauge_collector.ledger.entries import (
+    Attested,
     Draft,
     Entry,
     add_entry,
@@ -97,12 +100,13 @@ class Ledger(ShareBook, DescriptionBook):
         with self._reading() as connection:
             meters = list(meters)
             ids = subject_ids(connection, site, meters)
-            attested = attested_amounts(connection, site)
+            attested = self._amounts(connection, site)
 
             def counting(meter: str, start_ms: int, end_ms: int) -> list[Interval]:
                 if meter not in ids:
                     return []
                 rows = intervals_touching(connection, ids[meter], start_ms, end_ms, proofs=proofs)
+                rows = self._standing(connection, site, meter, rows, span=(start_ms, end_ms))
                 return rows if counts_from is None else _counting(rows, counts_from.get(meter))
 
             for meter in meters:
@@ -118,6 +122,22 @@ class Ledger(ShareBook, DescriptionBook):
                     rows = _filled(rows, counting(meter, low, high), fillers)
                 found[meter] = rows
         return found
+
+    def _amounts(self, connection: Connection, site: str) -> dict[str, list[Attested]]:
+        """Attested amounts that may count: all that hold."""
+        return attested_amounts(connection, site)
+
+    def _standing(
+        self,
+        connection: Connection,  # noqa: ARG002 - for those who count fewer
+        site: str,  # noqa: ARG002
+        meter: str,  # noqa: ARG002
+        rows: list[Interval],
+        *,
+        span: tuple[int, int],  # noqa: ARG002
+    ) -> list[Interval]:
+        """Of a meter's rows touching a span those that may count: all."""
+        return rows
 
     def set_aside(
         self,
@@ -137,7 +157,7 @@ class Ledger(ShareBook, DescriptionBook):
         with self._reading() as connection:
             meters = list(meters)
             ids = subject_ids(connection, site, meters)
-            attested = attested_amounts(connection, site)
+            attested = self._amounts(connection, site)
             for meter in meters:
                 counts = None
                 if counts_from is not None:
@@ -234,12 +254,17 @@ class Ledger(ShareBook, DescriptionBook):
     def save(self, site: str, stretches: Iterable[Stretch], now_ms: int) -> Saved:
         """Replace each stretch's rows, in one transaction.
 
-        A final row that changes or goes keeps its earlier revision; a final row stays final.
+        A final row that changes or goes keeps its earlier revision; a final row stays final. One
+        that is closed stays as it is, and what it would be is proposed; see `closed_rows`.
         """
         written = revised = 0
+        fewer: dict[str, Sequence[tuple[int, int]]] = {}
         stretches = list(stretches)
         with self._writing() as connection:
             ids = subject_ids(connection, site, (stretch.subject for stretch in stretches))
+            closed = None
+            if any(stretch.meter for stretch in stretches):
+                closed = Closed.of(connection, site, now_ms)
             for stretch in stretches:
                 key = ids.get(stretch.subject)
                 if key is None:
@@ -247,11 +272,12 @@ class Ledger(ShareBook, DescriptionBook):
                         continue
                     key = add_subject(connection, site, stretch.subject, stretch.commodity)
                     ids[stretch.subject] = key
-                saved = replace_rows(connection, key, stretch, now_ms)
+                saved = replace_rows(connection, key, stretch, now_ms, closed)
                 written += saved.written
                 revised += saved.revised
+                fewer |= saved.fewer
                 replace_jumps(connection, key, stretch)
-        return Saved(written, revised)
+        return Saved(written, revised, fewer)
 
     def jumps(self, site: str) -> dict[str, list[Jump]]:
         """Known jumps by subject, in time order."""
@@ -454,7 +480,9 @@ class Ledger(ShareBook, DescriptionBook):
         restates: Iterable[tuple[str, int, int | None]] = (),
         may_move: bool = False,
     ) -> int:
-        """Add an entry and return its number. What it corrects stays, and no longer holds.
+        """Add an entry, linked into the chain, and return its number.
+
+        What it corrects stays, and no longer holds.
 
         ``restates`` names meters and spans whose rows it changes; they are marked with it, and
         the span of what it corrects too. Raises ConfigurationError where ``corrects`` names no
@@ -487,6 +515,20 @@ class Ledger(ShareBook, DescriptionBook):
         """Entries of one kind by time; those that were corrected only when asked for."""
         with self._reading() as connection:
             return entries_of(connection, site, kind, subject, corrected=corrected)
+
+    # --- the chain
+
+    def link(
+        self, site: str, kind: str, subject: str, content: Mapping[str, Any], now_ms: int
+    ) -> Link:
+        """Add a link to the chain; durable. ``content`` is what JSON can hold, without NaN."""
+        with self._writing() as connection:
+            return chain.add_link(connection, site, kind, subject, content, now_ms)
+
+    def links(self, site: str, kind: str | None = None, subject: str | None = None) -> list[Link]:
+        """Links of a site in their order, of one kind or subject where given."""
+        with self._reading() as connection:
+            return chain.links(connection, site, kind, subject)
 
 
 def _counting(rows: list[Interval], since_ms: int | None) -> list[Interval]:

@@ -7,12 +7,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from jauge_collector.ledger import schema
+from jauge_collector.ledger.entries import adopt
 
 _BUSY_TIMEOUT_MS: Final = 8_000
 """For one wait for another process's transaction: two of them still end within
@@ -91,7 +101,9 @@ class Database:
                 f"{self._path}: written by a newer version (schema {known}); upgrade the collector"
             )
         elif known < schema.VERSION:
-            # Every table that came since is new, and stands by now.
+            # Every table that came since is new, and stands by now; columns do not.
+            if known < _CHAINED:
+                _chain_entries(connection)
             facts = schema.facts
             connection.execute(
                 update(facts).where(facts.c.name == "schema").values(value=schema.VERSION)
@@ -129,6 +141,20 @@ class Database:
                 "read: run as the collector's user, or correct their owner"
             )
         return LedgerError(f"{self._path}: {cause}")
+
+
+_CHAINED: Final = 5
+"""From this version on, entries are linked into the chain."""
+
+
+def _chain_entries(connection: Connection) -> None:
+    salt = schema.entries.c.salt
+    if salt.name not in {column["name"] for column in inspect(connection).get_columns("entries")}:
+        kind = salt.type.compile(connection.dialect)
+        connection.exec_driver_sql(
+            f"ALTER TABLE entries ADD COLUMN {salt.name} {kind} NOT NULL DEFAULT ''"
+        )
+    adopt(connection)
 
 
 _NOT_WRITABLE: Final = ("unable to open database file", "readonly database")

@@ -1,17 +1,22 @@
 """What people entered, as the ledger's database holds it."""
 
 import json
+import secrets
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import Any, Final, NamedTuple
 
 from jauge_models.configuration import ConfigurationError
 from jauge_models.intervals import GRADE_OF, Basis, Interval
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
-from jauge_collector.ledger import schema
+from jauge_collector.ledger import chain, schema
+
+CONFIRMATION: Final = "confirmation"
+"""Kind of the entries by which a second person confirms one; the subject is its number."""
 
 _LAST_ID: Final = 2**63 - 1
+_SALT_BYTES: Final = 16
 
 
 class Entry(NamedTuple):
@@ -43,11 +48,51 @@ class Draft(NamedTuple):
     entered_ms: int
 
 
+def new_salt() -> str:
+    """Random, so that the digest of a row cannot be guessed once the row is gone."""
+    return secrets.token_hex(_SALT_BYTES)
+
+
 def add_entry(connection: Connection, site: str, draft: Draft) -> int:
-    """Keep an entry; its number."""
+    """Keep an entry, linked into the chain; its number."""
+    added = insert(schema.entries).values(site=site, salt=new_salt(), **draft._asdict())
+    row = connection.execute(added.returning(*schema.entries.c)).mappings().one()
+    content = {"sha256": chain.row_digest(row)}
+    chain.add_link(connection, site, chain.ENTRY, str(row["id"]), content, draft.entered_ms)
+    return int(row["id"])
+
+
+def adopt(connection: Connection) -> None:
+    """Link into the chain the entries of a ledger that had none, in their order.
+
+    The chain vouches for them from now on only, and says so: ``adopted``.
+    """
     t = schema.entries.c
-    added = insert(schema.entries).values(site=site, **draft._asdict())
-    return int(connection.execute(added.returning(t.id)).scalar_one())
+    for key in connection.execute(select(t.id).order_by(t.id)).scalars().all():
+        mine = t.id == key
+        salted = update(schema.entries).where(mine).values(salt=new_salt())
+        connection.execute(salted)
+        row = connection.execute(select(schema.entries).where(mine)).mappings().one()
+        content = {"sha256": chain.row_digest(row), "adopted": True}
+        chain.add_link(connection, row["site"], chain.ENTRY, str(key), content, row["entered_ms"])
+
+
+def note_erased(
+    connection: Connection, site: str, keys: Collection[int], why: str, now_ms: int
+) -> None:
+    """Link that entries have gone or lost what they named, in the transaction that did it.
+
+    Those that are still there stand rewritten: their new digest holds from now on.
+    """
+    t = schema.entries.c
+    rewritten = {}
+    for key in sorted(keys):
+        row = connection.execute(select(schema.entries).where(t.id == key)).mappings().first()
+        if row is not None:
+            rewritten[str(key)] = chain.row_digest(row)
+    gone = [key for key in sorted(keys) if str(key) not in rewritten]
+    content = {"entries": gone, "rewritten": rewritten}
+    chain.add_link(connection, site, chain.ERASED, why, content, now_ms)
 
 
 def corrected_span(
@@ -131,10 +176,17 @@ class Attested(NamedTuple):
     interval: Interval
 
 
-def attested_amounts(connection: Connection, site: str) -> dict[str, list[Attested]]:
-    """Bills and monthly figures by meter, in time order; of two that overlap the first stands."""
+def attested_amounts(
+    connection: Connection, site: str, among: Container[int] | None = None
+) -> dict[str, list[Attested]]:
+    """Bills and monthly figures by meter, in time order; of two that overlap the first stands.
+
+    ``among`` are the numbers of the entries that count; all do without it.
+    """
     found: dict[str, list[Attested]] = defaultdict(list)
     for entry in entries_of(connection, site, "amount", None, corrected=False):
+        if among is not None and entry.id not in among:
+            continue
         known = found[entry.subject]
         if entry.end_ms is None or (known and known[-1].interval.end_ms > entry.start_ms):
             continue

@@ -8,6 +8,8 @@ from sqlalchemy import delete, select, update
 
 from jauge_collector.ledger import schema
 from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.chain import ON_DEMAND
+from jauge_collector.ledger.entries import new_salt, note_erased
 from jauge_collector.ledger.retention import overwriting
 
 ERASED: Final = "(erased)"
@@ -52,7 +54,10 @@ def erase_events(
                 continue
             content = {"event": json.loads(events[key].content).get("event"), "reason": ""}
             blank = update(schema.entries).where(mine)
-            connection.execute(blank.values(subject=ERASED, content=json.dumps(content)))
+            connection.execute(
+                blank.values(subject=ERASED, content=json.dumps(content), salt=new_salt())
+            )
+        note_erased(connection, site, meant, ON_DEMAND, now_ms)
     return len(meant)
 
 

@@ -1,17 +1,15 @@
-"""What the ledger keeps no longer: rows past their time, guests' hours made days, erased names.
+"""What the ledger keeps no longer: rows past their time, old entries, erased names.
 
 Each step is one short transaction, so that marks and passes go on in between; a step that was
 cut short is taken again. Who calls what changes rows holds `Ledger.writer`.
 """
 
 import sqlite3
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import timedelta, tzinfo
 from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
 
-from jauge_models.intervals import Flag, compacted
 from jauge_models.resources import kind_of
 from sqlalchemy import (
     ColumnElement,
@@ -24,10 +22,10 @@ from sqlalchemy import (
     update,
 )
 
-from jauge_collector import civil
 from jauge_collector.ledger import schema
 from jauge_collector.ledger.book import Ledger
-from jauge_collector.ledger.rows import Row, content_of, rows_touching
+from jauge_collector.ledger.chain import EXPIRED
+from jauge_collector.ledger.entries import CONFIRMATION, note_erased
 from jauge_collector.stores import Held, Source
 
 PURGE: Final = "purge"
@@ -37,11 +35,7 @@ CLOSED: Final = ("amount", "event")
 replaced or commissioned stays, for it says how a meter in service is to be read."""
 
 _ROWS_AT_ONCE: Final = 5000
-_DAYS_AT_ONCE: Final = 64
-"""Made in one transaction, and so with one flush to the disk; marks wait for it meanwhile."""
 _FORGOTTEN: Final = "forgotten"
-_HOUR_MS: Final = 3_600_000
-_DAY: Final = timedelta(days=1)
 
 Where: TypeAlias = ColumnElement[bool]
 
@@ -195,116 +189,14 @@ def old_descriptions(ledger: Ledger, site: str, until_ms: int, *, dry_run: bool)
     return Held(len(old), min(times, default=None), max(times, default=None))
 
 
-# --- guests' hours made days
-
-
-class Compaction(NamedTuple):
-    """What became of hourly rows: how many went, and into how many days."""
-
-    hours: Held
-    days: int
-
-
-def compact(
-    ledger: Ledger, subject: Subject, until_ms: int, where: tzinfo, now_ms: int, *, dry_run: bool
-) -> Compaction:
-    """Make the rows of each civil day that ended by a moment into one; their revisions go.
-
-    A day begins on the hour: where the zone's midnight is none, with the next one. A day is left
-    as it is where a row reaches over its bounds.
-    """
-    hours, days, after_ms = Held(0), 0, 0
-    while starts := _hours_since(ledger, subject, after_ms, until_ms):
-        spans = list(dict.fromkeys(_day_around(start, where) for start in starts))
-        after_ms = spans[-1][1]
-        whole = [span for span in spans if span[1] <= until_ms]
-        for at in range(0, len(whole), _DAYS_AT_ONCE):
-            with ledger.transaction(writes=not dry_run) as connection:
-                for span in whole[at : at + _DAYS_AT_ONCE]:
-                    parts = rows_touching(connection, subject.key, *span)
-                    if not _make_a_day(parts, *span):
-                        continue
-                    first, last = parts[0].interval, parts[-1].interval
-                    hours = hours.joined(Held(len(parts), first.start_ms, last.start_ms))
-                    days += 1
-                    if not dry_run:
-                        _replace(connection, subject, parts, span, now_ms)
-    return Compaction(hours, days)
-
-
-def _hours_since(ledger: Ledger, subject: Subject, after_ms: int, until_ms: int) -> list[int]:
-    """Starts of some rows that are no days yet, from a moment on."""
-    t = schema.intervals.c
-    statement = (
-        select(t.start_ms)
-        .where(t.subject == subject.key, t.start_ms >= after_ms, t.start_ms < until_ms)
-        .where(~t.flags.contains(Flag.COMPACTED.value))
-        .order_by(t.start_ms)
-        .limit(_ROWS_AT_ONCE)
-    )
-    with ledger.transaction(writes=False) as connection:
-        return list(connection.execute(statement).scalars())
-
-
-def _day_around(time_ms: int, where: tzinfo) -> tuple[int, int]:
-    """The civil day that holds a moment, its bounds moved on to the next whole hour."""
-    day = civil.day(time_ms, where)
-    start_ms = _on_the_hour(civil.midnight_ms(day, where))
-    if time_ms < start_ms:
-        day -= _DAY
-        start_ms = _on_the_hour(civil.midnight_ms(day, where))
-    return start_ms, _on_the_hour(civil.midnight_ms(day + _DAY, where))
-
-
-def _on_the_hour(time_ms: int) -> int:
-    return -(-time_ms // _HOUR_MS) * _HOUR_MS
-
-
-def _make_a_day(parts: Sequence[Row], start_ms: int, end_ms: int) -> bool:
-    """Whether these rows lie in a day and none is one already."""
-    return bool(parts) and all(
-        start_ms <= part.interval.start_ms
-        and part.interval.end_ms <= end_ms
-        and Flag.COMPACTED not in part.interval.flags
-        for part in parts
-    )
-
-
-def _replace(
-    connection: Connection,
-    subject: Subject,
-    parts: Sequence[Row],
-    span: tuple[int, int],
-    now_ms: int,
-) -> None:
-    """Put one row in place of a day's."""
-    start_ms, end_ms = span
-    day = compacted([part.interval for part in parts], start_ms, end_ms)
-    covered: Counter[str] = Counter()
-    for part in parts:
-        covered[part.feed] += part.interval.covered_ms
-    row = Row(day, covered.most_common(1)[0][0], final=True)
-    record = dict(
-        zip(
-            schema.intervals.c.keys(),
-            (subject.key, start_ms, 0, *content_of(row), True, now_ms),
-            strict=True,
-        )
-    )
-    if len(covered) > 1:  # readings of two registers prove nothing together
-        record |= dict.fromkeys(("opening_ms", "opening", "closing_ms", "closing"))
-    for table in (schema.intervals, schema.revisions):
-        t = table.c
-        within = (t.subject == subject.key) & (t.start_ms >= start_ms) & (t.start_ms < end_ms)
-        connection.execute(delete(table).where(within))
-    connection.execute(insert(schema.intervals), record)
-
-
 # --- entries of people, and their documents
 
 
 def old_entries(ledger: Ledger, kinds: Sequence[str], until_ms: int, site: str | None) -> list[int]:
-    """Entries whose span ended by a moment, unless one that stays corrects them; newest first."""
+    """Entries whose span ended by a moment, unless one that stays corrects them; newest first.
+
+    What a second person said of one goes with it.
+    """
     t = schema.entries.c
     where = t.kind.in_(kinds) & (func.coalesce(t.end_ms, t.start_ms) <= until_ms)
     if site is not None:
@@ -315,20 +207,29 @@ def old_entries(ledger: Ledger, kinds: Sequence[str], until_ms: int, site: str |
         for key, corrects in connection.execute(corrections):
             if key not in old:
                 old.discard(corrects)
+        said = select(t.id, t.subject).where(t.kind == CONFIRMATION)
+        names = {str(key) for key in old}
+        old |= {row.id for row in connection.execute(said) if row.subject in names}
     return sorted(old, reverse=True)
 
 
-def drop_entries(ledger: Ledger, keys: Sequence[int], *, dry_run: bool) -> Held:
-    """These entries go, those that correct others before them."""
+def drop_entries(ledger: Ledger, keys: Sequence[int], now_ms: int, *, dry_run: bool) -> Held:
+    """These entries go, those that correct others before them; the chain says that they did."""
     t = schema.entries.c
     found = Held(0)
+    gone: dict[str, list[int]] = defaultdict(list)
     with ledger.transaction(writes=not dry_run) as connection:
         for key in keys:
             mine = t.id == key
-            start_ms = connection.execute(select(t.start_ms).where(mine)).scalar()
-            found = found.joined(Held(1, start_ms, start_ms))
+            row = connection.execute(select(t.site, t.start_ms).where(mine)).first()
+            if row is None:
+                continue
+            found = found.joined(Held(1, row.start_ms, row.start_ms))
+            gone[row.site].append(key)
             if not dry_run:
                 connection.execute(delete(schema.entries).where(mine))
+        for site, of_site in gone.items() if not dry_run else ():
+            note_erased(connection, site, of_site, EXPIRED, now_ms)
     return found
 
 

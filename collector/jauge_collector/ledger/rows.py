@@ -12,6 +12,7 @@ from jauge_models.topology import Commodity
 from sqlalchemy import ColumnElement, Connection, Dialect, bindparam, delete, func, insert, select
 
 from jauge_collector.ledger import schema
+from jauge_collector.ledger.closed_rows import Closed, Guard, MayLessen, Notes, Verdict
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +45,11 @@ class Stretch(NamedTuple):
     last time of those by feed. With ``by_hand`` the rows are those of dial readings: they stand
     only where no other row does, and never take the place of one. Without it, a row of dial
     readings stays where no new row touches it.
+
+    The rows of a ``meter`` of the site are closed in time, see `closed_rows`; ``reason`` says why
+    they were computed again. ``may_lessen`` is given where rows come from readings: one that rests
+    on fewer of them takes no other's place, whoever's it is. Rows that end by ``final_ms`` are
+    final.
     """
 
     subject: str
@@ -54,13 +60,19 @@ class Stretch(NamedTuple):
     jumps: Sequence[Jump] = ()
     seen: Mapping[str, tuple[int, int]] = MappingProxyType({})
     by_hand: bool = False
+    meter: bool = False
+    reason: str = "readings"
+    may_lessen: MayLessen | None = None
+    final_ms: int = 0
 
 
 class Saved(NamedTuple):
-    """What saving changed."""
+    """What saving changed; ``fewer`` are spans of rows that stayed for want of readings."""
 
     written: int
     revised: int
+    fewer: Mapping[str, Sequence[tuple[int, int]]] = MappingProxyType({})
+    """By subject."""
 
 
 def subject_ids(connection: Connection, site: str, names: Iterable[str]) -> dict[str, int]:
@@ -118,6 +130,13 @@ def dial_rows(connection: Connection, subject: int) -> list[Row]:
     """Current rows of a subject that dial readings gave, in time order."""
     statement = _CURRENT.where(_T.subject == subject, _T.basis == _ATTESTED)
     return [row_of(record) for record in connection.execute(statement.order_by(_T.start_ms))]
+
+
+def records_touching(
+    connection: Connection, subject: int, start_ms: int, end_ms: int
+) -> Sequence[tuple[Any, ...]]:
+    """Records of the current rows of a subject that touch [start, end), in time order."""
+    return _touching(connection, subject, start_ms, end_ms)
 
 
 def _touching(
@@ -272,8 +291,24 @@ def content_of(row: Row) -> tuple[object, ...]:
     )
 
 
-def replace_rows(connection: Connection, subject: int, stretch: Stretch, now_ms: int) -> Saved:
-    """Put a stretch's rows in place of what stands there; see `Ledger.save`."""
+def replace_rows(
+    connection: Connection,
+    subject: int,
+    stretch: Stretch,
+    now_ms: int,
+    closed: Closed | None = None,
+) -> Saved:
+    """Put a stretch's rows in place of what stands there; see `Ledger.save`.
+
+    ``closed`` is what is closed of the site; nothing is of what is no meter.
+    """
+    notes = Notes(subject, stretch.reason, now_ms, by_hand=stretch.by_hand)
+    guard = Guard(
+        connection,
+        closed=closed if stretch.meter else None,
+        may_lessen=stretch.may_lessen,
+        notes=notes,
+    )
     rows = list(stretch.rows)
     if stretch.by_hand:
         rows = [row for row in rows if not _holds_measured(connection, subject, row.interval)]
@@ -282,6 +317,7 @@ def replace_rows(connection: Connection, subject: int, stretch: Stretch, now_ms:
     revisions = _latest_revisions(connection, subject, stretch.start_ms, stretch.end_ms)
     archived: list[dict[str, object]] = []
     gone: list[int] = []
+    settled: dict[int, tuple[tuple[object, ...], bool]] = {}
     for old in _touching(
         connection, subject, stretch.start_ms, stretch.end_ms, by_hand=stretch.by_hand
     ):
@@ -296,12 +332,56 @@ def replace_rows(connection: Connection, subject: int, stretch: Stretch, now_ms:
             if old[_FINAL] or not new[1]:
                 del fresh[start]
                 continue
+        elif guard.verdict(old, new and new[0]) is not Verdict.REPLACE:
+            fresh.pop(start, None)
+            if not old[_FINAL] and old[_END] <= stretch.final_ms:
+                settled[start] = (tuple(old[_CONTENT]), True)
+                gone.append(start)
+            continue
         elif old[_FINAL]:
             archived.append(dict(zip(_NAMES, old, strict=True), replaced_ms=now_ms))
             revisions[start] = old[_REVISION]
             if new is not None:
                 fresh[start] = (new[0], True)
         gone.append(start)
+    fresh = guard.let_in(fresh, gone) | settled
+    guard.keep(stretch.start_ms, stretch.end_ms)
+    _put(connection, subject, gone, archived, fresh, revisions, now_ms)
+    fewer = {stretch.subject: guard.fewer} if guard.fewer else {}
+    return Saved(len(fresh), len(archived), fewer)
+
+
+def put_in_place(
+    connection: Connection,
+    subject: int,
+    changes: Sequence[tuple[int, bool, tuple[object, ...] | None]],
+    now_ms: int,
+) -> None:
+    """Carry out some changes, each at a start: whether the row there goes, and what comes.
+
+    What goes is kept as a revision; what comes is a row's content, and final.
+    """
+    starts = {start for start, goes, _ in changes if goes}
+    low, high = min(change[0] for change in changes), max(change[0] for change in changes) + 1
+    revisions = _latest_revisions(connection, subject, low, high)
+    archived: list[dict[str, object]] = []
+    for old in _touching(connection, subject, low, high):
+        if old[_START] in starts:
+            archived.append(dict(zip(_NAMES, old, strict=True), replaced_ms=now_ms))
+            revisions[old[_START]] = old[_REVISION]
+    fresh = {start: (new, True) for start, _, new in changes if new is not None}
+    _put(connection, subject, sorted(starts), archived, fresh, revisions, now_ms)
+
+
+def _put(  # noqa: PLR0917 - what goes and what comes, of one subject
+    connection: Connection,
+    subject: int,
+    gone: Sequence[int],
+    archived: list[dict[str, object]],
+    fresh: Mapping[int, tuple[tuple[object, ...], bool]],
+    revisions: Mapping[int, int],
+    now_ms: int,
+) -> None:
     _delete(connection, subject, gone)
     if archived:
         connection.execute(insert(schema.revisions), archived)
@@ -312,7 +392,6 @@ def replace_rows(connection: Connection, subject: int, stretch: Stretch, now_ms:
         ]
         # Past SQLAlchemy's handling of each parameter, which takes longer than SQLite's own work.
         connection.exec_driver_sql(_insertion(connection.dialect), records)
-    return Saved(len(fresh), len(archived))
 
 
 @lru_cache(maxsize=4)

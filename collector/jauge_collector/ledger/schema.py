@@ -19,12 +19,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Rises with every change of the tables; a newer ledger than the program knows is not opened.
 
 An older one is brought up to date: 2 added ``clocks`` and ``purge_requests``, 3 ``tickets`` and
-``standings``, 4 ``shares``, ``unshared`` and ``descriptions``. A new table is made where it is
-missing; a change of an existing one needs statements of its own in `database`.
+``standings``, 4 ``shares``, ``unshared`` and ``descriptions``, 5 ``chain``, ``closings``,
+``proposals`` and the salt of ``entries``. A new table is made where it is missing; a change of an
+existing one needs statements of its own in `database`.
 """
 
 metadata = MetaData()
@@ -264,7 +265,57 @@ entries = Table(
     Column("document", Text),
     Column("corrects", ForeignKey("entries.id"), unique=True),
     Column("entered_ms", BigInteger, nullable=False),
+    Column("salt", Text, nullable=False, server_default=""),
     Index("entries_of", "site", "kind", "subject", "start_ms"),
     sqlite_autoincrement=True,
 )
-"""Everything people enter, only ever added to; ``corrects`` names the entry it replaces."""
+"""Everything people enter, only ever added to; ``corrects`` names the entry it replaces.
+
+``salt`` is random: it keeps the digest in ``chain`` from telling what a row said that is erased.
+"""
+
+chain = Table(
+    "chain",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("site", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("digest", Text, nullable=False, unique=True),
+    Index("links_of", "site", "kind", "subject"),
+)
+"""Links of the hash chain, only ever added to; ``content`` is JSON. See `chain`."""
+
+closings = Table(
+    "closings",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("quarter", Text, primary_key=True),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("closed_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Quarters that were ever closed, each with its time: rows of site meters there stay."""
+
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("subject", ForeignKey("subjects.id"), primary_key=True),
+    Column("by_hand", Boolean, primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("stands", Boolean, nullable=False),
+    Column("amount", Double),
+    Column("new", Text),
+    Column("reason", Text, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a pass would have made of closed rows: ``new`` is a row's content as JSON, or none.
+
+``stands`` tells whether there is a row now, and ``amount`` is its amount.
+"""

@@ -22,6 +22,8 @@ from jauge_collector.registers.meters import MOST
 from jauge_collector.sites import Site
 
 AMOUNT: Final = "amount"
+INVOICE: Final = "invoice"
+"""In the content of an amount that is a supplier's invoice."""
 
 
 def in_base(meter: Meter, value: float, unit: str) -> float:
@@ -49,11 +51,19 @@ def enter_amount(
     document: str | None = None,
     note: str = "",
     corrects: int | None = None,
+    invoice: bool = False,
+    cause: str = "",
 ) -> int:
     """Keep a bill or monthly figure over [start, end), in base units.
 
-    Raises ConfigurationError where it overlaps another that still holds.
+    ``invoice`` says that it is a supplier's, to be compared with what was measured (S15); ``cause``
+    is the written cause of a difference. Raises ConfigurationError where it overlaps another that
+    still holds, or a cause is given for what is no invoice.
     """
+    if cause and not invoice:
+        raise ConfigurationError(
+            "--cause", "", "is for an invoice", "add --invoice, or write it as --note"
+        )
     if end_ms <= start_ms:
         raise ConfigurationError("--to", "", "is not after --from", "--to is excluded")
     if end_ms > now_ms:
@@ -76,12 +86,18 @@ def enter_amount(
         meter.id,
         start_ms=start_ms,
         end_ms=end_ms,
-        content={"base": base, "entered": entered, "note": note},
+        content={"base": base, "entered": entered, "note": note}
+        | ({INVOICE: True, "cause": cause} if invoice else {}),
         now_ms=now_ms,
         signatory=signatory,
         document=document,
         corrects=corrects,
     )
+
+
+def is_invoice(entry: Entry) -> bool:
+    """Whether an amount was entered as a supplier's invoice."""
+    return bool(entry.content.get(INVOICE))
 
 
 def keep_document(folder: Path, file: Path) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from jauge_collector.registers import decisions
 from jauge_collector.registers import documents as documents_of
+from jauge_collector.registers import facility as facility_of
 from jauge_collector.registers import factors as factors_of
 from jauge_collector.registers import policy as policy_of
 from jauge_collector.registers import practices as practices_of
@@ -22,6 +23,7 @@ from jauge_collector.registers import rooms as rooms_of
 from jauge_collector.registers import servers as servers_of
 from jauge_collector.registers.decisions import ActionRow, ExemptionRow
 from jauge_collector.registers.documents import Document
+from jauge_collector.registers.facility import FacilityRow
 from jauge_collector.registers.factors import FactorRow
 from jauge_collector.registers.policy import PolicyFile
 from jauge_collector.registers.practices import Practice
@@ -63,6 +65,8 @@ class RegistersSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """CSV of criteria that do not apply, each justified, dated and signed."""
     actions: str | None = None
     """CSV of dated remediation actions, from which the forecast is made."""
+    facility: str | None = None
+    """CSV of what the operator supplies for the annex of the European database and the page."""
 
 
 NAMES: Final = tuple(RegistersSection.__struct_fields__)
@@ -82,6 +86,7 @@ class Registers:
     refrigerants: tuple[RefrigerantRow, ...] = ()
     exemptions: tuple[ExemptionRow, ...] = ()
     actions: tuple[ActionRow, ...] = ()
+    facility: tuple[FacilityRow, ...] = ()
     digests: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """SHA-256 of each file as it was read, by the name of the register."""
     paths: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
@@ -126,8 +131,9 @@ def load(section: RegistersSection, folder: Path, site: str = "") -> Registers:
     refrigerants = read("refrigerants", refrigerants_of.parse)
     exemptions = read("exemptions", decisions.exemptions)
     actions = read("actions", decisions.actions)
+    facility = read("facility", facility_of.parse)
     policy = reading.tried(reading.policy, None)
-    reading.refuse_unknown_documents(servers, practices, documents)
+    reading.refuse_unknown_documents(servers, practices, facility, documents)
     reading.check()
     found = Registers(
         site=site,
@@ -140,6 +146,7 @@ def load(section: RegistersSection, folder: Path, site: str = "") -> Registers:
         refrigerants=refrigerants,
         exemptions=exemptions,
         actions=actions,
+        facility=facility,
         digests=MappingProxyType(reading.digests),
         paths=MappingProxyType(reading.paths),
     )
@@ -181,6 +188,7 @@ class _Reading:
         self,
         servers: Iterable[Server],
         practices: Iterable[Practice],
+        facility: Iterable[FacilityRow],
         documents: Iterable[Document],
     ) -> None:
         """Ids that the register of documents does not hold would prove nothing, silently."""
@@ -193,6 +201,7 @@ class _Reading:
         for name, rows in (
             ("servers", [(s, c, getattr(s, c)) for s in servers for c in _PROVING]),
             ("practices", [(p, "documents", one) for p in practices for one in p.documents]),
+            ("facility", [(f, "document", f.document) for f in facility]),
         ):
             problems = Problems(str(self.paths.get(name, "")))
             for row, column, document in rows:

@@ -87,20 +87,25 @@ def keys_of(server: Server, feeds: Iterable[str] | None = None) -> frozenset[str
 
 
 def keys_seen(
-    feed: str, listed: AbstractSet[str], *, serial: str = "", uuid: str = ""
+    feed: str,
+    listed: AbstractSet[str],
+    *,
+    serial: str = "",
+    uuid: str = "",
+    asset_tag: str = "",
 ) -> frozenset[str]:
     """What a machine that an agent reports is recognised by.
 
-    ``feed`` is its ``agent/resource``, ``listed`` every key of the inventory; ``serial`` and
-    ``uuid`` are what the birth says of the hardware. The identity of a ``host`` is taken for a
-    serial number or id only where the inventory lists it as one: it may be a mere node name, and
-    two nodes of one name are two machines.
+    ``feed`` is its ``agent/resource``, ``listed`` every key of the inventory; ``serial``,
+    ``uuid`` and ``asset_tag`` are what the birth says of the hardware. The identity of a ``host``
+    is taken for a serial number or id, and an asset tag for an id, only where the inventory lists
+    it as one: it may be a mere node name, and two nodes of one name are two machines.
     """
     found = {f"feed:{feed.lower()}", _key("serial", serial), *_uuids(feed)}
     if _UUID.fullmatch(uuid):
         found.add(f"uuid:{uuid.lower()}")
     identity = _identity(feed)
-    found |= {_key("serial", identity), _key("id", identity)} & listed
+    found |= {_key("serial", identity), _key("id", identity), _key("id", asset_tag)} & listed
     return frozenset(found - {""})
 
 

@@ -23,6 +23,7 @@ READING: Final = "reading"
 REPLACEMENT: Final = "replacement"
 FACTOR: Final = "factor"
 COMMISSIONING: Final = "commissioning"
+CALIBRATION: Final = "calibration"
 
 DIAL_UNIT: Final = {"J": "kWh", "m3": "m3"}
 """What a dial shows, by base unit of the commodity."""
@@ -273,12 +274,12 @@ def compare(
         )
     on_dial = step.amount * multiplier
     rows = ledger.current(site.name, meter.id, first.time_ms, second.time_ms)
-    recorded, covered = _between((row.interval for row in rows), first.time_ms, second.time_ms)
+    amount, covered = recorded((row.interval for row in rows), first.time_ms, second.time_ms)
     return Comparison(
         first,
         second,
         on_dial,
-        recorded,
+        amount,
         covered / (second.time_ms - first.time_ms),
         max(tolerance * on_dial, meter.dial.resolution * multiplier),
     )
@@ -331,13 +332,16 @@ def suspended_since(ledger: Ledger, site: Site) -> dict[str, int]:
 
 def life_of(ledger: Ledger, site: Site, meter: Meter) -> list[Entry]:
     """Every entry about a meter in the order entered, corrected ones included."""
-    kinds = (READING, REPLACEMENT, FACTOR, COMMISSIONING)
+    kinds = (READING, REPLACEMENT, FACTOR, COMMISSIONING, CALIBRATION)
     found = [e for k in kinds for e in ledger.entries(site.name, k, meter.id, corrected=True)]
     return sorted(found, key=lambda entry: entry.id)
 
 
-def _between(rows: Iterable[Interval], start_ms: int, end_ms: int) -> tuple[float, float]:
-    """Amount and covered time of computed rows in [start, end), split linearly at its bounds."""
+def recorded(rows: Iterable[Interval], start_ms: int, end_ms: int) -> tuple[float, float]:
+    """Amount and covered ms of computed rows in [start, end), split linearly at its bounds.
+
+    Without what was signed for, and without what a wrong clock stamped.
+    """
     amount = covered = 0.0
     for row in rows:
         if row.amount is None or row.basis is Basis.ATTESTED or not row.is_comparable:

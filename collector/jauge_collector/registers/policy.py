@@ -57,6 +57,8 @@ class GoalSection(_Section, frozen=True, kw_only=True):
     """« Lecture large »; its last day measured too."""
     line_sites: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 5
     """From so many sites a required line is drawn; below, dated milestones [P]."""
+    sobriety_base_year: Annotated[int, msgspec.Meta(ge=1990, le=2999)] | None = None
+    """Calendar year that « Sobriété » sets the twelve months beside; absent: no such section."""
 
 
 class SiteSection(_Section, frozen=True, kw_only=True):
@@ -263,9 +265,17 @@ def _envelope(section: EnvelopeSection) -> Envelope:
 
 
 def policy_hash(policy: PolicyFile) -> str:
-    """SHA-256 of the canonical form: every value that holds, keys in order, no approvals."""
+    """SHA-256 of the canonical form: every value that holds, keys in order, no approvals.
+
+    A base year that is not given is no part of it: policies approved before there was one keep
+    their hash.
+    """
     content = msgspec.structs.asdict(policy)
     del content["approvals"]
+    if policy.goal.sobriety_base_year is None:
+        goal = msgspec.structs.asdict(policy.goal)
+        del goal["sobriety_base_year"]
+        content["goal"] = msgspec.Raw(msgspec.json.encode(goal))  # in the order of the struct
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
 

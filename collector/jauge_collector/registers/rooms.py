@@ -35,6 +35,9 @@ class Place(Dated, frozen=True, kw_only=True):
     rack: str = ""
     intake: tuple[str, ...] = ()
     """``agent/resource`` of its intake sensors."""
+    humidity: tuple[str, ...] = ()
+    """``agent/resource`` of sensors of relative humidity there; of a room they tell of each row
+    that has none."""
     envelope: Envelope | None = None
     """Within which its air is kept; of a room or row it holds for what stands in it."""
     note: str = ""
@@ -51,6 +54,7 @@ COLUMNS: Final = (
     Column("row", ("rangee", "travee")),
     Column("rack", ("baie", "armoire")),
     Column("intake", ("intake_sensors", "sensors", "capteurs", "capteurs_d_entree", "aspiration")),
+    Column("humidity", ("humidity_sensors", "capteurs_d_humidite", "humidite", "hygrometrie")),
     Column("class", ("envelope", "classe", "classe_thermique", "enveloppe")),
     *DATES,
     Column("note", ("remarque",)),
@@ -71,6 +75,12 @@ def parse(file: File) -> tuple[Place, ...]:
         ((sensor, place) for place in found for sensor in place.intake),
         lambda sensor: f"sensor {sensor!r}",
         "intake",
+        problems,
+    )
+    refuse_twins(
+        ((sensor, place) for place in found for sensor in place.humidity),
+        lambda sensor: f"sensor {sensor!r}",
+        "humidity",
         problems,
     )
     problems.check()
@@ -100,6 +110,7 @@ def _place(row: Row) -> Place:
         row=row.text("row"),
         rack=row.text("rack"),
         intake=row.names("intake", is_feed, FEED_FORM),
+        humidity=row.names("humidity", is_feed, FEED_FORM),
         envelope=envelope,
         note=row.text("note"),
     )

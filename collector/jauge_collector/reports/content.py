@@ -34,7 +34,8 @@ class Amount(_Part, frozen=True, kw_only=True):
     """
 
     symbol: str
-    """E_DC, E_IT, W_IN, …"""
+    """E_DC, E_IT, W_IN, …; of further ones with the place or zone: ``E_IT@it_input``, ``E_SUB/a``.
+    """
     value: float | None
     unit: str
     """kWh or m3."""
@@ -46,6 +47,8 @@ class Amount(_Part, frozen=True, kw_only=True):
     grade: Grade
     equation: str
     meters: tuple[str, ...]
+    bases: tuple[str, ...] = ()
+    """How its meters' rows were obtained: ``register``, ``attested``, …"""
 
 
 class Figures(_Part, frozen=True, kw_only=True):
@@ -248,6 +251,8 @@ class Report(_Part, frozen=True, kw_only=True):
     published: Signed | None = None
     software: str = ""
     gathered_ms: int = 0
+    chain_head: str = ""
+    """Digest of the last link of the site's chain when this was closed; empty before."""
 
     @property
     def provisional(self) -> bool:
@@ -263,6 +268,7 @@ _LIFE: Final = (
     "published",
     "software",
     "gathered_ms",
+    "chain_head",
 )
 
 

@@ -193,18 +193,24 @@ def temperature_time(
     """
     low, high = envelope.allowable
     cool, warm = envelope.recommended
-    bands = _Bands(envelope.name, period_ms)
+    within = above = below = beyond = under = 0
     for duration_ms, temperature in samples:
         if temperature > high:
-            bands.add("beyond", duration_ms)
+            beyond += duration_ms
         elif temperature < low:
-            bands.add("under", duration_ms)
+            under += duration_ms
         elif temperature > warm:
-            bands.add("above", duration_ms)
+            above += duration_ms
         elif temperature < cool:
-            bands.add("below", duration_ms)
+            below += duration_ms
         else:
-            bands.add("within", duration_ms)
+            within += duration_ms
+    bands = _Bands(envelope.name, period_ms)
+    bands.add("within", within)
+    bands.add("above", above)
+    bands.add("below", below)
+    bands.add("beyond", beyond)
+    bands.add("under", under)
     return bands.time()
 
 

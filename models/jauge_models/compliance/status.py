@@ -14,7 +14,7 @@ import msgspec
 
 from jauge_models.rules import RuleStatus
 
-Value = str | int | float | tuple[str, ...]
+Value = str | bool | int | float | tuple[str, ...]
 """A day is written in ISO 8601, so that a record reads back from JSON as it was written."""
 
 

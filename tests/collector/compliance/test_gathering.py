@@ -264,3 +264,47 @@ def test_who_was_seen_in_a_quarter(yard: Yard, ledger: Ledger) -> None:
     }
     earlier = Window(date(2025, 4, 1), date(2025, 6, 30))
     assert set(_seen(yard, ledger, earlier)) == {"gw/host:SN1"}
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "known"),
+    [
+        ("serial", "sn2", True),
+        ("asset_tag", "SRV-2", True),
+        ("uuid", "4c4c4544-0051-4210-8052-b2c04f5a3532", True),
+        ("serial", "SN-OTHER", False),
+        ("asset_tag", "SRV-9", False),
+        ("uuid", "4c4c4544-0051-4210-8052-b2c04f5a3533", False),
+    ],
+)
+def test_a_machine_is_known_by_what_its_firmware_tells(
+    yard: Yard, label: str, text: str, known: bool
+) -> None:
+    """An agent's host of no known feed: its serial number, UUID or asset tag is a server's."""
+    listed = "bmc/host:4c4c4544-0051-4210-8052-b2c04f5a3532"
+    yard.edit("servers.csv", "gw/outlet:2\n", f"gw/outlet:2 {listed}\n")
+    birth = {"host": ResourceDescription("host", {"power": Method.GAUGE}, labels={label: text})}
+    with Ledger(yard.folder / "ledger.db") as opened:
+        opened.set_descriptions("yard", "srv", described(birth), START + 290 * DAY)
+    assert ("srv/host" in yard.results()) is not known
+
+
+EXEMPTIONS = """\
+subject;criterion;justification;day;signatory;confirmed_by
+yard;S9;an example;2025-06-01;officer;
+yard;S10;an example;2025-06-01;officer;
+yard;S13;an example;2025-06-01;officer;
+yard;S14;an example;2025-06-01;officer;
+yard;S15;an example;2025-06-01;officer;
+SRV-1;V9;an example;2025-06-01;officer;
+"""
+
+
+def test_what_does_not_apply_hides_no_failure(yard: Yard) -> None:
+    """Where nothing is gathered a written exemption stands; the meters' register fails openly."""
+    (yard.folder / "exemptions.csv").write_text(EXEMPTIONS, encoding="utf-8")
+    yard.edit("yard.toml", "[registers]\n", '[registers]\nexemptions = "exemptions.csv"\n')
+    for criterion in ("S9", "S10", "S13", "S15"):
+        assert yard.status(criterion) == ("not_applicable", "exempt")
+    assert yard.status("S14") == ("not_met", "register.incomplete")
+    assert yard.server_status("SRV-1", "V9")[0] == "not_applicable"

@@ -56,7 +56,8 @@ def test_the_json_has_one_shape(yard: Yard) -> None:
         *("site", "title", "simulated", "note", "quarter", "start", "as_of", "running"),
         *("policy_version", "policy_hash", "policy_approved", "goal_reading", "edition"),
         *("headline", "pue", "wue", "shares", "bodies", "tenants", "assessment", "trajectory"),
-        *("not_gathered", "unconfirmed", "registers", "notes"),
+        *("goal_others", "goal_validated_role", "goal_validated_on", "actions"),
+        *("unconfirmed", "registers", "notes"),
     }
     assert (record["quarter"], record["start"], record["as_of"]) == (
         "2025-Q4",

@@ -141,10 +141,15 @@ def attest(ledger: Ledger, meter: str, amount: float, start: int = START, end: i
     )
 
 
-async def write(folder: Path, sensor: str, points: Iterable[tuple[int, float]]) -> None:
-    """Temperatures of a sensor; times are ms after START."""
+async def write(
+    folder: Path,
+    sensor: str,
+    points: Iterable[tuple[int, float]],
+    quantity: str = "temperature",
+) -> None:
+    """Readings of a feed, temperatures unless told otherwise; times are ms after START."""
     agent, _, resource = sensor.partition("/")
-    series = Series("yard", agent, resource, "temperature")
+    series = Series("yard", agent, resource, quantity)
     async with SqliteStore(folder / "readings.db", retention_days=20000) as store:
         await store.write([Reading(series, START + at, value) for at, value in points])
 
@@ -209,6 +214,23 @@ class Yard:
         """Status and reason of a criterion of the site."""
         found = criterion_of(self.json()["assessment"]["sites"]["yard"], criterion)
         return found["status"], found["reason"]["key"]
+
+    def server_status(self, server: str, criterion: str) -> tuple[str, dict[str, Any]]:
+        """Status and reason of a criterion of a server."""
+        servers = self.json()["assessment"]["servers"]
+        mine = next(each for each in servers if each["machine"]["id"] == server)
+        found = criterion_of(mine["criteria"], criterion)
+        return found["status"], found["reason"]
+
+    def criterion(self, criterion: str) -> dict[str, Any]:
+        """A criterion of the site, whole."""
+        return criterion_of(self.json()["assessment"]["sites"]["yard"], criterion)
+
+    def write(
+        self, sensor: str, points: Iterable[tuple[int, float]], quantity: str = "temperature"
+    ) -> None:
+        """Readings of a feed, as `write`."""
+        asyncio.run(write(self.folder, sensor, points, quantity))
 
 
 def criterion_of(criteria: list[dict[str, Any]], criterion: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The JSON interface: real answers against its own OpenAPI document, and against the command."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,7 +99,7 @@ async def test_kpi_answers_what_the_command_answers(
     begin, end = str(TODAY - timedelta(days=60)), str(TODAY)
     options = ["--site", "s", "--from", begin, "--to", end, "--json"]
     file = str(tmp_path / "collector.toml")
-    assert cli.main(["kpi", *options, "--config", file]) == 0
+    assert await asyncio.to_thread(cli.main, ["kpi", *options, "--config", file]) == 0
     assert told == json.loads(capsys.readouterr().out)
     assert told["pue"]["value"] == pytest.approx(1.2)
     assert told["wue"]["value"] == pytest.approx(0.5)

@@ -126,8 +126,8 @@ async def test_a_figure_can_be_walked_back_to_its_readings(console: Served) -> N
     assert "1.20" in indicator.text
     assert "E_DC = incomer" in indicator.text
     assert row_of(indicator, "UPS")[5].endswith("kWh")
+    assert indicator.to("/meter/ups").partition("?")[0] == "/s/meter/ups"
     meter = await read(console, f"/s/meter/water?lang=en&day={day_of(now_ms() - DAY_MS)}")
-    assert indicator.to("/meter/ups") in {to for _, to in overview.links}
     table = meter.tables[-1]
     head, row = table[0], table[5]
     cells = dict(zip(head, row, strict=True))
@@ -143,6 +143,41 @@ async def test_a_figure_can_be_walked_back_to_its_readings(console: Served) -> N
     assert (cells["Coverage"], cells["Profile"]) == ("100%", "100%")
     assert cells["Remarks"] == "–"
     assert cells["Basis"].startswith("register")
+
+
+async def test_three_clicks_lead_from_a_figure_to_the_readings(console: Served) -> None:
+    """Terms, rows of the period's last day, readings of one row: each by a link of the page."""
+    whole = next(path for path in pages() if "/kpi/wue" in path)
+    indicator = await read(console, f"{whole}&lang=en")
+    meter = await read(console, indicator.to("/meter/water?day="))
+    links = [to for _, to in meter.links if "row=" in to]
+    rows = meter.tables[-1]
+    assert len(links) == len(rows) - 1 > 0
+    text = (await console.get(f"/s/meter/water{links[0].partition('#')[0]}"))[2]
+    built(text, "en", links[0])
+    page = Outline(text)
+    assert "readings" in page.ids
+    head, *readings = page.tables[-1]
+    assert head == ["Read at", "Value"]
+
+    def figure(cell: str) -> float:
+        return float(re.sub(r"[^\d.]", "", cell.replace("m³", "")))
+
+    amount = figure(rows[1][1])
+    assert figure(readings[-1][1]) - figure(readings[0][1]) == pytest.approx(amount)
+    assert any(name.startswith("plant/meter:water/") for _, name in page.headings)
+    assert [row[0] for row in page.tables[-2][1:]] == [rows[1][0]]
+
+
+async def test_readings_that_are_gone_are_said_to_be(console: Served) -> None:
+    """No empty table: the row stays, its readings are no longer kept."""
+    day = day_of(now_ms() - DAY_MS)
+    page = await read(console, f"/s/meter/water?lang=en&day={day}")
+    await console.state.store.erase("s", [("plant", "meter:water")])
+    gone = await read(console, f"/s/meter/water{page.to('row=').partition('#')[0]}")
+    assert "no longer kept" in gone.text
+    head, _ = gone.tables[-1]
+    assert head[0] == "Interval"
 
 
 async def test_the_interface_gives_the_figures_of_the_page(console: Served) -> None:
@@ -232,6 +267,8 @@ async def test_an_offline_agent_counts_no_silent_sensor(console: Served) -> None
         ("/s/kpi/pue?from=0001-01-01&to=9999-12-31", 400),
         ("/s/meter/ups?day=tomorrow", 400),
         ("/s/meter/ups?day=9999-12-31", 400),
+        ("/s/meter/ups?row=x", 400),
+        ("/s/meter/ups?row=" + "9" * 400, 400),
         ("/s/meter/ups?day=0001-01-01", 400),
         (f"/s/meter/ups?day={quote(EVIL)}", 400),
         (f"/{quote(EVIL)}", 404),

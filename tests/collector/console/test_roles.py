@@ -50,6 +50,17 @@ GETS: Final = {
     "/s/use": ALL,
     "/s/use.csv": ALL,
     "/s/fleet": ALL,
+    "/s/compliance": ALL,
+    "/s/compliance/todo": ALL,
+    "/s/compliance/servers": ALL,
+    "/s/compliance/servers.csv": ALL,
+    "/s/compliance/server": ALL,
+    "/s/compliance/criteria": ALL,
+    "/s/compliance/meters": ALL,
+    "/s/compliance/attestations": ALL,
+    "/s/compliance/document": ALL,
+    "/s/compliance/reports": ALL,
+    "/s/compliance/report": ALL,
     "/api/v1/sites": ALL,
     f"/api/v1/kpi?{KPI}": ALL,
     "/api/v1/agents": ALL,
@@ -60,10 +71,15 @@ GETS: Final = {
     "/api/v1/hosts": ALL,
     "/api/v1/guests": ALL,
     "/api/v1/use?site=s": ALL,
+    "/api/v1/servers?site=s": ALL,
+    "/api/v1/reports?site=s": ALL,
     "/api/v1/openapi.json": ALL,
 }
 """Who is answered, written down apart from the code."""
-UNKNOWN: Final = ("/s/hosts/plant/host", "/s/hosts/ups", "/s/guests/g1")
+UNKNOWN: Final = (
+    *("/s/hosts/plant/host", "/s/hosts/ups", "/s/guests/g1"),
+    *("/s/compliance/server", "/s/compliance/document", "/s/compliance/report"),
+)
 """What this site has not: answered as a page that is not there to who may ask."""
 RELEASING: Final = {"operator", "administrator"}
 

@@ -255,6 +255,10 @@ def addresses(console: Served) -> list[str]:
                 f"?day={datetime.fromtimestamp((handover_ms() + at) / 1000, UTC).date()}"
                 for at in (-40 * HOUR_MS, -HOUR_MS, HOUR_MS)
             ),
+            *(
+                f"?day={datetime.fromtimestamp(at / 1000, UTC).date()}&row={at}"
+                for at in (handover_ms() + n * HOUR_MS for n in (-2, -1, 0, 1))
+            ),
         ],
     }
     paths: list[str] = []
@@ -282,13 +286,13 @@ async def crawl(console: Served, holder: Holder) -> dict[str, str]:
         path = waiting.pop(0)
         if path in texts:
             continue
-        assert len(texts) < 600, "the crawl does not end"
+        assert len(texts) < 900, "the crawl does not end"
         status, headers, text = await browser.get(path)
         assert status < 500, (path, status)
         texts[path] = f"{text}\n{headers.get('Location', '')}"
         if "html" in headers.get("Content-Type", ""):
             links = {html.unescape(link) for link in re.findall(r'href="(/[^"#]*)', text)}
-            waiting += [one for one in links if "day=" not in one and "month=" not in one]
+            waiting += [one for one in links if not re.search(r"\b(day|month|quarter)=", one)]
         for given in (holder.bearer,) if path.startswith(("/api", "/metrics", "/readyz")) else ():
             texts[f"{path} by token"] = (await console.get(path, headers=given))[2]
     return texts

@@ -65,6 +65,11 @@ class Desk:
         """One command's JSON."""
         return json.loads(self.run(*words, "--json", code=code))
 
+    def restate(self) -> str:
+        """What an entry changes of rows that were closed long ago, signed."""
+        why = ("--reason", "entered late", "--signatory", "A. Martin")
+        return self.run("quarter", "restate", "--quarter", "2026-Q1", *why)
+
 
 async def _nothing() -> None:
     return
@@ -201,14 +206,15 @@ def test_dial_readings_of_a_meter_that_nothing_feeds_give_its_rows(desk: Desk) -
     desk.use(corrected)
 
 
-def test_a_factor_entered_at_the_command_line_restates_at_once(desk: Desk) -> None:
-    """Without a running collector the command brings the rows up to date itself."""
+def test_a_factor_entered_at_the_command_line_counts_once_it_is_restated(desk: Desk) -> None:
+    """Without a running collector the command brings the rows up to date; old ones are closed."""
     desk.use(_two_days)
     out = desk.run(
         "meter", "factor", "--meter", "mains", "--value", "2", "--from", "2026-01-02",
         "--reason", "200/5 A transformers",
     )  # fmt: skip
-    assert "96 of them restated" in out
+    assert "0 of them restated; 96 closed rows would change" in out
+    assert "mains: 96 rows changed, 288 -> 576 kWh" in desk.restate()
 
     async def check(bench: Bench) -> None:
         assert bench.row(DAY - QUARTER).amount == pytest.approx(3 * KWH)
@@ -251,6 +257,7 @@ def test_a_replacement_and_a_reading_end_a_suspension(desk: Desk) -> None:
         "--at", "2026-01-01T01:00", "--reason", "calibration due",
     )  # fmt: skip
     assert desk.json("meter", "list")[0]["suspended_since"] is None
+    desk.restate()
 
     async def check(bench: Bench) -> None:
         assert sum(row.amount or 0 for row in bench.rows()) == pytest.approx(24 * KWH)
@@ -458,6 +465,7 @@ def test_an_entry_of_another_meter_is_not_corrected(desk: Desk) -> None:
     event = ("event", "add", "--kind", "bypass", "--from", "2026-01-01", "--to", "2026-01-02")
     wrong = desk.json(*event, "--subject", "water")["id"]
     desk.run(*event, "--subject", "mains", "--corrects", str(wrong))
+    desk.restate()
 
     async def check(bench: Bench) -> None:
         assert bench.row(DAY).amount == pytest.approx(6 * KWH)
@@ -508,4 +516,5 @@ def test_what_a_wrong_collector_said_of_clocks_is_withdrawn(desk: Desk) -> None:
     assert [(one["agent"], one["spans"]) for one in told["withdrawn"]] == [("gw", 1)]
     assert "restated" in told["rows"]
     assert desk.json("clock", "list") == []
+    desk.restate()
     desk.use(restored)

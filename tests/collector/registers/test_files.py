@@ -12,6 +12,7 @@ import pytest
 from jauge_collector.registers import (
     decisions,
     documents,
+    facility,
     factors,
     practices,
     refrigerants,
@@ -36,6 +37,7 @@ PARSERS: dict[str, Parse] = {
     "refrigerants": refrigerants.parse,
     "exemptions": decisions.exemptions,
     "actions": decisions.actions,
+    "facility": facility.parse,
 }
 SERVERS = "id;room;rack;ecodesign\nS1;A;R1;D-1\n"
 DOCUMENTS = "id;title;file;kind;date\nD-1;t;d.pdf;ecodesign;2026-01-01\n"

@@ -49,6 +49,15 @@ def test_one_sensor_in_two_places_and_one_place_twice() -> None:
     ]
 
 
+def test_humidity_sensors_stand_beside_those_of_intake() -> None:
+    """One resource may tell both, at one place each."""
+    row = "A,1,A1,g/sensor:1,g/sensor:1 g/sensor:2"
+    (place,) = parse(file(f"salle,rangée,baie,capteurs d'entrée,capteurs d'humidité\n{row}\n"))
+    assert place.humidity == ("g/sensor:1", "g/sensor:2")
+    found = problems(parse, "room,rack,humidity\nA,A1,g/sensor:1\nA,A2,g/sensor:1\nA,A3,x\n")
+    assert sorted((p.line, p.column) for p in found) == [(3, "humidity"), (4, "humidity")]
+
+
 def test_racks_of_one_name_in_two_rooms_are_two() -> None:
     """A rack is told by its room too."""
     assert len(parse(file("room,rack\nA,1\nB,1\n"))) == 2

@@ -1,0 +1,192 @@
+"""The officer's acts on a quarter's rows: closing them with their readings, and restating them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from jauge_models.configuration import ConfigurationError
+from sqlalchemy import Connection, select
+
+from jauge_collector.compliance import archive, life
+from jauge_collector.compliance.life import Standing, State
+from jauge_collector.compliance.quarters import Quarter, span_ms
+from jauge_collector.compliance.sources import Sources
+from jauge_collector.ledger import chain, closing, schema
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.closing import Broken, Change, Digests, Proposed, broken_rows
+from jauge_collector.reports.content import Report
+from jauge_collector.sites import Site
+
+__all__ = ["Broken", "Restatement", "broken_rows", "close_quarter", "proposals", "restate"]
+
+Progress = Callable[[str, int, int], None]
+
+
+def digests(ledger: Ledger, site: Site, quarter: Quarter) -> Digests:
+    """Of the rows of the site's meters in a quarter, to be taken before its report is gathered."""
+    start_ms, end_ms = span_ms(quarter.window, site.zone)
+    return closing.digests_now(ledger, site.name, _meters(site), start_ms, end_ms)
+
+
+async def close_quarter(
+    sources: Sources,
+    state: Path,
+    quarter: Quarter,
+    report: Report,
+    *,
+    by: str,
+    now_ms: int,
+    note: str = "",
+    rows: Digests | None = None,
+    progress: Progress | None = None,
+) -> Standing:
+    """Archive the readings of a quarter, then close it with its report; see `life.close`.
+
+    ``state`` is the collector's ``state_dir``; ``rows`` are `digests` from before the report was
+    gathered. Raises ConfigurationError, StoreError, LedgerError and OSError; what was cut short
+    leaves a file that nothing names, and the next closing writes it again.
+    """
+    site = sources.site
+    life.check_closing(sources.ledger, site, report, by=by, note=note)
+    revision = life.standing(sources.ledger, site.name, quarter.name).revision + 1
+    archived = await archive.archive(
+        sources, state / archive.ARCHIVE, quarter, revision=revision, progress=progress
+    )
+    return life.close(
+        sources.ledger,
+        state / life.REPORTS,
+        site,
+        report,
+        by=by,
+        now_ms=now_ms,
+        note=note,
+        rows=rows,
+        archived={**archived, "revision": revision},
+    )
+
+
+# --- restatements
+
+
+class Touched(msgspec.Struct, frozen=True, kw_only=True):
+    """An edition of a report whose rows a restatement changes."""
+
+    quarter: str
+    revision: int
+    state: State
+
+
+class Restatement(NamedTuple):
+    """What a restatement changes, or would, meter by meter, and which editions it touches."""
+
+    changes: Sequence[Change]
+    touched: Sequence[Touched]
+
+    @property
+    def rows(self) -> int:
+        """How many rows it changes."""
+        return sum(change.rows for change in self.changes)
+
+
+def proposals(ledger: Ledger, site: Site, quarter: Quarter) -> list[Proposed]:
+    """What passes would make of the closed rows of a quarter, by meter."""
+    start_ms, end_ms = span_ms(quarter.window, site.zone)
+    return closing.proposed(ledger, site.name, _meters(site), start_ms, end_ms)
+
+
+def preview(ledger: Ledger, site: Site, quarter: Quarter) -> Restatement:
+    """What `restate` would do."""
+    found = proposals(ledger, site, quarter)
+    with ledger.transaction(writes=False) as connection:
+        spans = _spans(connection, site.name, found)
+    return Restatement(closing.changes(found), _touched(ledger, site.name, [s[0] for s in spans]))
+
+
+def restate(
+    ledger: Ledger, site: Site, quarter: Quarter, *, by: str, reason: str, now_ms: int
+) -> Restatement:
+    """Carry out what is proposed for a quarter, signed; the earlier rows are kept as revisions.
+
+    The chain says what changed, why, and which editions it touches; these must be closed again
+    before they are approved or published. Raises ConfigurationError where nothing is proposed, or
+    nobody signs or says why.
+    """
+    person = life.person_of(by)
+    why = reason.strip()
+    if not why:
+        raise ConfigurationError("--reason", "", "missing", "say why closed figures change")
+    found = proposals(ledger, site, quarter)
+    if not found:
+        raise ConfigurationError(
+            "--quarter",
+            "",
+            f"nothing is proposed for {quarter.name}",
+            "there is nothing to restate",
+        )
+    start_ms, end_ms = span_ms(quarter.window, site.zone)
+    with ledger.transaction(writes=True) as connection:
+        spans = _spans(connection, site.name, found)
+        changes = closing.restate(connection, site.name, _meters(site), start_ms, end_ms, now_ms)
+        names = [name for name, *_ in spans]
+        touched = life.standings_in(connection, site.name, names)
+        for name, begin, end in spans or [(quarter.name, start_ms, end_ms)]:
+            content = {
+                "by": person,
+                "note": why,
+                "asked_for": quarter.name,
+                "rows_changed": sum(change.rows for change in changes),
+                "meters": {
+                    change.meter: {
+                        "rows": change.rows,
+                        "before": change.before,
+                        "after": change.after,
+                    }
+                    for change in changes
+                },
+                "touches": [
+                    {"quarter": one.quarter, "revision": one.revision, "state": one.state.value}
+                    for one in touched
+                    if one.state is not State.OPEN
+                ],
+                "start_ms": begin,
+                "end_ms": end,
+                "rows": closing.digests(connection, site.name, _meters(site), begin, end),
+            }
+            chain.add_link(connection, site.name, chain.RESTATEMENT, name, content, now_ms)
+    return Restatement(changes, _states(touched))
+
+
+def _meters(site: Site) -> list[str]:
+    return [meter.id for meter in site.topology.meters]
+
+
+def _spans(
+    connection: Connection, site: str, found: Sequence[Proposed]
+) -> list[tuple[str, int, int]]:
+    """Quarters that were closed and that the proposals touch: (quarter, start, end)."""
+    t = schema.closings.c
+    known = connection.execute(
+        select(t.quarter, t.start_ms, t.end_ms).where(t.site == site).order_by(t.start_ms)
+    )
+    return [
+        (row.quarter, row.start_ms, row.end_ms)
+        for row in known
+        if any(
+            one.start_ms < row.end_ms and row.start_ms < one.end_ms
+            for _, some in found
+            for one in some
+        )
+    ]
+
+
+def _touched(ledger: Ledger, site: str, quarters: Sequence[str]) -> Sequence[Touched]:
+    return _states([life.standing(ledger, site, quarter) for quarter in quarters])
+
+
+def _states(found: Sequence[Standing]) -> Sequence[Touched]:
+    return [
+        Touched(quarter=one.quarter, revision=one.revision, state=one.state)
+        for one in found
+        if one.state is not State.OPEN
+    ]

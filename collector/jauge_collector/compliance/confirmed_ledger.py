@@ -1,0 +1,101 @@
+"""The ledger as it counts where two people are needed: measured, or confirmed by the second."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from jauge_models.compliance.policy import Act, Policy
+from jauge_models.intervals import Basis, Interval, Point
+from sqlalchemy import Connection
+
+from jauge_collector.compliance.measured_ledger import measured
+from jauge_collector.compliance.sources import Sources
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.computation import from_dial
+from jauge_collector.ledger.entries import Attested, attested_amounts, entries_of
+from jauge_collector.ledger.rows import intervals_touching, subject_ids
+from jauge_collector.registers.confirmations import confirmed, unconfirmed
+from jauge_collector.registers.meters import READING, topology_of
+from jauge_collector.sites import Site
+
+
+class ConfirmedLedger(Ledger):
+    """The same ledger as if what no second person has confirmed had never been entered.
+
+    What is confirmed later does not count in one that is open already.
+    """
+
+    def __init__(self, path: Path, site: Site) -> None:
+        """Open. Raises LedgerError."""
+        super().__init__(path)
+        self._site = site
+        self._topology = topology_of(self, site)
+        self._among = frozenset(confirmed(self, site.name))
+
+    def _amounts(self, connection: Connection, site: str) -> dict[str, list[Attested]]:
+        return attested_amounts(connection, site, self._among)
+
+    def _standing(
+        self,
+        connection: Connection,
+        site: str,
+        meter: str,
+        rows: list[Interval],
+        *,
+        span: tuple[int, int],
+    ) -> list[Interval]:
+        """Rows of dial readings from each confirmed one to the next; measured ones as they are."""
+        by_hand = [row for row in rows if row.basis is Basis.ATTESTED]
+        if not by_hand:
+            return rows
+        key = subject_ids(connection, site, [meter])[meter]
+        standing = [
+            row
+            for row in self._from_confirmed(connection, site, meter)
+            if row.start_ms < span[1]
+            and row.end_ms > span[0]
+            and any(row.start_ms < old.end_ms and row.end_ms > old.start_ms for old in by_hand)
+            # As `rows.replace_rows` keeps them: where no other row is.
+            and not measured(
+                intervals_touching(connection, key, row.start_ms, row.end_ms, proofs=False)
+            )
+        ]
+        return sorted([*measured(rows), *standing], key=lambda row: row.start_ms)
+
+    def _from_confirmed(self, connection: Connection, site: str, meter: str) -> list[Interval]:
+        try:
+            declared = self._topology.meter(meter)
+        except KeyError:  # no longer of the site: nobody can say how its dial was read
+            return []
+        return from_dial(
+            declared,
+            (
+                Point(entry.start_ms, float(entry.content["base"]))
+                for entry in entries_of(connection, site, READING, meter, corrected=False)
+                if entry.id in self._among
+            ),
+        )
+
+
+class Counted(NamedTuple):
+    """The ledger that a record rests on, and how many signed values it leaves out."""
+
+    ledger: Ledger
+    unconfirmed: int
+
+
+@contextmanager
+def counted(sources: Sources, policy: Policy) -> Iterator[Counted]:
+    """What counts by a policy; the ledger of the sources itself where that is all of it.
+
+    Raises LedgerError.
+    """
+    waiting = 0
+    if Act.ATTESTATION in policy.two_people:
+        waiting = len(unconfirmed(sources.ledger, sources.site.name))
+    if not waiting:
+        yield Counted(sources.ledger, 0)
+        return
+    with ConfirmedLedger(sources.ledger_file, sources.site) as ledger:
+        yield Counted(ledger, waiting)

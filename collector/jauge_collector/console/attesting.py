@@ -1,0 +1,271 @@
+"""Attested values by the console: what was entered, the forms, and what becomes of them.
+
+Who is signed in answers for what they enter. A second person, under another name, confirms it;
+a slip is corrected by a new entry.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from jauge_models.configuration import ConfigurationError
+from jauge_models.topology import Meter
+
+from jauge_collector import civil
+from jauge_collector.access.roles import Permission
+from jauge_collector.console.attestation_form import LONGEST_NOTE, Draft, Form, Problem
+from jauge_collector.console.changes import Changes
+from jauge_collector.console.compliance_words import Asked, frame
+from jauge_collector.console.figures import now_ms
+from jauge_collector.console.gate import Visitor
+from jauge_collector.console.records import Records
+from jauge_collector.console.text import Language
+from jauge_collector.console.uploads import LARGEST_FILE, Received
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.ledger.entries import Entry
+from jauge_collector.registers import attestations, confirmations, meters
+from jauge_collector.sites import Site
+from jauge_collector.state import ServiceState
+
+UPLOADS: Final = Path("uploads")
+"""Below ``state_dir``: files of forms that are being read."""
+DOCUMENTS: Final = Path("documents")
+UNITS: Final = ("kWh", "MWh", "GWh", "MJ", "GJ", "m3", "L")
+MOST_ROWS: Final = 100
+FIELDS: Final = (
+    *("meter", "value", "unit", "first", "last", "at"),
+    *("corrects", "note", "document"),
+)
+_COLUMNS: Final = (
+    "entry_number",
+    "meter",
+    "entered_value",
+    "attested_for",
+    "signatory",
+    "second_person",
+    "document",
+    "entry_note",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One attested value as the template shows it."""
+
+    number: int
+    meter: str
+    value: str
+    when: str
+    signatory: str
+    confirmed: str
+    document: str
+    note: str
+    corrected_by: int | None
+    confirm: bool
+    """Whether the visitor may confirm it."""
+    own: bool
+    """Whether nobody but another person may."""
+    correct: str
+    """Address of the form that corrects it; empty for who may not."""
+
+
+def page(
+    asked: Asked,
+    entries: Sequence[Entry],
+    known: Mapping[int, str],
+    *,
+    amount: Form,
+    reading: Form,
+    outcome: str,
+) -> dict[str, Any]:
+    """What the template needs; ``known`` are the confirmed entries with their second person."""
+    visit, site = asked.visit, asked.site
+    language = visit.language
+    may = {p: may_act(asked, p) for p in (Permission.ATTEST, Permission.APPROVE)}
+    corrected = {entry.corrects: entry.id for entry in entries if entry.corrects is not None}
+    newest = sorted(entries, key=lambda entry: -entry.id)
+    root = f"/{site.name}/compliance/attestations"
+    return {
+        **frame(asked, "attestations"),
+        "lines": [_line(asked, entry, known, corrected, may) for entry in newest[:MOST_ROWS]],
+        "more": max(0, len(newest) - MOST_ROWS),
+        "outcome": outcome,
+        "forms": [
+            (kind, language(f"attest_{kind}"), language(f"attest_text_{kind}"), form)
+            for kind, form in (("amount", amount), ("reading", reading))
+        ],
+        "labels": {name: language(f"field_{name}") for name in FIELDS},
+        "columns": [language(key) for key in _COLUMNS],
+        "may_attest": may[Permission.ATTEST],
+        "attest": f"{root}/attest",
+        "confirm": f"{root}/confirm",
+        "meters": [(meter.id, _meter(meter)) for meter in site.topology.meters],
+        "units": UNITS,
+        "me_named": language(
+            "attest_as", name=visit.visitor.name if visit.visitor is not None else "–"
+        ),
+        "longest_note": LONGEST_NOTE,
+        "document_hint": language("document_hint", size=language.number(LARGEST_FILE / 1024**2)),
+        "today": civil.day(visit.now_ms, site.zone).isoformat(),
+    }
+
+
+def may_act(asked: Asked, permission: Permission) -> bool:
+    """Whether the visitor may do something to the whole of this site."""
+    visitor = asked.visit.visitor
+    scope = visitor.scope(permission, [asked.site.name]) if visitor is not None else None
+    return scope is not None and scope.covers(asked.site.name)
+
+
+def _meter(meter: Meter) -> str:
+    return f"{meter.name} ({meter.id})" if meter.name and meter.name != meter.id else meter.id
+
+
+def _line(
+    asked: Asked,
+    entry: Entry,
+    known: Mapping[int, str],
+    corrected: Mapping[int, int],
+    may: Mapping[Permission, bool],
+) -> Line:
+    visit, site = asked.visit, asked.site
+    visitor = visit.visitor
+    holds = entry.id not in corrected
+    open_ = holds and entry.id not in known
+    own = visitor is not None and confirmations.same_person(entry.signatory, visitor.name)
+    return Line(
+        number=entry.id,
+        meter=entry.subject,
+        value=str(entry.content.get("entered") or "–"),
+        when=_when(visit.language, site, entry),
+        signatory=entry.signatory,
+        confirmed=known.get(entry.id, ""),
+        document=(entry.document or "")[:12],
+        note=str(entry.content.get("note", "")),
+        corrected_by=corrected.get(entry.id),
+        confirm=open_ and may[Permission.APPROVE] and not own and bool(entry.signatory.strip()),
+        own=open_ and may[Permission.APPROVE] and own,
+        correct=f"{asked.link('attestations', correct=str(entry.id))}#{_kind(entry)}-h"
+        if holds and may[Permission.ATTEST]
+        else "",
+    )
+
+
+def _kind(entry: Entry) -> str:
+    return "reading" if entry.end_ms is None else "amount"
+
+
+def _when(language: Language, site: Site, entry: Entry) -> str:
+    if entry.end_ms is None:
+        return language.moment(entry.start_ms, site.zone)
+    last = civil.day(entry.end_ms - 1, site.zone)
+    first = civil.day(entry.start_ms, site.zone)
+    return language("period", start=language.day(first), end=language.day(last))
+
+
+def correcting(site: Site, entry: Entry) -> Form:
+    """The form that corrects an entry, with what stands in that."""
+    value, _, unit = str(entry.content.get("entered", "")).partition(" ")
+    values = {"corrects": str(entry.id), "meter": entry.subject, "value": value, "unit": unit}
+    if entry.end_ms is None:
+        at = civil.local(entry.start_ms, site.zone)
+        values["at"] = at.strftime("%Y-%m-%dT%H:%M")
+    else:
+        values["first"] = civil.day(entry.start_ms, site.zone).isoformat()
+        values["last"] = civil.day(entry.end_ms - 1, site.zone).isoformat()
+    return Form(values)
+
+
+class Attesting:
+    """What people enter and confirm by the console."""
+
+    def __init__(self, state: ServiceState, changes: Changes, records: Records) -> None:
+        self._changes = changes
+        self._records = records
+        self._documents = state.config.state(DOCUMENTS)
+
+    async def attest(
+        self, who: Visitor, site: Site, draft: Draft, received: Received, fields: Mapping[str, str]
+    ) -> int | Form:
+        """Keep a value; its number, or the form with what the ledger refused.
+
+        Raises `UnrecordedError`, LedgerError.
+        """
+        entered = f"{draft.value:.15g} {draft.unit}"
+        await self._changes.note(who, "value.attest", site.name, draft.meter.id, entered)
+        try:
+            number = await asyncio.to_thread(self._enter, who, site, draft, received, entered)
+        except ConfigurationError as error:
+            return Form(fields, (_refused(error),))
+        self._records.changed(site.name)
+        return number
+
+    def _enter(
+        self, who: Visitor, site: Site, draft: Draft, received: Received, entered: str
+    ) -> int:
+        upload, document = received.upload, None
+        if upload is not None:
+            document = attestations.keep_document(self._documents, upload.path)
+        name = f" ({upload.name})" if upload is not None and upload.name else ""
+        what: dict[str, Any] = {
+            "entered": entered,
+            "signatory": who.name,
+            "document": document,
+            "note": f"{draft.note}{name}".strip(),
+            "corrects": draft.corrects,
+            "now_ms": now_ms(),
+        }
+        with Ledger(self._records.ledger_file) as ledger:
+            if draft.end_ms is None:
+                return meters.enter_reading(
+                    ledger, site, draft.meter, draft.base, at_ms=draft.start_ms, **what
+                )
+            return attestations.enter_amount(
+                ledger,
+                site,
+                draft.meter,
+                draft.base,
+                start_ms=draft.start_ms,
+                end_ms=draft.end_ms,
+                **what,
+            )
+
+    async def confirm(self, who: Visitor, site: Site, number: int) -> str:
+        """Confirm what somebody else entered; the outcome as a key of the console's texts.
+
+        Raises `UnrecordedError`, LedgerError.
+        """
+        await self._changes.note(who, "value.confirm", site.name, str(number))
+
+        def enter() -> None:
+            with Ledger(self._records.ledger_file) as ledger:
+                confirmations.confirm(ledger, site, number, signatory=who.name, now_ms=now_ms())
+
+        try:
+            await asyncio.to_thread(enter)
+        except ConfigurationError as error:
+            return "confirm_own" if error.file == "--signatory" else "confirm_stale"
+        self._records.changed(site.name)
+        return "confirm_done"
+
+
+_FIELDS: Final = {
+    "--from": "first",
+    "--to": "last",
+    "--at": "at",
+    "--amount": "value",
+    "--reading": "value",
+    "--unit": "unit",
+    "--corrects": "corrects",
+    "--document": "document",
+}
+
+
+def _refused(error: ConfigurationError) -> Problem:
+    """What the ledger says, in its own English; options mean nothing in a form."""
+    text = str(error)
+    for option in _FIELDS:
+        text = text.removeprefix(f"{option}: ").replace(option, "")
+    return Problem(_FIELDS.get(error.file, ""), " ".join(text.split()), "en")

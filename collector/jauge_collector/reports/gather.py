@@ -1,0 +1,219 @@
+"""Gathers the quarterly report: the judged record with every figure, gap and change beside it.
+
+The same ledger, registers and store give the same report, whenever it is gathered: what depends on
+today is counted from the day after the quarter's last one.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+from jauge_models.compliance.policy import Policy
+from jauge_models.compliance.trajectory import Point, point_of, trajectory
+from jauge_models.compliance.windows import Window, twelve_months
+
+from jauge_collector import __version__, civil
+from jauge_collector.compliance import intake as air
+from jauge_collector.compliance import life
+from jauge_collector.compliance.confirmed_ledger import counted
+from jauge_collector.compliance.measured_ledger import MeasuredLedger
+from jauge_collector.compliance.metering import it_equation
+from jauge_collector.compliance.quarters import Quarter, span_ms
+from jauge_collector.compliance.record import Record, record
+from jauge_collector.compliance.sources import BoundarySums, Sources
+from jauge_collector.gc_pause import gc_paused
+from jauge_collector.kpis import SiteKpis, SiteSums, site_kpis
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.registers.confirmations import confirmed
+from jauge_collector.registers.evidence import limits
+from jauge_collector.registers.policy import GoalSection
+from jauge_collector.reports import boundary as boundaries
+from jauge_collector.reports.amounts import amounts
+from jauge_collector.reports.boundary import Boundary, Span
+from jauge_collector.reports.calendar import calendar
+from jauge_collector.reports.changes import changes
+from jauge_collector.reports.content import Figures, Report, Sobriety, decode, encode
+from jauge_collector.reports.gaps import gaps
+from jauge_collector.reports.meters import events, states
+from jauge_collector.reports.restated import restated
+from jauge_collector.reports.rooms import temperature
+from jauge_collector.reports.rules import factors, rules
+from jauge_collector.reports.slots import slots
+from jauge_collector.reports.sobriety import sobriety, year_of
+
+Progress = Callable[[str, int, int], None]
+"""Is told a phase out of `PHASES`, how much of the whole is done, and how much there is."""
+PHASES: Final = ("record", "figures", "months", "rooms", "gaps", "editions")
+
+
+def unheard(_phase: str, _done: int, _total: int) -> None:
+    """Progress that nobody asked for."""
+
+
+async def gather(
+    sources: Sources, quarter: Quarter, now_ms: int, *, progress: Progress | None = None
+) -> Report:
+    """The report of a quarter, open. ``sources.ledger`` is the whole one.
+
+    ``now_ms`` is kept as when it was gathered and decides nothing. Raises RegisterError,
+    LedgerError, StoreError, and ConfigurationError where a stored report of an earlier edition or
+    quarter is not what was closed.
+    """
+    tell = _Steps(progress or unheard)
+    tell.begin("record")
+    judged = await record(sources, quarter, quarter.window.last + timedelta(days=1))
+    policy = limits(sources.registers)
+    with counted(sources, policy) as what, gc_paused():
+        report = await _gathered(replace(sources, ledger=what.ledger), quarter, judged, tell)
+    tell.begin("editions")
+    report = _with_history(report, sources, policy)
+    report = restated(report, sources.ledger, sources.site, sources.reports_folder)
+    tell.end()
+    # As it reads back from its JSON, where a whole number of a float is a float: so that the hash
+    # of a stored report is the one of the report that was stored.
+    return decode(encode(msgspec.structs.replace(report, software=__version__, gathered_ms=now_ms)))
+
+
+async def _gathered(sources: Sources, quarter: Quarter, judged: Record, tell: "_Steps") -> Report:
+    """What the ledger that counts says, beside the record."""
+    site, registers, ledger = sources.site, sources.registers, sources.ledger
+    policy, day = limits(registers), quarter.window.last
+    year = twelve_months(day)
+    span, year_span = (span_ms(window, site.zone) for window in (quarter.window, year))
+    of_year = sources.boundary(*year_span, policy.coverage)
+    found = boundaries.read(ledger, site, year_span, rows=of_year.rows)
+    tell.begin("figures")
+    of_quarter = _sums(ledger, found, span, policy)
+    both = [
+        _figures(sources, window, found, of)
+        for window, of in (
+            (quarter.window, BoundarySums(found.rows, of_quarter, of_quarter.figures())),
+            (year, of_year),
+        )
+    ]
+    tell.begin("months")
+    twelve = tuple(
+        slots(
+            found,
+            it_equation(site),
+            lambda month: _sums(ledger, found, month, policy),
+            policy.coverage,
+        )
+    )
+    tell.begin("rooms")
+    hours = await air.read(
+        sources.store,
+        site.name,
+        [sensor for place in registers.rooms for sensor in place.intake],
+        year_span,
+        policy.hourly_s * 1000,
+        known=sources.hours,
+    )
+    rooms = temperature(registers, site, hours, policy, quarter=quarter.window, year=year)
+    tell.begin("gaps")
+    longest, left_out = gaps(found)
+    return Report(
+        record=_portable(judged, sources),
+        quarter=both[0],
+        year=both[1],
+        months=twelve,
+        temperature=rooms,
+        meters=tuple(states(found, span)),
+        events=tuple(events(ledger, found, confirmed(ledger, site.name))),
+        gaps=longest,
+        gaps_left_out=left_out,
+        restated=(),
+        inventory=changes(registers.servers, judged.assessment.removals, site.name, quarter.window),
+        rules=tuple(rules(site, rooms, pending=_pending(sources))),
+        factors=tuple(factors(registers, found)),
+        calendar=calendar(registers, site.name, policy, day),
+        sobriety=_sobriety(sources, found),
+    )
+
+
+def _figures(sources: Sources, window: Window, found: Boundary, of: BoundarySums) -> Figures:
+    """Those of a window, whose totals ``of`` has."""
+    site = sources.site
+    span = span_ms(window, site.zone)
+    without = None
+    if _is_signed(of.kpis):
+        with MeasuredLedger(sources.ledger_file) as unsigned:
+            without = site_kpis(unsigned, site, *span, limits(sources.registers).coverage)
+    return Figures(
+        first=window.first,
+        last=window.last,
+        kpis=of.kpis,
+        without_attested=without,
+        amounts=amounts(found, span, of.sums),
+    )
+
+
+def _sums(ledger: Ledger, found: Boundary, span: Span, policy: Policy) -> SiteSums:
+    """Totals of a span within the boundary's, out of the rows that are read already."""
+    site = found.site
+    return SiteSums(ledger, site, civil.period(*span, site.zone), policy.coverage, rows=found.rows)
+
+
+def _is_signed(kpis: SiteKpis) -> bool:
+    """Whether a signed amount takes part in any indicator."""
+    several = (kpis.pue, kpis.wue, kpis.cue, kpis.ref, kpis.erf, *kpis.pue_elsewhere)
+    zones = (entry.kpi for entry in kpis.ppue)
+    return any(kpi.attested_share for kpi in (*several, *zones))
+
+
+def _sobriety(sources: Sources, now: Boundary) -> Sobriety | None:
+    number = _goal(sources).sobriety_base_year
+    if number is None:
+        return None
+    base = year_of(number)
+    span = span_ms(base, sources.site.zone)
+    return sobriety(boundaries.read(sources.ledger, sources.site, span), now, base)
+
+
+def _goal(sources: Sources) -> GoalSection:
+    told = sources.registers.policy
+    return GoalSection() if told is None else told.goal
+
+
+def _pending(sources: Sources) -> bool:
+    told = sources.registers.policy
+    return told is not None and told.pending_texts
+
+
+def _portable(judged: Record, sources: Sources) -> Record:
+    """The record with its notes naming registers as the site file does, wherever they lie."""
+    folder = f"{sources.site.file.parent}/"
+    return msgspec.structs.replace(
+        judged, notes=tuple(note.removeprefix(folder) for note in judged.notes)
+    )
+
+
+def _with_history(report: Report, sources: Sources, policy: Policy) -> Report:
+    """With the closed quarters before this one as the way to the goal so far."""
+    history: list[Point] = []
+    for standing in life.standings(sources.ledger, sources.site.name):
+        if standing.quarter < report.record.quarter:
+            earlier = life.stored(sources.reports_folder, standing)
+            history.append(point_of(earlier.record.assessment))
+    if not history:
+        return report
+    judged = report.record
+    way = trajectory(judged.assessment, history, policy, judged.as_of + timedelta(days=1))
+    return msgspec.structs.replace(report, record=msgspec.structs.replace(judged, trajectory=way))
+
+
+class _Steps:
+    """Tells which phase begins."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def begin(self, phase: str) -> None:
+        """A phase of `PHASES` begins."""
+        self._progress(phase, PHASES.index(phase), len(PHASES))
+
+    def end(self) -> None:
+        """All is done."""
+        self._progress(PHASES[-1], len(PHASES), len(PHASES))

@@ -1,0 +1,92 @@
+"""Section 5: the temperature of the rooms; the hours of each row add up to the period."""
+
+from typing import Final
+
+from jauge_models.compliance.psychrometrics import HOUR_MS, TimeInBands
+
+from jauge_collector.reports.content import Report
+from jauge_collector.reports.document import Block, Column, Paragraph, Section, Table, cells
+from jauge_collector.reports.prose import DASH, Prose
+
+_ROOMS: Final = 30
+
+
+def temperature(report: Report, p: Prose) -> Section:
+    """Section 5: set point, hours in bands that add up to the period, rack cooling indices."""
+    found = report.temperature
+    blocks: list[Block] = [
+        Paragraph(text=p("envelope_used", envelope=found.envelope)),
+        Paragraph(
+            text=p("set_point", document=found.set_point) if found.set_point else p("no_set_point")
+        ),
+    ]
+    rooms = found.rooms[:_ROOMS]
+    if not rooms:
+        blocks.append(Paragraph(text=p("no_rooms")))
+        return Section(id="temperature", title=p("section_temperature"), blocks=tuple(blocks))
+    bands = ("within", "above", "below", "beyond", "under", "unmeasured", "sum")
+    for key, times in (
+        ("hours_quarter", [room.quarter for room in rooms]),
+        ("hours_year", [room.year for room in rooms]),
+    ):
+        blocks.append(
+            Table(
+                caption=p(key),
+                columns=(
+                    Column(name=p("place"), width=2),
+                    *(Column(name=p(f"band_{band}"), number=True, width=1.15) for band in bands),
+                ),
+                rows=tuple(
+                    cells(room.place, *_bands(time, p))
+                    for room, time in zip(rooms, times, strict=True)
+                ),
+                note=p("bands_note"),
+            )
+        )
+    blocks.append(
+        Table(
+            caption=p("rooms"),
+            columns=(
+                Column(name=p("place"), width=2),
+                Column(name=p("allowable"), number=True, width=1.2),
+                Column(name=p("recommended"), number=True, width=1.2),
+                Column(name=p("highest"), number=True),
+                Column(name=p("rci_high"), number=True),
+                Column(name=p("rci_low"), number=True),
+                Column(name=p("sensors"), width=2.2),
+            ),
+            rows=tuple(
+                cells(
+                    room.place,
+                    p.share(_of(room.quarter, "allowable")),
+                    p.share(_of(room.quarter, "within")),
+                    p.number(room.highest_c, "°C", 1),
+                    _percent(room.rci_high, p),
+                    _percent(room.rci_low, p),
+                    p.some(room.sensors, 3) or p("no_sensor"),
+                )
+                for room in rooms
+            ),
+            note=p("rci_note"),
+        )
+    )
+    if len(found.rooms) > len(rooms):
+        blocks.append(Paragraph(text=p("rows_left", count=len(found.rooms) - len(rooms))))
+    return Section(id="temperature", title=p("section_temperature"), blocks=tuple(blocks))
+
+
+def _bands(time: TimeInBands | None, p: Prose) -> tuple[str, ...]:
+    if time is None:
+        return (*[DASH] * 5, p("not_measured"), DASH)
+    return p.hours(tuple(time.hours().values()))
+
+
+def _of(time: TimeInBands | None, kind: str) -> float | None:
+    """The share of the measured time; None where nothing was measured."""
+    if time is None or time.measured_ms < HOUR_MS / 1000:
+        return None
+    return (time.allowable_ms if kind == "allowable" else time.within_ms) / time.measured_ms
+
+
+def _percent(value: float | None, p: Prose) -> str:
+    return DASH if value is None else f"{p.plain.number(value, 1)}\u202f%"

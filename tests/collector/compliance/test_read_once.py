@@ -1,0 +1,51 @@
+"""What a record and its report both need is read once; the collector of garbage stays as it was."""
+
+import asyncio
+import gc
+
+import pytest
+from jauge_collector.compliance import intake as air
+from jauge_collector.gc_pause import gc_paused
+from jauge_collector.stores.sqlite import SqliteStore
+
+from tests.collector.compliance.yard import END, HOUR, SENSOR, START, Yard
+
+
+def test_hours_that_are_known_are_not_read_again(yard: Yard) -> None:
+    """Not even once the store has lost them; another span or longest gap is read for itself."""
+
+    async def twice() -> tuple[air.Hours, air.Hours, air.Hours, air.Hours]:
+        known: air.Known = {}
+        async with SqliteStore(yard.folder / "readings.db", retention_days=20000) as store:
+
+            async def hours(end: int, gap: int) -> air.Hours:
+                asked = [SENSOR], (START, end), gap
+                return (await air.read(store, "yard", *asked, known=known))[SENSOR]
+
+            first = await hours(END, HOUR)
+            agent, _, resource = SENSOR.partition("/")
+            await store.erase("yard", [(agent, resource)])
+            return (
+                first,
+                await hours(END, HOUR),
+                await hours(END - HOUR, HOUR),
+                await hours(END, 2 * HOUR),
+            )
+
+    first, again, shorter, longer = asyncio.run(twice())
+    assert len(first) == 365 * 24
+    assert again == first
+    assert (len(shorter), len(longer)) == (0, 0)
+
+
+def test_collection_is_on_again_after_a_pause_within_a_pause() -> None:
+    """And after one that failed."""
+    assert gc.isenabled()
+    with gc_paused():
+        with gc_paused():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="test"), gc_paused():
+        raise ValueError("test")
+    assert gc.isenabled()

@@ -1,0 +1,7 @@
+"""``python -m tests.preview``."""
+
+import sys
+
+from tests.preview.cli import main
+
+sys.exit(main())
