@@ -29,8 +29,9 @@ GENERATED := docs/quantities.md=jauge_models.document \
   collector/jauge_collector/registers/samples/policy.toml=jauge_collector.document:policy
 
 # program=Debian package, or several: what the tests start for real.
-REAL_PARTS := mosquitto=mosquitto victoria-metrics=victoria-metrics promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
-  prometheus-node-exporter=prometheus-node-exporter chromium=chromium \
+REAL_PARTS := mosquitto=mosquitto victoria-metrics=victoria-metrics promtool=prometheus \
+  prometheus-alertmanager=prometheus-alertmanager amtool=prometheus-alertmanager \
+  vmalert-tool=victoria-metrics vmalert=victoria-metrics prometheus-node-exporter=prometheus-node-exporter chromium=chromium \
   strace=strace cryptsetup=cryptsetup-bin openssl=openssl shellcheck=shellcheck \
   faketime=faketime ip=iproute2 nsenter=util-linux \
   snmpd=snmpd ipmi_sim=openipmi ipmi-dcmi=freeipmi-tools \
@@ -112,11 +113,12 @@ real-parts: ## the Debian packages that the tests start (as root; else their nam
 	fi
 
 .PHONY: check
-check: install check-hosts check-generated ## format, lint, types, walls, generated files, no host or machine path
+check: install check-hosts check-generated ## format, lint, types, walls, generated files, dashboards, no host or machine path
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/lint-imports --no-logo --no-cache >/dev/null || { $(BIN)/lint-imports --no-logo; exit 1; }
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/jauge-dashboards check >/dev/null
 	@echo "check: fine"
 
 .PHONY: check-hosts
@@ -129,6 +131,8 @@ check-hosts:
 generate: install ## write the generated files
 	@set -e; for pair in $(GENERATED); do IFS=: read -r module argument <<<"$${pair##*=}"; \
 	  $(BIN)/python -m "$$module" $$argument >"$${pair%%=*}.new"; mv "$${pair%%=*}.new" "$${pair%%=*}"; done
+	@$(BIN)/python -m jauge_dashboards.building
+	@$(BIN)/python -m jauge_dashboards.alerts.build
 
 .PHONY: check-generated
 check-generated: install

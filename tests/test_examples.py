@@ -20,6 +20,7 @@ from jauge_collector import cli as collector_cli
 from jauge_collector import config as collector_config
 from jauge_collector import sites
 from jauge_collector.importer import mapping
+from jauge_dashboards import cli as dashboards_cli
 from jauge_demo import cli as demo_cli
 
 from tests.agent.certificates import Authority
@@ -30,6 +31,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *EXAMPLE
 PARSERS: dict[str, Callable[[], ArgumentParser]] = {
     "jauge-agent": agent_cli._parser,
     "jauge-collector": collector_cli._parser,
+    "jauge-dashboards": dashboards_cli._parser,
     "jauge-demo": demo_cli._parser,
 }
 MAINS: dict[str, Callable[[list[str]], int]] = {
@@ -61,7 +63,7 @@ def commands(text: str) -> Iterator[list[str]]:
     for line in re.sub(r"\\\n\s*", " ", text).splitlines():
         words = shlex.split(line.removeprefix(".venv/bin/"), comments=True)
         if words and words[0] in PARSERS:
-            yield words
+            yield words[: words.index(">")] if ">" in words else words
 
 
 def files_of(document: Path, *names: str) -> list[Block]:

@@ -3,29 +3,28 @@
 What is given here adds up to the figure that `kpis` prints: the same rows over the same time.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
-from jauge_models.boundaries import WATER, WHOLE, Equation, Term, contributions
+from jauge_models.boundaries import WATER, WHOLE, Equation, Term
 from jauge_models.effectiveness import CoveragePolicy, Kpi, Total, joint_spans
-from jauge_models.intervals import Basis, Interval, Point
+from jauge_models.intervals import Interval, Point
 from jauge_models.rules import JOULES_PER_KWH, Indicator, rule_in_force
 from jauge_models.topology import MEASURES, Validity
 
 from jauge_collector import civil
+from jauge_collector.attested_rows import attested_rows
 from jauge_collector.kpis import SiteSums, boundary_rows, counting_since, touching
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.rows import Row
 from jauge_collector.registers.meters import topology_of
 from jauge_collector.sites import Site
+from jauge_collector.weighting import Spans, Weight, weighed, weights
 
 MOST_GAPS: Final = 3
 """Of one meter, the longest."""
-
-Spans = Sequence[tuple[int, int]]
 
 
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,14 +131,6 @@ class DayRow(_Told, frozen=True, kw_only=True, rename={"start": "from", "end": "
     """Whether totals take it: not before the meter was commissioned."""
 
 
-class _Weight(NamedTuple):
-    """Time that counts, and what base units of each side are multiplied by there."""
-
-    spans: Spans
-    top: float
-    bottom: float
-
-
 def explain(
     ledger: Ledger,
     site: Site,
@@ -148,28 +139,33 @@ def explain(
     policy: CoveragePolicy,
     *,
     zone: str = "",
+    over: Equation | None = None,
 ) -> Explanation:
     """An indicator over [start, end) with its terms, rows and registers.
 
-    ``zone`` is that of a partial PUE. Raises ValueError for an empty period, LedgerError.
+    ``zone`` is that of a partial PUE; ``over`` the equation of the denominator where it is not the
+    site's first one. Raises ValueError for an empty period, LedgerError.
     """
     start_ms, end_ms = span
     period = civil.period(start_ms, end_ms, site.zone)
     rows = boundary_rows(ledger, site, start_ms, end_ms, proofs=True)
     sums = SiteSums(ledger, site, period, policy, rows=rows)
-    kpi = sums.kpi(indicator, zone)
+    kpi = sums.kpi(indicator, zone, over=over)
     rule = rule_in_force(indicator)
-    equations = [site.equation(symbol, zone) for symbol in (rule.numerator, rule.denominator)]
+    equations = [
+        site.equation(rule.numerator, zone),
+        over or site.equation(rule.denominator, zone),
+    ]
     declared = [equation for equation in equations if equation is not None]
     spans: Spans = ()
     if len(declared) == len(equations):
         spans = joint_spans(*(sums.flows(equation) for equation in declared))
-    weights = list(_weights(site, indicator, declared, spans))
+    weighing = list(weights(site, indicator, declared, spans))
     trail = _Trail(ledger, site, span, rows)
     sides = [
         None
         if equation is None
-        else trail.side(equation, total, [(w.spans, w.bottom if at else w.top) for w in weights])
+        else trail.side(equation, total, [(w.spans, w.bottom if at else w.top) for w in weighing])
         for at, (equation, total) in enumerate(
             zip(equations, (kpi.numerator, kpi.denominator), strict=True)
         )
@@ -186,7 +182,7 @@ def explain(
         formula=kpi.formula,
         coverage=kpi.coverage,
         spans=sum(1 for _ in _joined(spans)),
-        weighting=_weighting(site, kpi, indicator, weights),
+        weighting=_weighting(site, kpi, indicator, weighing),
         numerator=sides[0],
         denominator=sides[1],
     )
@@ -204,15 +200,7 @@ def rows_of_day(
     counting = ledger.rows(site.name, [meter], start_ms, end_ms, counts_from=since)[meter]
     counted = {(row.start_ms, row.end_ms, row.basis) for row in counting}
     rows = ledger.current(site.name, meter, start_ms, end_ms)
-    known = {(row.interval.start_ms, row.interval.end_ms, row.interval.basis) for row in rows}
-    bills = {
-        (entry.start_ms, entry.end_ms): f"entry {entry.id}"
-        for entry in ledger.entries(site.name, "amount", meter)
-    }
-    for bill in counting:
-        if bill.basis is Basis.ATTESTED and (bill.start_ms, bill.end_ms, bill.basis) not in known:
-            feed = bills.get((bill.start_ms, bill.end_ms), "entry")
-            rows.append(Row(bill, feed, final=True))
+    rows += attested_rows(ledger, site, meter, start_ms, end_ms)
     found: list[tuple[Row, DayRow]] = []
     for row in sorted(rows, key=lambda row: row.interval.start_ms):
         i = row.interval
@@ -236,25 +224,7 @@ def rows_of_day(
     return found
 
 
-def _weights(
-    site: Site, indicator: Indicator, equations: Sequence[Equation], spans: Spans
-) -> Iterator[_Weight]:
-    """What counts, by the emission factor in force for CUE; where there is none nothing does."""
-    if indicator is not Indicator.CUE:
-        tops = [1.0 if e.symbol in WATER else 1 / JOULES_PER_KWH for e in equations]
-        if len(tops) == 2:
-            yield _Weight(spans, *tops)
-        return
-    by_factor: dict[float, list[tuple[int, int]]] = {}
-    for span in spans:
-        factor = site.emission_factor(span[0])
-        if factor is not None:
-            by_factor.setdefault(factor.value, []).append(span)
-    for value, some in by_factor.items():
-        yield _Weight(some, value / JOULES_PER_KWH, 1 / JOULES_PER_KWH)
-
-
-def _weighting(site: Site, kpi: Kpi, indicator: Indicator, weights: Sequence[_Weight]) -> str:
+def _weighting(site: Site, kpi: Kpi, indicator: Indicator, weights: Sequence[Weight]) -> str:
     if indicator is not Indicator.CUE or kpi.numerator is None:
         return ""
     factors = ", ".join(f"{weight.top * JOULES_PER_KWH:g}" for weight in weights)
@@ -280,16 +250,11 @@ class _Trail:
         self._revised: dict[str, frozenset[int]] = {}
 
     def side(
-        self, equation: Equation, total: Total | None, weighed: Sequence[tuple[Spans, float]]
+        self, equation: Equation, total: Total | None, parts: Sequence[tuple[Spans, float]]
     ) -> SideParts:
-        """A total with its terms; ``weighed`` is the time that counts, with its weight."""
-        amounts: list[list[float]] = [[] for _ in equation.terms]
-        for spans, weight in weighed:
-            for parts, part in zip(
-                amounts, contributions(equation, self._rows, spans), strict=True
-            ):
-                parts.append(part * weight)
-        spans = sorted(span for some, _ in weighed for span in some)
+        """A total with its terms; ``parts`` is the time that counts, with its weight."""
+        amounts = weighed(equation, self._rows, parts)
+        spans = sorted(span for some, _ in parts for span in some)
         water = equation.symbol in WATER
         return SideParts(
             symbol=str(equation.symbol),
@@ -297,8 +262,8 @@ class _Trail:
             unit=total.unit if total is not None else ("m3" if water else "kWh"),
             amount=None if total is None else total.value,
             terms=tuple(
-                self._term(term, math.fsum(parts), spans)
-                for term, parts in zip(equation.terms, amounts, strict=True)
+                self._term(term, amount, spans)
+                for term, amount in zip(equation.terms, amounts, strict=True)
             ),
         )
 

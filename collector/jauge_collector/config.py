@@ -1,6 +1,7 @@
 """The collector's configuration file, ``collector.toml``."""
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -329,7 +330,14 @@ class CollectorConfig(CollectorFile, frozen=True, kw_only=True):
         return host, int(port)
 
     def beside(self, path: Path) -> Path:
-        """A path of this configuration, made absolute from where the file stands."""
+        """A path of this configuration, made absolute from where the file stands.
+
+        A name that systemd was told to hand over (``LoadCredential=``) is that credential.
+        """
+        if (given := os.environ.get("CREDENTIALS_DIRECTORY")) and len(path.parts) == 1:
+            credential = Path(given) / path
+            if credential.is_file():
+                return credential
         return self.source.parent / path
 
     def read(self, key: str, path: Path) -> str:

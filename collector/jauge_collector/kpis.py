@@ -18,7 +18,6 @@ from jauge_models.boundaries import (
     Flow,
     Symbol,
     Term,
-    contributions,
     evaluate,
 )
 from jauge_models.effectiveness import CoveragePolicy, Kpi, Period, Side, assess, joint_spans
@@ -30,6 +29,7 @@ from jauge_collector import civil
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.registers.meters import topology_of
 from jauge_collector.sites import EmissionFactor, Site
+from jauge_collector.weighting import weighed, weights
 
 
 class ZoneKpi(msgspec.Struct, frozen=True):
@@ -110,7 +110,10 @@ def counting_since(ledger: Ledger, site: Site) -> dict[str, int]:
 
 
 class Part(NamedTuple):
-    """What one term of an equation adds to it over the time that counts, in J or m3, signed."""
+    """What one term of an equation adds to it over the time that counts, signed.
+
+    In the unit of the total: kWh, m3, or kgCO2e in the numerator of CUE.
+    """
 
     term: Term
     amount: float
@@ -142,7 +145,7 @@ class SiteSums:
             rows = boundary_rows(ledger, site, *span)
         self._rows = {meter: touching(some, *span) for meter, some in rows.items()}
         self._uncertainties = {m.id: m.uncertainty for m in self._topology.meters}
-        self._factors = _factors(site, period)
+        self._factors = factors_of(site, (period.start_ms, period.end_ms))
         self._flows: dict[Equation, Sequence[Flow]] = {}
 
     def figures(self) -> SiteKpis:
@@ -209,17 +212,16 @@ class SiteSums:
         if len(known) < len(sides):
             return {}
         spans = joint_spans(*(side.flows for side in known))
-        return {
-            side.equation.symbol: [
+        weighing = list(weights(self._site, indicator, [side.equation for side in known], spans))
+        found: dict[Symbol, list[Part]] = {}
+        for at, side in enumerate(known):
+            parts = [(w.spans, w.bottom if at else w.top) for w in weighing]
+            amounts = weighed(side.equation, self._rows, parts)
+            found[side.equation.symbol] = [
                 Part(term, amount)
-                for term, amount in zip(
-                    side.equation.terms,
-                    contributions(side.equation, self._rows, spans),
-                    strict=True,
-                )
+                for term, amount in zip(side.equation.terms, amounts, strict=True)
             ]
-            for side in known
-        }
+        return found
 
     def _side(self, equation: Equation | None) -> Side | None:
         return None if equation is None else Side(equation, self.flows(equation))
@@ -282,14 +284,15 @@ class SiteSums:
         return late
 
 
-def _factors(site: Site, period: Period) -> list[EmissionFactor]:
-    """The emission factors that are in force at some moment of a period."""
-    edges = {period.start_ms}
+def factors_of(site: Site, span: tuple[int, int]) -> list[EmissionFactor]:
+    """The emission factors that are in force at some moment of [start, end)."""
+    start_ms, end_ms = span
+    edges = {start_ms}
     for factor in site.emission_factors:
         edges |= {
             edge
             for edge in (factor.validity.from_ms, factor.validity.to_ms)
-            if edge is not None and period.start_ms < edge < period.end_ms
+            if edge is not None and start_ms < edge < end_ms
         }
     found = (site.emission_factor(edge) for edge in sorted(edges))
     return list(dict.fromkeys(factor for factor in found if factor is not None))

@@ -19,7 +19,8 @@ usage: certificates.sh COMMAND [ARGUMENT...]     (the folder: JAUGE_AUTHORITY, o
 New certificates lie in issued/NAME: certificate.pem, key.pem (unless there was a request) and
 authority.pem; the broker's with revoked.pem; a relay's with access.acl, to append to the broker's,
 and bridge.conf, to append to the mosquitto.conf of the relay. Issuing again renews; the old one stays good until
-it ends or the name is revoked. Days: JAUGE_DAYS (397; the authority 3650).
+it ends or the name is revoked. Days: JAUGE_DAYS (397; the authority 3650). A request for broker, collector or relay:
+JAUGE_REQUEST=FILE.
 END
 }
 
@@ -137,9 +138,9 @@ issue() {
 	check_days "$lifetime"
 	folder=$authority/issued/$1
 	mkdir -p "$folder"
-	if [ -n "${3:-}" ]; then
-		[ -r "$3" ] || fail "$3 cannot be read"
-		request=$3
+	request=${3:-${JAUGE_REQUEST:-}}
+	if [ -n "$request" ]; then
+		[ -r "$request" ] || fail "$request cannot be read"
 	else
 		new_key "$folder/key.new"
 		request=$folder/request.new
@@ -148,7 +149,7 @@ issue() {
 	subject=$(printf '%s' "$1" | sed 's,/,\\/,g')
 	quietly openssl ca -config "$authority/openssl.cnf" -batch -notext -days "$lifetime" \
 		-extensions "$2" -subj "/CN=$subject" -in "$request" -out "$folder/certificate.new"
-	if [ -z "${3:-}" ]; then
+	if [ "$request" = "$folder/request.new" ]; then
 		rm "$request"
 		mv "$folder/key.new" "$folder/key.pem"
 	fi

@@ -20,6 +20,7 @@ from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.rows import Row, Stretch
 from jauge_collector.registers.files import Registers
 from jauge_collector.stores.sqlite import SqliteStore
+from jauge_models.boundaries import Place, Symbol
 from jauge_models.effectiveness import CoveragePolicy
 from jauge_models.intervals import GRADE_OF, Basis, Interval
 from jauge_models.readings import Reading
@@ -66,6 +67,11 @@ terms = [
 symbol = "E_IT"
 place = "pdu_output"
 terms = [{ meter = "it" }]
+
+[[equations]]
+symbol = "E_IT"
+place = "it_input"
+terms = [{ meter = "it", factor = 0.9 }]
 
 [[equations]]
 symbol = "W_IN"
@@ -170,6 +176,17 @@ def test_terms_add_up_to_each_side_of_every_indicator(
             assert fsum(term.amount for term in side.terms) == pytest.approx(
                 total.value, rel=1e-12
             ), (indicator, side.symbol)
+    ((place, other),) = [(e.place, e) for e in site.further(Symbol.E_IT)]
+    (elsewhere,) = kpis.pue_elsewhere
+    found = explain(ledger, site, Indicator.PUE, span, policy, over=other)
+    assert place == Place.IT_INPUT
+    assert found.value == elsewhere.value != kpis.pue.value
+    assert found.denominator is not None
+    assert elsewhere.denominator is not None
+    assert found.denominator.equation == other.text()
+    assert fsum(term.amount for term in found.denominator.terms) == pytest.approx(
+        elsewhere.denominator.value, rel=1e-12
+    )
     pue = explain(ledger, site, Indicator.PUE, span, policy).numerator
     assert pue is not None
     assert pue.terms[1].amount < 0
@@ -246,6 +263,21 @@ def test_three_steps_lead_to_the_readings(
     assert f"{first['time']}  {first['value']!r}" in text
 
 
+def test_each_place_of_the_it_equation_is_explained(
+    tmp_path: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By --over; the first says which others there are."""
+    asyncio.run(_measure(tmp_path, ledger, last_ms=START + 2 * DAY))
+    words = ("--from", "2026-01-01", "--to", "2026-01-03", "--explain")
+    assert "also by the E_IT equation of: it_input (--over PLACE)" in _run(tmp_path, capsys, *words)
+    over = _json(tmp_path, capsys, *words, "--over", "it_input")
+    (kpi,) = _json(tmp_path, capsys, *words[:4])["pue_elsewhere"]
+    assert over["value"] == kpi["value"]
+    assert [term["factor"] for term in over["denominator"]["terms"]] == [0.9]
+    told = _run(tmp_path, capsys, *words, "--over", "it_input")
+    assert "also by the E_IT equation of: pdu_output (--over PLACE)" in told
+
+
 def test_a_hole_is_named_with_the_readings_around_it(
     tmp_path: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -302,6 +334,18 @@ def test_what_the_store_forgot_comes_out_of_the_archive(
         (["--explain", "--meter", "x", "--day", "2026-01-01"], "no meter 'x'"),
         (["--explain", "--meter", "it", "--day", "soon"], "--day: 'soon' is no date"),
         (["--explain"], "--from: missing"),
+        (["--over", "it_input"], "--over: needs --explain"),
+        (
+            ["--explain", "--over", "roof", "--from", "2026-01-01", "--to", "2026-01-02"],
+            "no E_IT equation of 'roof'; known are pdu_output, it_input",
+        ),
+        (
+            [
+                *("--explain", "--over", "it_input", "--indicator", "wue"),
+                *("--from", "2026-01-01", "--to", "2026-01-02"),
+            ],
+            "--over: is of a PUE",
+        ),
         (
             ["--explain", "--indicator", "ppue", "--from", "2026-01-01", "--to", "2026-01-02"],
             "known are hall",

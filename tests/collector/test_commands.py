@@ -127,6 +127,18 @@ def test_check_says_what_it_found(tmp_path: Path) -> None:
     assert told("check", "--config", path) == (0, f"jauge-collector: note: s: {note}\n")
 
 
+def test_check_reads_the_registers(tmp_path: Path) -> None:
+    """Which `run` does not wait for: whoever changed one asks here whether it can be read."""
+    path = configured(tmp_path, mqtt_port=free_port())
+    with (tmp_path / "site.toml").open("a", encoding="utf-8") as file:
+        file.write('[registers]\nservers = "servers.csv"\n')
+    status, error = told("check", "--config", path)
+    assert status == 2
+    assert "servers.csv: cannot be read: no such file or directory" in error
+    (tmp_path / "servers.csv").write_text("id;name\nA;a\n", encoding="utf-8")
+    assert told("check", "--config", path)[0] == 0
+
+
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     """The console's port taken by another program: file, key and fix, exit status 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

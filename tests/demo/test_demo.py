@@ -11,8 +11,11 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pikepdf
 import pytest
 import pytest_asyncio
+from jauge_collector.reports import content, page
+from jauge_collector.reports.composition import compose
 
 from tests import parts
 from tests.browser import chromium, in_few_colours
@@ -20,14 +23,16 @@ from tests.end_to_end import host_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "console.png"
+FIRST_PAGE = ROOT / "docs" / "images" / "report.png"
 
 
 class Demo:
     """A running demonstration."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, url: str, folder: Path) -> None:
         self.process = process
         self.url = url
+        self.folder = folder
         self.host = url.removeprefix("http://").removesuffix("/")
 
     async def get(self, path: str) -> str:
@@ -70,7 +75,7 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
             said = (await process.stdout.readline()).decode()
         found = re.search(r"http://127\.0\.0\.1:\d+/", said)
         assert found, said + (await process.stdout.read()).decode()
-        yield Demo(process, found.group())
+        yield Demo(process, found.group(), folder)
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(20):
             rest = (await process.stdout.read()).decode()
@@ -96,6 +101,33 @@ async def test_a_year_of_history_gives_annual_figures_marked_simulated(demo: Dem
     assert 1.1 < pue["value"] < 1.4
     assert 0.1 < wue["value"] < 1.0
     assert pue["coverage"] > 0.99
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_it_writes_the_running_quarters_report(demo: Demo) -> None:
+    """Its second line names a report that says of itself what it is.
+
+    With JAUGE_PICTURES=1 the picture of its first page is taken anew.
+    """
+    assert demo.process.stdout is not None
+    async with asyncio.timeout(120):
+        said = (await demo.process.stdout.readline()).decode()
+    named = re.fullmatch(r"Its quarterly report is (\S+\.pdf)\n", said)
+    assert named, said
+    file = Path(named[1])
+    assert file.is_relative_to(demo.folder)
+    with pikepdf.open(file) as pdf:
+        assert "SIMULÉ" in str(pdf.docinfo["/Title"])
+        assert "PROVISOIRE" in str(pdf.docinfo["/Title"])
+    report = content.decode(file.with_suffix(".json").read_bytes())
+    results = {
+        result.value: share.servers for result, share in report.record.headline.results.items()
+    }
+    assert (results["demonstrated"], results["not_demonstrated"]) == (4, 3)
+    assert report.year.kpis.pue.label == "PUE1"
+    if os.environ.get("JAUGE_PICTURES") == "1":
+        first = page.pictures("report.typ", compose(report, "fr"))[0]
+        FIRST_PAGE.write_bytes(first)
 
 
 @pytest.mark.asyncio(loop_scope="module")

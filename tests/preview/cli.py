@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -16,8 +17,10 @@ from tests.preview.pictures import THEMES, Picture, PreviewError, picture
 from tests.preview.server import serving
 
 PICTURES: Final = boards.ROOT / "docs/pictures"
-OWN_METRICS: Final = ("jauge-fleet",)
+SINCE_START: Final = frozenset({"jauge-fleet"})
 """Dashboards of what only the running parts publish: drawn over the time since they started."""
+DAY: Final = frozenset({"jauge-gpus"})
+"""Dashboards of more than the day that is there."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,39 +35,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PreviewError, parts.PartMissingError, OSError) as error:
         print(f"preview: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 128 + signal.SIGINT
 
 
 async def _run(options: argparse.Namespace, folder: Path) -> int:
+    this = asyncio.current_task()
+    assert this is not None
+    # What it started ends with it, however it is ended.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     found = {
         key: board
         for key, board in boards.read(options.boards).items()
-        if not options.only or key[1].removeprefix("jauge-") in options.only
+        if key[0] in options.languages
+        and (not options.only or key[1].removeprefix("jauge-") in options.only)
     }
     if not found:
         raise PreviewError(f"--boards {options.boards}: no dashboard is there")
+    if options.store:
+        return await _show(options, found, options.store.rstrip("/"), None)
     began = time.monotonic()
-    async with site.running(folder, day=True, tell=_tell) as running:
-        async with serving(found, running.store, port=options.port) as base:
-            live_s = options.minutes * 60
-            _tell(f"waiting until the parts have run for {options.minutes:g} min")
-            await asyncio.sleep(max(0.0, live_s - (time.monotonic() - began)))
-            if options.serve:
-                print(f"the dashboards are at {base}/ (Ctrl-C stops it)", flush=True)
-                await asyncio.Event().wait()
-            span = f"now-{max(1, round((time.monotonic() - began) / 60))}m"
-            return await _draw(options, found, base, span)
+    async with site.running(folder, tell=_tell) as store:
+        _tell(f"waiting until the parts have run for {options.minutes:g} min")
+        await asyncio.sleep(max(0.0, options.minutes * 60 - (time.monotonic() - began)))
+        span = f"now-{max(1, round((time.monotonic() - began) / 60))}m"
+        return await _show(options, found, store, span)
+
+
+async def _show(
+    options: argparse.Namespace,
+    found: dict[tuple[str, str], boards.Board],
+    store: str,
+    span: str | None,
+) -> int:
+    async with serving(found, store, port=options.port) as base:
+        if options.serve:
+            print(f"the dashboards are at {base}/ (Ctrl-C stops it)", flush=True)
+            await asyncio.Event().wait()
+        return await _draw(options, found, base, span)
 
 
 async def _draw(
-    options: argparse.Namespace, found: dict[tuple[str, str], boards.Board], base: str, span: str
+    options: argparse.Namespace,
+    found: dict[tuple[str, str], boards.Board],
+    base: str,
+    span: str | None,
 ) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     bad = 0
     async with chromium() as browser:
         for (language, uid), board in found.items():
-            for theme in THEMES:
+            for theme in options.themes:
                 drawn = await picture(
                     browser,
                     base,
@@ -72,25 +93,33 @@ async def _draw(
                     language=language,
                     theme=theme,
                     now_ms=time.time_ns() // 1_000_000,
-                    span=span if uid in OWN_METRICS else None,
+                    span=span if uid in SINCE_START else "now-24h" if uid in DAY else None,
                 )
                 name = f"{uid.removeprefix('jauge-')}-{language}-{theme}.png"
-                (options.out / name).write_bytes(
-                    await asyncio.to_thread(in_few_colours, drawn.png)
-                )
+                (options.out / name).write_bytes(await asyncio.to_thread(in_few_colours, drawn.png))
                 bad += _report(name, board, drawn)
-    _tell(f"{bad} panels without data or with an error")
+    _tell(f"{bad} panels with an error, or empty without a word")
     return 1 if bad else 0
 
 
 def _report(name: str, board: boards.Board, drawn: Picture) -> int:
-    wrong = [panel for panel in drawn.panels if panel.state != "data"]
-    _tell(f"{name}: {len(drawn.panels)} panels of {len(boards.panels(board))}")
-    for panel in wrong:
-        _tell(f"  {panel.title} ({panel.type}): {panel.state} {panel.message}".rstrip())
+    """Say how it came out; returns the panels that failed, or are empty and do not say why."""
+    said = {
+        panel["id"]: panel["fieldConfig"]["defaults"].get("noValue", "")
+        for panel in boards.panels(board)
+    }
+    _tell(f"{name}: {len(drawn.panels)} panels of {len(said)}")
+    bad = max(0, len(said) - len(drawn.panels))
+    for panel in drawn.panels:
+        if panel.state == "data":
+            continue
+        empty = panel.state == "empty"
+        told = f"no data, it says: {said[panel.panel]}" if empty else panel.message
+        bad += not (empty and said[panel.panel])
+        _tell(f"  {panel.title} ({panel.type}): {told}")
     for line in drawn.said:
         _tell(f"  the page said: {line}")
-    return len(wrong)
+    return bad
 
 
 def _tell(text: str) -> None:
@@ -107,6 +136,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=PICTURES, help="folder of the pictures")
     parser.add_argument(
         "--boards", type=Path, default=boards.GENERATED, help="folder of the generated files"
+    )
+    parser.add_argument(
+        "--themes", nargs="+", choices=THEMES, default=THEMES, help="both if absent"
+    )
+    parser.add_argument(
+        "--languages", nargs="+", choices=boards.LANGUAGES, default=boards.LANGUAGES
+    )
+    parser.add_argument(
+        "--store", help="a Prometheus API to ask instead, e.g. http://127.0.0.1:8428"
     )
     parser.add_argument("--only", nargs="+", help="these dashboards, e.g. site power")
     parser.add_argument(

@@ -48,9 +48,10 @@ _Values = dict[tuple[str, str], float]
 
 
 async def write(
-    store: Store, database: VictoriaMetrics, ledger: Ledger, site: Site, start_ms: int, now_ms: int
+    store: Store, database: VictoriaMetrics, ledger: Ledger, site: Site, span: tuple[int, int]
 ) -> int:
-    """Fill store and ledger up to ``now_ms``; returns the readings written."""
+    """Fill store and ledger over [start, now); returns the readings written."""
+    start_ms, now_ms = span
     written = 0
     first_ms = now_ms - 36 * DAY_MS
     resources = {one.id: one for one in cluster.described(first_ms)}
@@ -96,9 +97,7 @@ def _of_cluster(start_ms: int, end_ms: int) -> Iterator[tuple[int, _Values]]:
         yield time_ms, cluster.readings_at(time_ms)
 
 
-def _readings(
-    site: Site, agent: str, seen: Iterable[tuple[int, _Values]]
-) -> Iterator[Reading]:
+def _readings(site: Site, agent: str, seen: Iterable[tuple[int, _Values]]) -> Iterator[Reading]:
     series: dict[tuple[str, str], Series] = {}
     for time_ms, values in seen:
         for key, value in values.items():
@@ -110,12 +109,18 @@ def _readings(
 
 
 async def publish(
-    state: ServiceState, database: VictoriaMetrics, shown_now: str, start_ms: int, end_ms: int
+    state: ServiceState,
+    database: VictoriaMetrics,
+    shown_now: str,
+    scraped: Mapping[str, str],
+    span: tuple[int, int],
 ) -> int:
-    """Write a day of metrics up to ``end_ms``; returns the samples written.
+    """Write metrics over [start, end); returns the samples written.
 
-    ``shown_now`` is the text of the running collector's ``/metrics``.
+    ``shown_now`` is the text of the running collector's ``/metrics``, ``scraped`` the labels that
+    its scraper adds.
     """
+    start_ms, end_ms = span
     moving: set[str] = set()
     lines: list[str] = []
     (site,) = state.sites.values()
@@ -124,12 +129,13 @@ async def publish(
         for name, samples in families.items():
             for one in samples:
                 until_ms = min(time_ms + _WORKED_EVERY_MS, end_ms)
-                lines += _held(name, one.labels, one.value, time_ms, until_ms)
+                lines += _held(name, {**one.labels, **scraped}, one.value, time_ms, until_ms)
     described_by = {metric.name for metric in SITE_METRICS} - moving
     for family in text_string_to_metric_families(shown_now):
         for sample in family.samples:
             if sample.name in described_by:
-                lines += _held(sample.name, sample.labels, sample.value, start_ms, end_ms)
+                labels = {**sample.labels, **scraped}
+                lines += _held(sample.name, labels, sample.value, start_ms, end_ms)
     for at in range(0, len(lines), _BATCH):
         body = "\n".join(lines[at : at + _BATCH]).encode()
         status, said = await database.request("POST", "/api/v1/import/prometheus", body)
@@ -157,9 +163,7 @@ async def _worked(
         hosts = await hosts_now(site, state.store, state.inventory, time_ms, every=True)
         yield (
             time_ms,
-            joined(
-                [indicators, of_power(site, topology, powers, totals), of_hosts(site, hosts)]
-            ),
+            joined([indicators, of_power(site, topology, powers, totals), of_hosts(site, hosts)]),
         )
 
 

@@ -8,7 +8,10 @@ from playwright.async_api import Browser, Page
 
 WIDTH: Final = 1600
 HEIGHT: Final = 900
-_WITHIN_MS: Final = 60_000
+_WITHIN_MS: Final = 30_000
+_READY: Final = "body[data-ready=yes]"
+_CELLS_DRAWN: Final = """[...document.querySelectorAll('[role=grid]')].every(
+    grid => grid.querySelector('[role=gridcell]'))"""
 THEMES: Final = ("dark", "light")
 
 
@@ -58,9 +61,7 @@ async def picture(
         page = await context.new_page()
         said: list[str] = []
         page.on("pageerror", lambda error: said.append(str(error)))
-        page.on(
-            "console", lambda line: said.append(line.text) if line.type == "error" else None
-        )
+        page.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
         query = {"board": uid, "lang": language, "theme": theme, "now": str(now_ms)}
         if span:
             query["from"] = span
@@ -69,7 +70,7 @@ async def picture(
         if told["problem"]:
             raise PreviewError(f"{uid} ({language}, {theme}): {told['problem']}")
         panels = msgspec.convert(list(told["panels"].values()), tuple[Panel, ...])
-        png = await page.screenshot(full_page=True, animations="disabled", scale="css")
+        png = await page.screenshot(animations="disabled", scale="css")
         return Picture(png, panels, tuple(said))
     finally:
         await context.close()
@@ -77,11 +78,15 @@ async def picture(
 
 async def _drawn(page: Page, what: str, said: list[str]) -> dict[str, Any]:
     try:
-        await page.wait_for_selector("body[data-ready=yes]", timeout=_WITHIN_MS)
+        await page.wait_for_selector(_READY, timeout=_WITHIN_MS, state="attached")
     except Exception as error:
         shown = await page.evaluate("window.preview")
         raise PreviewError(f"{what} is not drawn: {shown}, {said}") from error
+    # The whole page in view: a table draws no cell that nobody sees.
+    height = await page.evaluate("document.documentElement.scrollHeight")
+    await page.set_viewport_size({"width": WIDTH, "height": height})
     await page.evaluate("document.fonts.ready")
+    await page.wait_for_function(_CELLS_DRAWN, timeout=_WITHIN_MS)
     # Two frames: panels draw their plots after their data came.
     await page.evaluate("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
     told: dict[str, Any] = await page.evaluate("window.preview")

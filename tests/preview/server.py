@@ -29,7 +29,10 @@ async def serving(
 
         async def listed(_: web.Request) -> web.Response:
             return web.json_response(
-                [{"lang": lang, "uid": uid, "title": b["title"]} for (lang, uid), b in boards.items()]
+                [
+                    {"lang": language, "uid": uid, "title": one["title"]}
+                    for (language, uid), one in boards.items()
+                ]
             )
 
         async def board(request: web.Request) -> web.Response:
@@ -52,6 +55,7 @@ async def serving(
         app.router.add_get("/boards/{lang}/{uid}.json", board)
         app.router.add_get("/api/v1/{path:.+}", asked)
         app.router.add_static("/assets", built / "assets")
+        app.router.add_static("/public", built / "public")
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         try:

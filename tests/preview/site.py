@@ -1,10 +1,10 @@
-"""The demo site on real parts: VictoriaMetrics, broker, collector and agents, all on loopback."""
+"""The demo site on real parts: VictoriaMetrics, broker, collector, agents, vmalert, all on loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import aiohttp
 from jauge_collector import config as collector_config
@@ -16,25 +16,22 @@ from jauge_demo.broker import broker
 
 from tests import parts
 from tests.collector.running import collecting
-from tests.preview import history
+from tests.dashboards.stage import VmAlert
+from tests.preview import boards, history
 
+RULES: Final = boards.GENERATED / "alerts/fr/rules.yaml"
+"""Evaluated for the annotations and for what the boards say of alerts; nobody is notified."""
 _SETTLE_S: Final = 12.0
 _SCRAPED_EVERY: Final = "5s"
+_JOB: Final = "jauge-collector"
 _HEARD_WITHIN_S: Final = 60.0
 
 Tell = Callable[[str], None]
 
 
-class Running(NamedTuple):
-    """Addresses of what runs."""
-
-    store: str
-    collector: str
-
-
 @asynccontextmanager
-async def running(folder: Path, *, day: bool, tell: Tell) -> AsyncIterator[Running]:
-    """The site with a year of readings; with ``day`` also a day of the collector's metrics.
+async def running(folder: Path, *, tell: Tell) -> AsyncIterator[str]:
+    """The store's address: a year of readings, a day of the collector's metrics, scraped on.
 
     Raises PartMissingError where VictoriaMetrics is not installed.
     """
@@ -62,7 +59,7 @@ async def running(folder: Path, *, day: bool, tell: Tell) -> AsyncIterator[Runni
         tell("writing a year of readings")
         async with open_store(config) as store:
             with Ledger(config.state(config.ledger.path)) as ledger:
-                count = await history.write(store, database, ledger, site, plan.start_ms, now_ms)
+                count = await history.write(store, database, ledger, site, (plan.start_ms, now_ms))
         tell(f"{count} readings are in the store")
         await stack.enter_async_context(broker(ports["mqtt"]))
         service = await stack.enter_async_context(collecting(config))
@@ -73,15 +70,17 @@ async def running(folder: Path, *, day: bool, tell: Tell) -> AsyncIterator[Runni
         ):
             child = await processes.start(name, module, words, folder)
             stack.push_async_callback(child.stop)
-        found = Running(database.url, f"http://127.0.0.1:{ports['console']}")
-        shown = await _heard(found.collector)
-        if day:
-            tell("working out a day of the collector's metrics")
-            end_ms = now_ms // history.MINUTE_MS * history.MINUTE_MS
-            start_ms = end_ms - history.DAY_MS
-            samples = await history.publish(service.state, database, shown, start_ms, end_ms)
-            tell(f"{samples} samples of metrics are in the store")
-        yield found
+        shown = await _heard(f"http://127.0.0.1:{ports['console']}")
+        tell("working out a day of the collector's metrics")
+        scraped = {"job": _JOB, "instance": f"127.0.0.1:{ports['console']}"}
+        end_ms = scenario.now_ms() // history.MINUTE_MS * history.MINUTE_MS
+        span = (end_ms - history.DAY_MS, end_ms)
+        samples = await history.publish(service.state, database, shown, scraped, span)
+        tell(f"{samples} samples of metrics are in the store")
+        if RULES.exists():
+            rules = VmAlert(folder / "vmalert", store=database.url, rules=RULES)
+            await stack.enter_async_context(rules)
+        yield database.url
 
 
 async def _heard(collector: str) -> str:
@@ -102,7 +101,7 @@ def _scraped(ports: dict[str, int]) -> str:
 global:
   scrape_interval: {_SCRAPED_EVERY}
 scrape_configs:
-  - job_name: jauge-collector
+  - job_name: {_JOB}
     static_configs: [{{targets: ["127.0.0.1:{ports["console"]}"]}}]
   - job_name: jauge-agent
     static_configs: [{{targets: [{agents}]}}]

@@ -73,7 +73,7 @@ def _year(asked: int | None, site: "Site") -> int:
 
 async def _annex(settings: config.CollectorConfig, site: "Site", year: int) -> "Annex":
     from jauge_collector.compliance.confirmed_ledger import counted  # noqa: PLC0415 - --help
-    from jauge_collector.compliance.sources import Sources  # noqa: PLC0415 - --help is instant
+    from jauge_collector.compliance.sources import configured  # noqa: PLC0415 - --help is instant
     from jauge_collector.ledger.book import Ledger  # noqa: PLC0415 - --help is instant
     from jauge_collector.registers.evidence import limits  # noqa: PLC0415 - --help is instant
     from jauge_collector.reports.eed import annex  # noqa: PLC0415 - --help is instant
@@ -82,10 +82,9 @@ async def _annex(settings: config.CollectorConfig, site: "Site", year: int) -> "
 
     registers = files.load(site.registers, site.file.parent, site.name)
     policy = limits(registers)
-    file = settings.state(settings.ledger.path)
-    with Ledger(file) as ledger:
+    with Ledger(settings.state(settings.ledger.path)) as ledger:
         async with open_store(settings) as store:
-            sources = Sources(site, registers, ledger, file, store)
+            sources = configured(settings, site, registers, ledger, store)
             with counted(sources, policy) as counting:
                 found = year_figures(counting.ledger, site, year, policy.coverage)
     return annex(

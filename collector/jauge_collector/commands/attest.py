@@ -76,10 +76,6 @@ def _confirm(args: argparse.Namespace, at: Desk) -> None:
         raise ConfigurationError(
             "--invoice", "", "does not go with --confirm", "the entry says it, or a correction does"
         )
-    if args.invoice or args.cause:
-        raise ConfigurationError(
-            "--invoice", "", "does not go with --confirm", "say it of the amount: --corrects"
-        )
     if args.corrects is not None:
         raise ConfigurationError(
             "--corrects", "", "does not go with --confirm", "enter the correction, confirm that"
@@ -99,10 +95,13 @@ def _confirm(args: argparse.Namespace, at: Desk) -> None:
 
 
 async def _enter(args: argparse.Namespace, at: Desk) -> None:
+    from jauge_models.compliance.persons import person_key  # noqa: PLC0415 - --help is instant
+
     from jauge_collector.registers import attestations, meters  # noqa: PLC0415 - --help is instant
 
     for option in ("meter", "unit", "signatory"):
-        if not getattr(args, option):
+        given = getattr(args, option)
+        if not (person_key(given) if option == "signatory" else given):
             raise ConfigurationError(f"--{option}", "", "missing", "see --help for an example")
     if args.reading is not None and (args.invoice or args.cause):
         raise ConfigurationError(

@@ -14,8 +14,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "check",
         help="check the configuration and all files it names",
-        description="Reads the configuration and every file it names, and changes nothing. Exit "
-        "status 0, or 2 with the first error. Whether broker and store answer is not asked.",
+        description="Reads the configuration and every file it names, registers included, and "
+        "changes nothing. Exit status 0, or 2 with what is wrong. Whether broker and store answer "
+        "is not asked.",
         epilog="example: jauge-collector check --config /etc/jauge/collector.toml",
     )
     parser.add_argument(
@@ -38,6 +39,7 @@ def main(args: argparse.Namespace) -> int:
     from jauge_collector.console.gate import Gate  # noqa: PLC0415 - --help is instant
     from jauge_collector.declared_hosts import doubts  # noqa: PLC0415 - --help is instant
     from jauge_collector.inventory import Inventory  # noqa: PLC0415 - --help is instant
+    from jauge_collector.registers import files  # noqa: PLC0415 - --help is instant
     from jauge_collector.telemetry import Telemetry  # noqa: PLC0415 - --help is instant
 
     known = sites.load_all([settings.beside(path) for path in settings.sites])
@@ -48,6 +50,7 @@ def main(args: argparse.Namespace) -> int:
     Gate(settings, known, Telemetry(Inventory()))
     if settings.influxdb is not None and settings.influxdb.token_file is not None:
         settings.read("influxdb.token_file", settings.influxdb.token_file)
+    registers = [files.load(site.registers, site.file.parent, site.name) for site in known.values()]
     now_s = time.time()
     warnings = [*expiry.check(settings, now_s), *exposure.warnings(settings, now_s)]
     found = {
@@ -67,6 +70,9 @@ def main(args: argparse.Namespace) -> int:
     for site in known.values():
         for each in doubts(site.hosts):
             sys.stderr.write(f"jauge-collector: note: {site.name}: {each}\n")
+    for one in registers:
+        for note in one.notes:
+            sys.stderr.write(f"jauge-collector: note: {note}\n")
     if args.json:
         sys.stdout.write(f"{json.dumps({'config': str(args.config), 'sites': found}, indent=1)}\n")
         return 0

@@ -92,7 +92,7 @@ async def _closed(
     from jauge_collector.compliance import life  # noqa: PLC0415 - --help is instant
     from jauge_collector.compliance.confirmed_ledger import counted  # noqa: PLC0415 - --help
     from jauge_collector.compliance.quarters import quarter_of, span_ms  # noqa: PLC0415 - --help
-    from jauge_collector.compliance.sources import Sources  # noqa: PLC0415 - --help is instant
+    from jauge_collector.compliance.sources import configured  # noqa: PLC0415 - --help is instant
     from jauge_collector.ledger.book import Ledger  # noqa: PLC0415 - --help is instant
     from jauge_collector.registers.evidence import limits  # noqa: PLC0415 - --help is instant
     from jauge_collector.reports.boundary import read  # noqa: PLC0415 - --help is instant
@@ -103,13 +103,12 @@ async def _closed(
         quarter = quarter_of(quarter_name, site.zone, round(time.time() * 1000))
     except ValueError as error:
         raise ConfigurationError("--quarter", "", str(error)) from None
-    file = settings.state(settings.ledger.path)
-    with Ledger(file) as ledger:
+    with Ledger(settings.state(settings.ledger.path)) as ledger:
         standing = life.standing(ledger, site.name, quarter.name)
         report = life.stored(settings.state(life.REPORTS), standing)
         registers = files.load(site.registers, site.file.parent, site.name)
         async with open_store(settings) as store:
-            sources = Sources(site, registers, ledger, file, store)
+            sources = configured(settings, site, registers, ledger, store)
             with counted(sources, limits(registers)) as counting:
                 year = span_ms(twelve_months(quarter.window.last), site.zone)
                 subject = Subject(

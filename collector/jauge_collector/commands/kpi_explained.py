@@ -15,6 +15,8 @@ from jauge_collector.adding_up import adding_up
 from jauge_collector.commands.period import asked_span, named_site
 
 if TYPE_CHECKING:
+    from jauge_models.boundaries import Equation
+
     from jauge_collector.audit_trail import DayRow, Explanation, MeterPart, SideParts
     from jauge_collector.ledger.rows import Row
     from jauge_collector.row_readings import Behind
@@ -34,6 +36,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--indicator", choices=INDICATORS, default="pue", help="(%(default)s)")
     group.add_argument("--zone", default="", help="of a partial PUE")
+    group.add_argument(
+        "--over",
+        metavar="PLACE",
+        default="",
+        help="of a PUE: by the E_IT equation of that place, where the site declares several",
+    )
     group.add_argument("--meter", help="id of a meter")
     group.add_argument("--day", metavar="DATE", help="civil day of the site, 2026-01-31")
     group.add_argument(
@@ -44,6 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def refuse_strays(args: argparse.Namespace) -> None:
     """Options that do nothing without another one. Raises ConfigurationError."""
     for option, given, needs, there in (
+        ("--over", args.over, "--explain", args.explain),
         ("--meter", args.meter, "--explain", args.explain),
         ("--day", args.day, "--meter", args.meter),
         ("--meter", args.meter, "--day", args.day),
@@ -69,6 +78,7 @@ async def main(args: argparse.Namespace) -> int:
     if (args.indicator == "ppue" or args.zone) and args.zone not in zones:
         known = f"known are {', '.join(zones)}" if zones else "the site declares none"
         raise ConfigurationError("--zone", "", f"no zone {args.zone!r}", known)
+    over = _over(args, site)
     with Ledger(settings.state(settings.ledger.path)) as ledger:
         found = explain(
             ledger,
@@ -77,9 +87,45 @@ async def main(args: argparse.Namespace) -> int:
             span,
             settings.policy.coverage(),
             zone=args.zone,
+            over=over,
         )
-    _say(args, found, _explanation(found, _config(args)))
+    _say(args, found, _explanation(found, _elsewhere(args, site, over), _config(args)))
     return 0
+
+
+def _places(site: "Site") -> "dict[str, Equation]":
+    """Every E_IT equation of the whole site by its place; of one place the first."""
+    from jauge_models.boundaries import Symbol  # noqa: PLC0415 - --help is instant
+
+    first = site.equation(Symbol.E_IT)
+    found: dict[str, Equation] = {}
+    for each in (first, *site.further(Symbol.E_IT)):
+        if each is not None:
+            found.setdefault(str(each.place or ""), each)
+    return found
+
+
+def _over(args: argparse.Namespace, site: "Site") -> "Equation | None":
+    """The equation that ``--over`` names. Raises ConfigurationError."""
+    if not args.over:
+        return None
+    if args.indicator != "pue":
+        raise ConfigurationError("--over", "", "is of a PUE", "add --indicator pue")
+    places = _places(site)
+    if args.over not in places:
+        known = f"known are {', '.join(filter(None, places))}"
+        raise ConfigurationError("--over", "", f"no E_IT equation of {args.over!r}", known)
+    return places[args.over]
+
+
+def _elsewhere(args: argparse.Namespace, site: "Site", over: "Equation | None") -> list[str]:
+    """Places by which the same PUE can be explained too."""
+    if args.indicator != "pue":
+        return []
+    from jauge_models.boundaries import Symbol  # noqa: PLC0415 - --help is instant
+
+    shown = over or site.equation(Symbol.E_IT)
+    return [place for place, each in _places(site).items() if each != shown and place]
 
 
 async def _day(args: argparse.Namespace, settings: config.CollectorConfig, site: "Site") -> int:
@@ -157,7 +203,9 @@ def _config(args: argparse.Namespace) -> str:
     return "" if args.config == config.DEFAULT_PATH else f" --config {args.config}"
 
 
-def _explanation(found: "Explanation", config_option: str) -> Iterator[str]:
+def _explanation(
+    found: "Explanation", elsewhere: Sequence[str], config_option: str
+) -> Iterator[str]:
     value = "not measured" if found.value is None else f"{found.value:.5f}"
     unit = "" if found.unit == "1" else f" {found.unit}"
     yield f"{found.label} = {value}{'' if found.value is None else unit}"
@@ -167,6 +215,8 @@ def _explanation(found: "Explanation", config_option: str) -> Iterator[str]:
     yield found.formula
     if found.weighting:
         yield found.weighting
+    if elsewhere:
+        yield f"also by the E_IT equation of: {', '.join(elsewhere)} (--over PLACE)"
     yield f"counted: {found.spans} stretches of time in which both totals are measured"
     for side in (found.numerator, found.denominator):
         if side is not None:

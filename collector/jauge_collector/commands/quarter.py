@@ -73,7 +73,7 @@ def _act(acts: Subparsers, name: str, summary: str, example: str) -> argparse.Ar
 async def close(args: argparse.Namespace) -> int:
     """Close. Raises ConfigurationError, LedgerError, StoreError and OSError."""
     from jauge_collector.compliance import closing, life  # noqa: PLC0415 - --help is instant
-    from jauge_collector.compliance.sources import Sources  # noqa: PLC0415 - --help is instant
+    from jauge_collector.compliance.sources import configured  # noqa: PLC0415 - --help is instant
     from jauge_collector.ledger.accounting import account_now  # noqa: PLC0415 - --help is instant
     from jauge_collector.reports.gather import gather  # noqa: PLC0415 - --help is instant
     from jauge_collector.stores.open import open_store  # noqa: PLC0415 - --help is instant
@@ -88,15 +88,7 @@ async def close(args: argparse.Namespace) -> int:
         registers = files.load(at.site.registers, at.site.file.parent, at.site.name)
         try:
             async with open_store(at.settings) as store:
-                sources = Sources(
-                    at.site,
-                    registers,
-                    at.ledger,
-                    at.settings.state(at.settings.ledger.path),
-                    store,
-                    reports=at.settings.state(life.REPORTS),
-                    kept_years=at.settings.retention.ledger_years,
-                )
+                sources = configured(at.settings, at.site, registers, at.ledger, store)
                 if at.ledger.marks(at.site.name, at.now_ms):  # a running collector does it itself
                     await account_now(store, at.ledger, at.site, at.now_ms)
                 rows = closing.digests(at.ledger, at.site, quarter)

@@ -100,7 +100,7 @@ async def _report(  # noqa: PLR0917 - what was asked, of what, when
 ) -> "Report":
     """The stored report of a closed quarter; else what is gathered now."""
     from jauge_collector.compliance import life  # noqa: PLC0415 - --help is instant
-    from jauge_collector.compliance.sources import Sources  # noqa: PLC0415 - --help is instant
+    from jauge_collector.compliance.sources import configured  # noqa: PLC0415 - --help is instant
     from jauge_collector.ledger.book import Ledger  # noqa: PLC0415 - --help is instant
     from jauge_collector.reports.gather import gather  # noqa: PLC0415 - --help is instant
     from jauge_collector.stores.open import open_store  # noqa: PLC0415 - --help is instant
@@ -112,8 +112,7 @@ async def _report(  # noqa: PLR0917 - what was asked, of what, when
             return life.stored(folder, standing, args.revision)
         registers = files.load(site.registers, site.file.parent, site.name)
         async with open_store(settings) as store:
-            years = settings.retention.ledger_years
-            sources = Sources(site, registers, ledger, file, store, folder, years)
+            sources = configured(settings, site, registers, ledger, store)
             return await gather(sources, quarter, now_ms, progress=bar)
 
 

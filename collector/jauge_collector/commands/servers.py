@@ -86,21 +86,13 @@ async def _record(
     now_ms: int,
 ) -> "Record":
     from jauge_collector.compliance.record import record  # noqa: PLC0415 - --help is instant
-    from jauge_collector.compliance.sources import Sources  # noqa: PLC0415 - --help is instant
+    from jauge_collector.compliance.sources import configured  # noqa: PLC0415 - --help is instant
     from jauge_collector.ledger.book import Ledger  # noqa: PLC0415 - --help is instant
     from jauge_collector.stores.open import open_store  # noqa: PLC0415 - --help is instant
 
-    file = settings.state(settings.ledger.path)
-    with Ledger(file) as ledger:
+    with Ledger(settings.state(settings.ledger.path)) as ledger:
         async with open_store(settings) as store:
-            sources = Sources(
-                site,
-                registers,
-                ledger,
-                file,
-                store,
-                kept_years=settings.retention.ledger_years,
-            )
+            sources = configured(settings, site, registers, ledger, store)
             return await record(sources, quarter, civil.day(now_ms, site.zone))
 
 

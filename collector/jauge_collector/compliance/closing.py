@@ -1,13 +1,17 @@
 """The officer's acts on a quarter's rows: closing them with their readings, and restating them."""
 
-from collections.abc import Callable, Sequence
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+from jauge_models.compliance.windows import twelve_months
 from jauge_models.configuration import ConfigurationError
 from sqlalchemy import Connection, select
 
+from jauge_collector import civil
 from jauge_collector.compliance import archive, life
 from jauge_collector.compliance.life import Standing, State
 from jauge_collector.compliance.quarters import Quarter, span_ms
@@ -49,21 +53,45 @@ async def close_quarter(
     """
     site = sources.site
     life.check_closing(sources.ledger, site, report, by=by, note=note)
-    revision = life.standing(sources.ledger, site.name, quarter.name).revision + 1
-    archived = await archive.archive(
-        sources, state / archive.ARCHIVE, quarter, revision=revision, progress=progress
-    )
-    return life.close(
-        sources.ledger,
-        state / life.REPORTS,
-        site,
-        report,
-        by=by,
-        now_ms=now_ms,
-        note=note,
-        rows=rows,
-        archived={**archived, "revision": revision},
-    )
+    folder = state / archive.ARCHIVE
+    with _alone(folder, site.name):
+        # Asked for once nobody else closes: two would write one edition's archive.
+        revision = life.standing(sources.ledger, site.name, quarter.name).revision + 1
+        archived = await archive.archive(
+            sources, folder, quarter, revision=revision, progress=progress
+        )
+        return life.close(
+            sources.ledger,
+            state / life.REPORTS,
+            site,
+            report,
+            by=by,
+            now_ms=now_ms,
+            note=note,
+            rows=rows,
+            archived={**archived, "revision": revision},
+        )
+
+
+@contextmanager
+def _alone(folder: Path, site_name: str) -> Iterator[None]:
+    """One closing of a site at a time, of all processes. Raises ConfigurationError, OSError."""
+    file = folder / site_name / ".lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                "--quarter",
+                "",
+                f"somebody else is closing a quarter of {site_name}",
+                "look at it once that has ended",
+            ) from None
+        for part in file.parent.glob(".*"):  # of a closing that was cut short
+            if part != file:
+                part.unlink(missing_ok=True)
+        yield
 
 
 # --- restatements
@@ -99,8 +127,8 @@ def preview(ledger: Ledger, site: Site, quarter: Quarter) -> Restatement:
     """What `restate` would do."""
     found = proposals(ledger, site, quarter)
     with ledger.transaction(writes=False) as connection:
-        spans = _spans(connection, site.name, found)
-    return Restatement(closing.changes(found), _touched(ledger, site.name, [s[0] for s in spans]))
+        names = [span.quarter for span in _spans(connection, site, found)]
+    return Restatement(closing.changes(found), _touched(ledger, site.name, names))
 
 
 def restate(
@@ -108,9 +136,10 @@ def restate(
 ) -> Restatement:
     """Carry out what is proposed for a quarter, signed; the earlier rows are kept as revisions.
 
-    The chain says what changed, why, and which editions it touches; these must be closed again
-    before they are approved or published. Raises ConfigurationError where nothing is proposed, or
-    nobody signs or says why.
+    The chain says what changed, why, and which editions it touches, by their own rows or by those
+    of their twelve months; these must be closed again before they are approved or published. Raises
+    ConfigurationError where nothing is proposed, nobody signs or says why, or rows are not those
+    that were closed: signing would vouch for them.
     """
     person = life.person_of(by)
     why = reason.strip()
@@ -126,12 +155,13 @@ def restate(
         )
     start_ms, end_ms = span_ms(quarter.window, site.zone)
     with ledger.transaction(writes=True) as connection:
-        spans = _spans(connection, site.name, found)
+        spans = _spans(connection, site, found)
+        names = [span.quarter for span in spans]
+        life.refuse_broken(connection, site.name, names)
         changes = closing.restate(connection, site.name, _meters(site), start_ms, end_ms, now_ms)
-        names = [name for name, *_ in spans]
         touched = life.standings_in(connection, site.name, names)
-        for name, begin, end in spans or [(quarter.name, start_ms, end_ms)]:
-            content = {
+        for span in spans or [_Span(quarter.name, start_ms, end_ms, own=True)]:
+            content: dict[str, Any] = {
                 "by": person,
                 "note": why,
                 "asked_for": quarter.name,
@@ -149,11 +179,15 @@ def restate(
                     for one in touched
                     if one.state is not State.OPEN
                 ],
-                "start_ms": begin,
-                "end_ms": end,
-                "rows": closing.digests(connection, site.name, _meters(site), begin, end),
             }
-            chain.add_link(connection, site.name, chain.RESTATEMENT, name, content, now_ms)
+            if span.own:
+                begin, end = span.start_ms, span.end_ms
+                content |= {
+                    "start_ms": begin,
+                    "end_ms": end,
+                    "rows": closing.digests(connection, site.name, _meters(site), begin, end),
+                }
+            chain.add_link(connection, site.name, chain.RESTATEMENT, span.quarter, content, now_ms)
     return Restatement(changes, _states(touched))
 
 
@@ -161,23 +195,33 @@ def _meters(site: Site) -> list[str]:
     return [meter.id for meter in site.topology.meters]
 
 
-def _spans(
-    connection: Connection, site: str, found: Sequence[Proposed]
-) -> list[tuple[str, int, int]]:
-    """Quarters that were closed and that the proposals touch: (quarter, start, end)."""
+class _Span(NamedTuple):
+    """A quarter whose figures change: by its ``own`` rows, or by those of its twelve months."""
+
+    quarter: str
+    start_ms: int
+    end_ms: int
+    own: bool
+
+
+def _spans(connection: Connection, site: Site, found: Sequence[Proposed]) -> list[_Span]:
+    """Quarters that were closed and whose figures the proposals change, oldest first."""
     t = schema.closings.c
     known = connection.execute(
-        select(t.quarter, t.start_ms, t.end_ms).where(t.site == site).order_by(t.start_ms)
+        select(t.quarter, t.start_ms, t.end_ms).where(t.site == site.name).order_by(t.start_ms)
     )
-    return [
-        (row.quarter, row.start_ms, row.end_ms)
-        for row in known
-        if any(
-            one.start_ms < row.end_ms and row.start_ms < one.end_ms
-            for _, some in found
-            for one in some
-        )
-    ]
+    spans: list[_Span] = []
+    for row in known:
+        last = civil.day(row.end_ms - 1, site.zone)
+        year_ms, _ = span_ms(twelve_months(last), site.zone)
+        if _reach_into(found, year_ms, row.end_ms):
+            own = _reach_into(found, row.start_ms, row.end_ms)
+            spans.append(_Span(row.quarter, row.start_ms, row.end_ms, own))
+    return spans
+
+
+def _reach_into(found: Sequence[Proposed], start_ms: int, end_ms: int) -> bool:
+    return any(one.start_ms < end_ms and start_ms < one.end_ms for _, some in found for one in some)
 
 
 def _touched(ledger: Ledger, site: str, quarters: Sequence[str]) -> Sequence[Touched]:

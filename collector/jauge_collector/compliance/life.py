@@ -6,23 +6,25 @@ next revision, and the report of the one before stays as it was stored. What is 
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
+from jauge_models.compliance.persons import same_person
 from jauge_models.compliance.windows import Window
 from jauge_models.configuration import ConfigurationError
 from sqlalchemy import Connection
 
 from jauge_collector.compliance.quarters import span_ms
+from jauge_collector.compliance.refusals import QuarterRefusedError
+from jauge_collector.compliance.sources import REPORTS
 from jauge_collector.compliance.standings import RESTATED, Standing, State, Step, stands
 from jauge_collector.compliance.whole_file import write_whole
 from jauge_collector.ledger import chain, closing
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.chain import Link
 from jauge_collector.ledger.closing import Digests
-from jauge_collector.registers.confirmations import same_person
 from jauge_collector.reports.content import Report, Signed, data_hash, decode, encode
 from jauge_collector.sites import Site
 
@@ -38,14 +40,12 @@ __all__ = [
     "file_of",
     "person_of",
     "publish",
+    "refuse_broken",
     "standing",
     "standings",
     "standings_in",
     "stored",
 ]
-
-REPORTS: Final = Path("reports")
-"""Folder of stored reports, below ``state_dir``."""
 
 
 def standing(ledger: Ledger, site_name: str, quarter: str) -> Standing:
@@ -76,6 +76,7 @@ def close(
 ) -> Standing:
     """Store a quarter's report as its next edition, and close the rows of the site's meters.
 
+    What is stored names the head of the chain that its closing is linked to.
     ``rows`` are the digests of what the report was gathered from: where the ledger holds others by
     now, it is refused. ``archived`` is what the ``archive`` link will say, in the same commit.
     Raises ConfigurationError for a running quarter, and for one whose last edition was approved
@@ -90,13 +91,15 @@ def close(
     with ledger.transaction(writes=True) as connection:
         before = _standing(connection, site.name, record.quarter)
         why = _refuse_same(before, said, note)
+        refuse_broken(connection, site.name, [record.quarter])
         stand = closing.digests(connection, site.name, meters, start_ms, end_ms)
         if rows is not None and rows != stand:
-            raise ConfigurationError(
+            raise QuarterRefusedError(
                 "--quarter",
-                "",
                 f"rows of {record.quarter} changed while the report was gathered",
                 "close it again",
+                reason="rows_changed",
+                quarter=record.quarter,
             )
         revision = before.revision + 1
         signed = Signed(by=person, at_ms=now_ms, note=why)
@@ -107,6 +110,7 @@ def close(
             closed=signed,
             approved=None,
             published=None,
+            chain_head=chain.head(connection),
         )
         text = encode(kept)
         write_whole(file_of(folder, site.name, record.quarter, revision), text)
@@ -288,11 +292,12 @@ def _checked(site: Site, report: Report, by: str) -> str:
         problem = f"the report is of {record.site!r}"
         raise ConfigurationError("--site", "", problem, "gather it anew")
     if record.running:
-        raise ConfigurationError(
+        raise QuarterRefusedError(
             "--quarter",
-            "",
             f"{record.quarter} has not ended",
             "close it from the first day of the next quarter on",
+            reason="running",
+            quarter=record.quarter,
         )
     return person_of(by)
 
@@ -303,20 +308,30 @@ def _refuse_same(before: Standing, said: str, note: str) -> str:
         return note.strip()
     why = note.strip() or " ; ".join(dict.fromkeys(step.signed.note for step in before.restated))
     if before.data_hash == said and not before.restated:
-        raise ConfigurationError(
+        raise QuarterRefusedError(
             "--quarter",
-            "",
             f"{before.quarter} is {before.state} and its report would say the same",
             "there is nothing to close",
+            reason="says_the_same",
+            quarter=before.quarter,
         )
     if before.state is not State.CLOSED and not why:
-        raise ConfigurationError(
+        raise QuarterRefusedError(
             "--note",
-            "",
             f"missing: {before.quarter} is {before.state}",
             "say why a new edition replaces it",
+            reason="reason_missing",
+            quarter=before.quarter,
         )
     return why
+
+
+def refuse_broken(connection: Connection, site: str, quarters: Collection[str]) -> None:
+    """Raises ConfigurationError where rows of quarters are not those that the chain vouches for."""
+    for broken in closing.broken_in(connection, site, quarters):
+        raise ConfigurationError(
+            "--quarter", "", str(broken), "run jauge-collector verify; restore a backup"
+        )
 
 
 def _refuse_restated(found: Standing) -> None:

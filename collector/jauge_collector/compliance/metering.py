@@ -11,10 +11,10 @@ from jauge_models.compliance.windows import Coverage, Window, coverage_of
 from jauge_models.effectiveness import CoveragePolicy, Kpi, Period, joint_spans
 
 from jauge_collector import civil
-from jauge_collector.compliance.measured_ledger import MeasuredLedger, measured
+from jauge_collector.compliance.measured_ledger import measured
 from jauge_collector.compliance.quarters import span_ms
 from jauge_collector.compliance.sources import Sources
-from jauge_collector.kpis import Rows, SiteSums, site_kpis
+from jauge_collector.kpis import Rows, SiteSums
 from jauge_collector.sites import Site
 
 
@@ -31,8 +31,7 @@ def metered_site(
     pue: tuple[Kpi, ...] = (published.pue, *published.pue_elsewhere)
     wue: tuple[Kpi, ...] = (published.wue,)
     if any(kpi.attested_share for kpi in (*pue, *wue)):
-        with MeasuredLedger(sources.ledger_file) as unsigned:
-            without = site_kpis(unsigned, site, *span, policy)
+        without = sources.without_attested(*span, policy)
         pue = _both(pue, (without.pue, *without.pue_elsewhere))
         wue = _both(wue, (without.wue,))
     return msgspec.structs.replace(

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Final
 
 import msgspec
 from jauge_models.compliance.denominator import Inventory
@@ -40,7 +41,10 @@ from jauge_collector.registers import policy as policy_file
 from jauge_collector.registers.evidence import completed, limits
 from jauge_collector.registers.files import Registers
 from jauge_collector.registers.listing import listing
+from jauge_collector.registers.notes import Note
 from jauge_collector.sites import Site
+
+_USUAL: Final = Policy()
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -103,10 +107,25 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     person."""
     registers: dict[str, str]
     """SHA-256 of each register as it was read."""
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     """What of the registers reads well and should be looked at."""
     actions: tuple[Action, ...] = ()
     """The site's own dated remediation actions; a server's are with its machine."""
+    pue_objective: float = _USUAL.pue_objective
+    """The policy's, shown and never required: reached below it."""
+    wue_objective: float = _USUAL.wue_objective
+    """The same of water, m3/MWh: reached at it."""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the inventory lists any machine of the site; those seen beside it count too."""
+        return any(each.machine.server is not None for each in self.assessment.servers)
+
+    @property
+    def objectives_of_rgesn(self) -> bool:
+        """Whether these objectives are RGESN's own, which the policy has where it says nothing."""
+        usual = _USUAL.pue_objective, _USUAL.wue_objective
+        return (self.pue_objective, self.wue_objective) == usual
 
 
 async def record(sources: Sources, quarter: Quarter, today: date) -> Record:
@@ -115,14 +134,20 @@ async def record(sources: Sources, quarter: Quarter, today: date) -> Record:
     Where the policy asks for a second person, what one person alone signed for counts for nothing.
     Raises RegisterError, LedgerError and StoreError.
     """
-    policy = limits(sources.registers)
-    with counted(sources, policy) as what, gc_paused():
-        found = await _record(replace(sources, ledger=what.ledger), quarter, today, policy)
-    return msgspec.structs.replace(found, unconfirmed=what.unconfirmed)
+    with counted(sources, limits(sources.registers)) as what, gc_paused():
+        counting = replace(sources, ledger=what.ledger)
+        return await judged_record(counting, quarter, today, what.unconfirmed)
 
 
-async def _record(sources: Sources, quarter: Quarter, today: date, policy: Policy) -> Record:
+async def judged_record(
+    sources: Sources, quarter: Quarter, today: date, unconfirmed: int
+) -> Record:
+    """The same where ``sources.ledger`` is already the one that `counted` gives.
+
+    ``unconfirmed`` is how many signed values it leaves out.
+    """
     site, registers = sources.site, sources.registers
+    policy = limits(registers)
     day = quarter.window.last
     energy = MachineEnergy(sources.ledger, site)
     listed = listing([registers], day)
@@ -181,10 +206,15 @@ async def _record(sources: Sources, quarter: Quarter, today: date, policy: Polic
         bodies=per_body(assessment, policy),
         tenants=per_tenant(assessment, policy),
         assessment=assessment,
-        trajectory=trajectory(assessment, (), policy, today),
+        trajectory=trajectory(
+            assessment, (), policy, today, milestones=policy_file.milestones(told)
+        ),
+        unconfirmed=unconfirmed,
         registers=dict(registers.digests),
-        notes=tuple(str(note) for note in registers.notes),
+        notes=registers.notes,
         actions=evidence.actions,
+        pue_objective=policy.pue_objective,
+        wue_objective=policy.wue_objective,
     )
 
 

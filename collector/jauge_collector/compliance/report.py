@@ -71,6 +71,9 @@ def _headline(record: Record, words: Words) -> Iterator[str]:
             )
         )
     yield from aligned(rows, figures=True)
+    if not record.is_listed:
+        yield words("nothing_listed", count=head.total)
+        return
     yield words("own", count=head.own_demonstrated, total=head.total, share=head.own_share or 0.0)
     if head.kwh_unknown:
         yield words("kwh_unknown", count=head.kwh_unknown)
@@ -81,7 +84,8 @@ def _headline(record: Record, words: Words) -> Iterator[str]:
 def _site(record: Record, words: Words) -> Iterator[str]:
     of_site = {each.criterion: each for each in record.assessment.sites.get(record.site, ())}
     blocking = record.shares.blocking
-    yield words("site_blocks" if blocking else "site_free")
+    if blocking or record.headline.total:  # without a machine nothing can be blocked
+        yield words("site_blocks" if blocking else "site_free")
     for each in blocking:
         yield f"  {_said(of_site[each.criterion], words)}"
     for kpi in (*record.pue, *record.wue):
@@ -118,6 +122,11 @@ def _goal(record: Record, words: Words) -> Iterator[str]:
                     title=words.criteria[start.criterion],
                     day=start.day,
                 )
+    for goal in record.trajectory.goals[-1:]:
+        for milestone in goal.milestones:
+            yield words(
+                "milestone", day=milestone.day, share=milestone.share, note=milestone.note or "–"
+            )
     for step in record.trajectory.forecast[1:]:
         yield words(
             "forecast",
@@ -195,7 +204,7 @@ def _beside(record: Record, words: Words) -> Iterator[str]:
     if record.notes:
         yield ""
         yield words("notes")
-        yield from (f"  {note}" for note in record.notes)
+        yield from (f"  {words.note(note)}" for note in record.notes)
 
 
 def aligned(rows: Sequence[tuple[str, ...]], *, figures: bool = False) -> Iterator[str]:

@@ -2,18 +2,22 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from jauge_models.effectiveness import CoveragePolicy
 
 from jauge_collector import civil
 from jauge_collector.compliance.intake import Known
-from jauge_collector.config import RetentionConfig
-from jauge_collector.kpis import Rows, SiteKpis, SiteSums, boundary_rows
+from jauge_collector.compliance.measured_ledger import MeasuredLedger
+from jauge_collector.config import CollectorConfig, RetentionConfig
+from jauge_collector.kpis import Rows, SiteKpis, SiteSums, boundary_rows, site_kpis
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.registers.files import Registers
 from jauge_collector.sites import Site
 from jauge_collector.stores import Store
+
+REPORTS: Final = Path("reports")
+"""Folder of stored reports, below ``state_dir``."""
 
 
 class BoundarySums(NamedTuple):
@@ -43,6 +47,10 @@ class Sources:
         default_factory=dict, compare=False, repr=False
     )
     """The same of a site's totals, by the ledger that counts and the span."""
+    unsigned: dict[tuple[int, int], SiteKpis] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """The same of the indicators without signed amounts, by the span."""
 
     def boundary(self, start_ms: int, end_ms: int, policy: CoveragePolicy) -> BoundarySums:
         """The site's totals over [start, end), worked out once. Raises LedgerError."""
@@ -54,7 +62,33 @@ class Sources:
             self.boundaries[asked] = BoundarySums(rows, sums, sums.figures())
         return self.boundaries[asked]
 
+    def without_attested(self, start_ms: int, end_ms: int, policy: CoveragePolicy) -> SiteKpis:
+        """The indicators over [start, end) without signed amounts, worked out once.
+
+        Raises LedgerError.
+        """
+        asked = start_ms, end_ms
+        if asked not in self.unsigned:
+            with MeasuredLedger(self.ledger_file) as ledger:
+                self.unsigned[asked] = site_kpis(ledger, self.site, start_ms, end_ms, policy)
+        return self.unsigned[asked]
+
     @property
     def reports_folder(self) -> Path:
         """Where the reports of closed quarters are kept."""
-        return self.reports or self.ledger_file.parent / "reports"
+        return self.reports or self.ledger_file.parent / REPORTS
+
+
+def configured(
+    settings: CollectorConfig, site: Site, registers: Registers, ledger: Ledger, store: Store
+) -> Sources:
+    """The sources of a site as a collector's own settings have them."""
+    return Sources(
+        site,
+        registers,
+        ledger,
+        settings.state(settings.ledger.path),
+        store,
+        reports=settings.state(REPORTS),
+        kept_years=settings.retention.ledger_years,
+    )

@@ -13,6 +13,7 @@ from jauge_models.compliance.status import Reason, Value
 
 from jauge_collector.console.text import Language, typeset
 from jauge_collector.console.text import language as console_language
+from jauge_collector.registers.notes import Note
 
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -27,6 +28,8 @@ class Words:
     """Of codes: statuses, results, kinds of document, fields."""
     criteria: Mapping[str, str]
     reasons: Mapping[str, str]
+    notes: Mapping[str, str]
+    """On registers: what should be looked at, and what to do."""
 
     def __call__(self, key: str, **values: Value | date | None) -> str:
         """A text with its holes filled in. Raises KeyError for one that nobody wrote."""
@@ -39,6 +42,16 @@ class Words:
     def reason(self, reason: Reason) -> str:
         """Why a criterion is what it is, as a sentence without its stop."""
         return self._filled(self.reasons[reason.key], reason.values)
+
+    def note(self, note: Note, *, file: bool = True) -> str:
+        """What of a register should be looked at, and where, as a sentence without its stop."""
+        where = [
+            *([note.file] if file else []),
+            *([self("note_line", line=note.line)] if note.line else []),
+            *([self("note_column", column=note.column)] if note.column else []),
+        ]
+        told = self._filled(self.notes[note.key], note.values)
+        return self("note", where=", ".join(where), told=told)
 
     def share(self, share: float | None) -> str:
         """A share in percent; a dash of nothing."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from jauge_models.compliance.persons import same_person
 from jauge_models.configuration import ConfigurationError
 from jauge_models.topology import Meter
 
@@ -134,7 +135,7 @@ def _line(
     visitor = visit.visitor
     holds = entry.id not in corrected
     open_ = holds and entry.id not in known
-    own = visitor is not None and confirmations.same_person(entry.signatory, visitor.name)
+    own = visitor is not None and same_person(entry.signatory, visitor.name)
     return Line(
         number=entry.id,
         meter=entry.subject,
@@ -229,6 +230,7 @@ class Attesting:
                 draft.base,
                 start_ms=draft.start_ms,
                 end_ms=draft.end_ms,
+                **_as_invoice(ledger, site, draft.corrects),
                 **what,
             )
 
@@ -249,6 +251,15 @@ class Attesting:
             return "confirm_own" if error.file == "--signatory" else "confirm_stale"
         self._records.changed(site.name)
         return "confirm_done"
+
+
+def _as_invoice(ledger: Ledger, site: Site, corrects: int | None) -> dict[str, Any]:
+    """What corrects a supplier's invoice is one too: the form does not ask for it."""
+    known = ledger.entries(site.name, attestations.AMOUNT)
+    old = next((each for each in known if each.id == corrects), None)
+    if old is None or not attestations.is_invoice(old):
+        return {}
+    return {"invoice": True, "cause": str(old.content.get("cause", ""))}
 
 
 _FIELDS: Final = {

@@ -47,6 +47,7 @@ def overview(asked: Asked, found: Found, seen: Seen) -> dict[str, Any]:
         "notes": _notes(language, found, seen) if whole else [],
         "blocking": _blocking(asked, seen),
         "goals": _goals(asked, found, seen),
+        "milestones": _milestones(asked, found) if whole else None,
         "forecast": _forecast(asked, found) if whole else None,
         "history": _history(asked, found) if whole else None,
         "bodies": _groups(asked, "body", record.bodies) if whole else None,
@@ -115,6 +116,8 @@ def _notes(language: Language, found: Found, seen: Seen) -> list[str]:
     notes = []
     if not seen.total:
         notes.append(language("no_servers_at_all"))
+    elif not found.record.is_listed:
+        notes.append(language("nothing_listed", count=language.number(head.total)))
     if head.kwh_unknown:
         notes.append(language("kwh_unknown", count=language.number(head.kwh_unknown)))
     if head.racks_unknown:
@@ -187,6 +190,26 @@ def _goals(asked: Asked, found: Found, seen: Seen) -> Table:
     names = ["goal_reading", "goal_by", "goal_measured", "goal_start", "goal_snapshot"]
     names = names if seen.whole else names[:3]
     return Table(language("goal_dates"), [Column(language(name)) for name in names], rows)
+
+
+def _milestones(asked: Asked, found: Found) -> Table:
+    """Those of the policy, for the whole site's share."""
+    language = asked.visit.language
+    rows = [
+        [
+            Cell(language.day(each.day)),
+            Cell(asked.words.share(each.share)),
+            Cell(each.note or "–"),
+        ]
+        for goal in found.record.trajectory.goals[-1:]
+        for each in goal.milestones
+    ]
+    columns = [
+        Column(language("milestone_day")),
+        Column(language("milestone_share"), number=True),
+        Column(language("milestone_note")),
+    ]
+    return Table(language("milestones"), columns, rows)
 
 
 def _forecast(asked: Asked, found: Found) -> Table:

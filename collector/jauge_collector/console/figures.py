@@ -21,6 +21,7 @@ from jauge_models.topology import MEASURES, Topology
 from jauge_models.wire import Address, Birth
 
 from jauge_collector import civil, kpis
+from jauge_collector.attested_rows import attested_rows
 from jauge_collector.attribution import HostNow, hosts_now
 from jauge_collector.compliance.archive import ARCHIVE
 from jauge_collector.console.views import (
@@ -217,6 +218,13 @@ class Figures:
         name = self._state.sites[site].topology.meter(meter).id
         return await self._submit(
             lambda: self._book().current(site, name, start_ms, end_ms), end_ms - start_ms
+        )
+
+    async def bills(self, site: str, meter: str, start_ms: int, end_ms: int) -> list[Row]:
+        """Signed amounts of a meter that count and touch [start, end); see `attested_rows`."""
+        of = self._state.sites[site]
+        return await self._submit(
+            lambda: attested_rows(self._book(), of, meter, start_ms, end_ms), end_ms - start_ms
         )
 
     async def readings(self, site: str, meter: str, row: Row) -> list[Behind]:

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from datetime import date
 from math import fsum
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from jauge_models.boundaries import WATER, Equation
 from jauge_models.effectiveness import Kpi, Total
-from jauge_models.rules import JOULES_PER_KWH, Indicator, rule_in_force
+from jauge_models.rules import Indicator, rule_in_force
 from jauge_models.topology import Validity
 
 from jauge_collector import civil
@@ -17,7 +17,7 @@ from jauge_collector.console.overview import Span, month_starts, shown
 from jauge_collector.console.rendering import Cell, Column, Fact, Table, Visit
 from jauge_collector.console.scoped import ScopedFigures
 from jauge_collector.console.text import Language
-from jauge_collector.kpis import Part
+from jauge_collector.kpis import Part, factors_of
 from jauge_collector.sites import Site
 
 
@@ -50,14 +50,22 @@ async def context(
             Fact(language("period_kind"), language(f"kind_{kpi.period_kind}")),
             *_total(language, "numerator", kpi.numerator),
             *_total(language, "denominator", kpi.denominator),
+            *_weighting(language, site, kpi, span),
         ],
         "sides": [
             {
                 "symbol": str(equation.symbol),
                 "equation": equation.text(),
-                "table": _terms(visit, site, equation, parts.get(equation.symbol, []), day),
+                "table": _terms(
+                    visit,
+                    site,
+                    equation,
+                    parts.get(equation.symbol, []),
+                    day,
+                    _unit(equation, total),
+                ),
             }
-            for equation in equations
+            for equation, total in zip(equations, (kpi.numerator, kpi.denominator), strict=True)
             if equation is not None
         ],
         "json": "/api/v1/kpi?" + urlencode({"site": site.name, "from": kpis.start, "to": kpis.end}),
@@ -66,21 +74,39 @@ async def context(
     }
 
 
+def _weighting(language: Language, site: Site, kpi: Kpi, span: Span) -> list[Fact]:
+    """By which emission factors the terms of the numerator were weighed, in kgCO2e/kWh."""
+    if kpi.numerator is None or kpi.numerator.unit != "kgCO2e":
+        return []
+    factors = [language.plain(each.value) for each in factors_of(site, span)]
+    return [Fact(language("weighting"), language("by_factors", factors=", ".join(factors)))]
+
+
 def _total(language: Language, key: str, total: Total | None) -> list[Fact]:
     if total is None or total.value is None:
         return []
     value = language.number(total.value, 3 if total.unit == "m3" else 1)
-    unit = {"m3": "m³", "kgCO2e": "kgCO₂e"}.get(total.unit, total.unit)
+    unit = _UNITS.get(total.unit, total.unit)
     return [Fact(language(key), f"{total.symbol} = {value}\u00a0{unit}")]
 
 
-def _terms(visit: Visit, site: Site, equation: Equation, parts: Sequence[Part], day: date) -> Table:
+_UNITS: Final = {"m3": "m³", "kgCO2e": "kgCO₂e"}
+
+
+def _unit(equation: Equation, total: Total | None) -> str:
+    """The unit of a total and of its terms, as it is shown."""
+    unit = ("m3" if equation.symbol in WATER else "kWh") if total is None else total.unit
+    return _UNITS.get(unit, unit)
+
+
+def _terms(  # noqa: PLR0917 - a total with its terms, in their order
+    visit: Visit, site: Site, equation: Equation, parts: Sequence[Part], day: date, unit: str
+) -> Table:
     """The terms of a total over the time that counts, and their sum.
 
     A meter leads to its rows of the last day of that time.
     """
     language = visit.language
-    unit, per = ("m³", 1.0) if equation.symbol in WATER else ("kWh", JOULES_PER_KWH)
     rows = [
         [
             Cell(
@@ -92,7 +118,7 @@ def _terms(visit: Visit, site: Site, equation: Equation, parts: Sequence[Part], 
             Cell(language.plain(term.factor)),
             Cell(validity(language, site, term.validity)),
             Cell(term.reason or "–", term.evidence),
-            _amount(language, amount, unit, per),
+            _amount(language, amount, unit),
         ]
         for term, amount in parts
     ]
@@ -100,7 +126,7 @@ def _terms(visit: Visit, site: Site, equation: Equation, parts: Sequence[Part], 
         total = fsum(part.amount for part in parts)
         blank = Cell("")
         head = Cell(str(equation.symbol))
-        rows.append([head, blank, blank, blank, blank, _amount(language, total, unit, per)])
+        rows.append([head, blank, blank, blank, blank, _amount(language, total, unit)])
     return Table(
         language("terms_of", symbol=str(equation.symbol)),
         [
@@ -115,8 +141,8 @@ def _terms(visit: Visit, site: Site, equation: Equation, parts: Sequence[Part], 
     )
 
 
-def _amount(language: Language, amount: float, unit: str, per: float) -> Cell:
-    return Cell(f"{language.number(amount / per, 1 if unit == 'kWh' else 3)}\u00a0{unit}")
+def _amount(language: Language, amount: float, unit: str) -> Cell:
+    return Cell(f"{language.number(amount, 3 if unit == 'm³' else 1)}\u00a0{unit}")
 
 
 def validity(language: Language, site: Site, span: Validity) -> str:

@@ -54,6 +54,7 @@ async def context(  # noqa: PLR0917 - what was asked for, as the address names i
     page = f"/{site.name}/meter/{meter_id}"
     today = civil.day(visit.now_ms, site.zone)
     rows = await figures.rows(site.name, meter_id, start, end)
+    bills = await figures.bills(site.name, meter_id, start, end)
     chosen = [row for row in rows if row.interval.start_ms == row_ms]
     until = min(end, visit.now_ms)
     return {
@@ -69,6 +70,7 @@ async def context(  # noqa: PLR0917 - what was asked for, as the address names i
         else "",
         "day": _day(language, meter, [row.interval for row in rows], (start, until)),
         "rows": _rows(visit, site, meter, chosen or rows, day),
+        "bills": _bills(visit, site, meter, bills),
         "behind": await _behind(visit, site, figures, meter, chosen),
         "moment": language.moment(visit.now_ms, site.zone, seconds=True),
     }
@@ -256,10 +258,47 @@ def _readings(language: Language, site: Site, behind: Behind) -> Table:
     )
 
 
+def _unit(meter: Meter) -> tuple[str, float, int]:
+    """The unit in which rows are shown, base units of it, and decimals."""
+    energy = MEASURES[meter.commodity].unit == "J"
+    return ("kWh", JOULES_PER_KWH, 2) if energy else ("m³", 1.0, 4)
+
+
+def _bills(visit: Visit, site: Site, meter: Meter, rows: list[Row]) -> Table:
+    """Signed amounts that hold for the day, over all of their time; they are no part of its sum."""
+    language = visit.language
+    unit, per, places = _unit(meter)
+    return Table(
+        language("bills_of_day"),
+        [
+            Column(language("interval")),
+            Column(language("amount"), number=True),
+            Column(language("basis")),
+            Column(language("entered_as")),
+        ],
+        [
+            [
+                Cell(_span(language, site, Validity(row.interval.start_ms, row.interval.end_ms))),
+                Cell(f"{language.number((row.interval.amount or 0.0) / per, places)}\u00a0{unit}"),
+                Cell(
+                    language(f"basis_{row.interval.basis}"),
+                    language(f"grade_{row.interval.grade}"),
+                ),
+                Cell(_entry(language, row.feed)),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _entry(language: Language, feed: str) -> str:
+    number = feed.removeprefix("entry ")
+    return language("bill_number", number=number) if number.isdecimal() else "–"
+
+
 def _rows(visit: Visit, site: Site, meter: Meter, rows: list[Row], day: date) -> Table:
     language = visit.language
-    energy = MEASURES[meter.commodity].unit == "J"
-    unit, per, places = ("kWh", JOULES_PER_KWH, 2) if energy else ("m³", 1.0, 4)
+    unit, per, places = _unit(meter)
 
     def reading(point: Point | None) -> Cell:
         if point is None:

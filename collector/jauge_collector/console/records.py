@@ -15,20 +15,18 @@ from datetime import date
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-import msgspec
-from jauge_models.compliance.trajectory import point_of, trajectory
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector import civil
 from jauge_collector.compliance import life
+from jauge_collector.compliance.history import with_history
 from jauge_collector.compliance.life import Standing, State
 from jauge_collector.compliance.quarters import Quarter
 from jauge_collector.compliance.record import Record, record
-from jauge_collector.compliance.sources import Sources
+from jauge_collector.compliance.sources import Sources, configured
 from jauge_collector.console.figures import BusyError, now_ms
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.registers import files
-from jauge_collector.registers.evidence import limits
 from jauge_collector.registers.problems import RegisterError
 from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
@@ -173,16 +171,8 @@ class Records:
             registers = files.load(site.registers, site.file.parent, site.name)
             with Ledger(self.ledger_file) as ledger:
                 async with open_store(self._state.config) as store:
-                    sources = Sources(
-                        site,
-                        registers,
-                        ledger,
-                        self.ledger_file,
-                        store,
-                        reports=self.folder,
-                        kept_years=self._state.config.retention.ledger_years,
-                    )
-                    return await work(sources)
+                    config = self._state.config
+                    return await work(configured(config, site, registers, ledger, store))
 
         return asyncio.run(gather())
 
@@ -212,13 +202,4 @@ def _raise_failed(kept: _Kept) -> None:
 
 async def _with_history(sources: Sources, quarter: Quarter, today: date) -> Record:
     """The record, with the closed quarters before it as the way to the goal so far."""
-    found = await record(sources, quarter, today)
-    history = [
-        point_of(life.stored(sources.reports_folder, standing).record.assessment)
-        for standing in life.standings(sources.ledger, sources.site.name)
-        if standing.quarter < quarter.name
-    ]
-    if not history:
-        return found
-    way = trajectory(found.assessment, history, limits(sources.registers), today)
-    return msgspec.structs.replace(found, trajectory=way)
+    return with_history(await record(sources, quarter, today), sources, today)

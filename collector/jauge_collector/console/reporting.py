@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
+from jauge_models.compliance.persons import same_person
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector import __version__
@@ -23,9 +24,11 @@ from jauge_collector.access.roles import Permission
 from jauge_collector.compliance import closing, life
 from jauge_collector.compliance.life import Standing, State
 from jauge_collector.compliance.quarters import Quarter, quarter_of
+from jauge_collector.compliance.refusals import QuarterRefusedError
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.console.attesting import may_act
 from jauge_collector.console.changes import Changes, ConflictError
+from jauge_collector.console.closing_job import Job, failure_of
 from jauge_collector.console.compliance_words import (
     Asked,
     frame,
@@ -38,13 +41,10 @@ from jauge_collector.console.gate import Visitor
 from jauge_collector.console.records import Records
 from jauge_collector.console.rendering import Cell, Fact
 from jauge_collector.console.text import CODES, Language
-from jauge_collector.ledger.book import Ledger, LedgerError
-from jauge_collector.registers.confirmations import same_person
-from jauge_collector.registers.problems import RegisterError
+from jauge_collector.ledger.book import Ledger
 from jauge_collector.reports.content import Report, encode
 from jauge_collector.reports.gather import gather
 from jauge_collector.sites import Site
-from jauge_collector.stores import StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -68,17 +68,6 @@ FORMS: Final[Mapping[str, str]] = {
 IN_ONE_LANGUAGE: Final = frozenset({"json"})
 
 
-@dataclass(slots=True)
-class Job:
-    """A quarter that is being closed, or the last attempt at it that failed."""
-
-    by: str
-    started_ms: int
-    done: float = 0.0
-    problem: str = ""
-    running: bool = True
-
-
 @dataclass(frozen=True, slots=True)
 class Card:
     """One quarter as the template shows it."""
@@ -91,6 +80,8 @@ class Card:
     facts: Sequence[Fact]
     job: str
     problem: str
+    detail: str
+    """In English, whatever the page's language."""
     downloads: Sequence[tuple[str, str]]
     close: bool
     again: bool
@@ -155,6 +146,7 @@ def _card(asked: Asked, standing: Standing, job: Job | None) -> Card:
     language, site, visitor = asked.visit.language, asked.site, asked.visit.visitor
     ended = not quarter_of(standing.quarter, site.zone, asked.visit.now_ms).running
     running = job is not None and job.running
+    failed = job.failed if job is not None and not running else None
     may_close = may_act(asked, Permission.CLOSE) and ended and not running
     same = (
         visitor is not None
@@ -172,7 +164,10 @@ def _card(asked: Asked, standing: Standing, job: Job | None) -> Card:
         job=language("closing_runs", done=language.percent(job.done, 0), name=job.by)
         if job is not None and running
         else "",
-        problem=job.problem if job is not None and not running else "",
+        problem=""
+        if failed is None
+        else language(failed.key, quarter=quarter_name(language, failed.quarter)),
+        detail="" if failed is None else failed.detail,
         downloads=_downloads(asked, standing) if standing.revision else (),
         close=may_close,
         again=standing.state is not State.OPEN,
@@ -260,13 +255,10 @@ class Reporting:
     async def _run(self, job: Job, by: str, site: Site, quarter: Quarter, note: str) -> None:
         try:
             await self._records.run(lambda: self._close(job, by, site, quarter, note))
-        except RegisterError as error:
-            job.problem = f"{error}"
-        except (ConfigurationError, LedgerError, StoreError, OSError) as error:
-            job.problem = " ".join(str(error).split())
-        except Exception:  # noqa: BLE001 - a task of its own: the officer and the log are told
-            job.problem = "an error of the collector; its log tells more"
-            _log.exception("quarter %s of %s could not be closed", quarter.name, site.name)
+        except Exception as error:  # noqa: BLE001 - a task of its own: the officer and the log are told
+            job.failed = failure_of(error, quarter.name)
+            if not job.failed.detail and not isinstance(error, QuarterRefusedError):
+                _log.exception("quarter %s of %s could not be closed", quarter.name, site.name)
         else:
             self._jobs[site.name].pop(quarter.name, None)
         finally:

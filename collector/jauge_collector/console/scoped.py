@@ -212,6 +212,19 @@ class ScopedFigures:
                 )
         return found
 
+    async def bills(self, site: str, meter: str, start_ms: int, end_ms: int) -> list[Row]:
+        """See `Figures.bills`; those of a time in which one of the tenants had the meter."""
+        self._require(site)
+        tenants = self._tenants(site)
+        if tenants is None:
+            return await self._figures.bills(site, meter, start_ms, end_ms)
+        held = self._held(site, meter, tenants)
+        return [
+            msgspec.structs.replace(row, feed="")
+            for row in await self._figures.bills(site, meter, start_ms, end_ms)
+            if within(held, row.interval.start_ms, row.interval.end_ms) is not None
+        ]
+
     async def readings(self, site: str, meter: str, row: Row) -> list[Behind]:
         """See `Figures.readings`; of a row as `rows` gives it, while the tenants had the meter."""
         self._require(site)

@@ -23,6 +23,7 @@ from jauge_collector.console.records import Found
 from jauge_collector.console.rendering import Cell, Column, Table
 from jauge_collector.ledger.closing import Change
 from jauge_collector.ledger.entries import Entry
+from jauge_collector.registers.notes import Note
 
 MOST_ROWS: Final = 100
 _MOST_NAMED: Final = 3
@@ -77,7 +78,8 @@ def todo(asked: Asked, found: Found, seen: Seen, waiting: Waiting) -> dict[str, 
         **frame(asked, "todo", found),
         "table": Table(language("record_todo"), columns, rows, max(0, len(tasks) - MOST_ROWS)),
         "notes": [
-            (file, notes) for file, notes in _by_file(found.record.notes[:MOST_ROWS]).items()
+            (file, [asked.words.note(note, file=False) for note in notes])
+            for file, notes in _by_file(found.record.notes[:MOST_ROWS]).items()
         ],
         "closed": language("todo_closed") if asked.standing.state is not State.OPEN else "",
     }
@@ -176,15 +178,14 @@ def _of_registers(asked: Asked, found: Found) -> Iterator[Task]:
         yield Task(Cell(language("todo_policy")), language("two_people"), by, "", None)
     for file, notes in _by_file(found.record.notes).items():
         more = language("and_others", count=language.number(len(notes) - 1))
-        note = joined([notes[0], more if len(notes) > 1 else ""])
+        first = asked.words.note(notes[0], file=False)
+        note = joined([first, more if len(notes) > 1 else ""])
         yield Task(Cell(language("todo_register", file=file), note, "#notes"), "", by, "", None)
 
 
-def _by_file(notes: Iterable[str]) -> dict[str, list[str]]:
+def _by_file(notes: Iterable[Note]) -> dict[str, list[Note]]:
     """Notes by the name of their register, without its folder."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Note]] = {}
     for note in notes:
-        path, colon, rest = note.partition(": ")
-        name = PurePath(path).name if colon else ""
-        found.setdefault(name, []).append(rest if colon else note)
+        found.setdefault(PurePath(note.file).name, []).append(note)
     return found

@@ -94,6 +94,13 @@ def add_link(  # noqa: PLR0917 - the parts of a link, in their order
     return link
 
 
+def head(connection: Connection) -> str:
+    """Digest of the last link, of whatever site; `START` where there is none yet."""
+    t = schema.chain.c
+    found = connection.execute(select(t.digest).order_by(t.id.desc()).limit(1)).scalar()
+    return START if found is None else str(found)
+
+
 def links(
     connection: Connection,
     site: str | None = None,

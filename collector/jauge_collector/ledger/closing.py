@@ -7,7 +7,7 @@ revisions.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -203,9 +203,17 @@ def broken_rows(ledger: Ledger, site: str) -> list[Broken]:
 
     Quarters of which rows went by their time are left out.
     """
-    found: list[Broken] = []
     with ledger.transaction(writes=False) as connection:
-        for quarter, told in sorted(_vouched(connection, site).items()):
+        return broken_in(connection, site)
+
+
+def broken_in(
+    connection: Connection, site: str, quarters: Collection[str] | None = None
+) -> list[Broken]:
+    """The same in the caller's transaction, of some quarters or of all."""
+    found: list[Broken] = []
+    for quarter, told in sorted(_vouched(connection, site).items()):
+        if quarters is None or quarter in quarters:
             known: Digests = told["rows"]
             now = digests(connection, site, known, told["start_ms"], told["end_ms"])
             found += [

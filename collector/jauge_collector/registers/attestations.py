@@ -6,10 +6,9 @@ shown to be the one that was entered.
 
 import hashlib
 import os
-import shutil
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from jauge_models.configuration import ConfigurationError
 from jauge_models.quantities import CATALOGUE
@@ -19,9 +18,12 @@ from jauge_collector.importer.units import conversion
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.entries import Entry
 from jauge_collector.registers.meters import MOST
+from jauge_collector.registers.regular_file import open_regular
 from jauge_collector.sites import Site
 
 AMOUNT: Final = "amount"
+LARGEST_DOCUMENT: Final = 100 << 20
+"""Bytes of one document."""
 INVOICE: Final = "invoice"
 """In the content of an amount that is a supplier's invoice."""
 
@@ -103,28 +105,40 @@ def is_invoice(entry: Entry) -> bool:
 def keep_document(folder: Path, file: Path) -> str:
     """Copy a document into the folder under its SHA-256, on disk at return; returns that.
 
-    Raises ConfigurationError where it cannot be read.
+    Raises ConfigurationError where it is no file, is larger than `LARGEST_DOCUMENT` or cannot be
+    read or kept.
     """
-    digest = hashlib.sha256()
     try:
-        with file.open("rb") as source:
-            while block := source.read(1 << 20):
-                digest.update(block)
-            name = digest.hexdigest()
-            kept = folder / name
-            if kept.exists():
-                return name
+        with open_regular(file) as source:
             folder.mkdir(parents=True, exist_ok=True)
-            source.seek(0)
             with tempfile.NamedTemporaryFile(dir=folder, delete=False) as copy:
-                shutil.copyfileobj(source, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
+                part = Path(copy.name)
+                try:
+                    name = _copied(source, copy, file)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+                    part.replace(folder / name)
+                except BaseException:
+                    part.unlink(missing_ok=True)
+                    raise
     except OSError as error:
-        problem = (error.strerror or "error").lower()
-        raise ConfigurationError("--document", str(file), f"cannot be kept: {problem}") from None
-    Path(copy.name).replace(kept)
+        raise _unkept(file, f"cannot be kept: {(error.strerror or 'error').lower()}") from None
     return name
+
+
+def _copied(source: IO[bytes], copy: IO[bytes], file: Path) -> str:
+    digest, left = hashlib.sha256(), LARGEST_DOCUMENT
+    while block := source.read(1 << 20):
+        left -= len(block)
+        if left < 0:
+            raise _unkept(file, f"is larger than {LARGEST_DOCUMENT >> 20} MiB")
+        digest.update(block)
+        copy.write(block)
+    return digest.hexdigest()
+
+
+def _unkept(file: Path, problem: str) -> ConfigurationError:
+    return ConfigurationError("--document", str(file), problem, "name a file that can be kept")
 
 
 def attested(ledger: Ledger, site: Site) -> list[Entry]:

@@ -4,9 +4,9 @@ A confirmation is an entry of its own, linked into the chain like any other. It 
 correction needs its own.
 """
 
-import unicodedata
 from typing import Final
 
+from jauge_models.compliance.persons import same_person
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector.ledger.book import Ledger
@@ -15,7 +15,7 @@ from jauge_collector.registers.attestations import AMOUNT, attested
 from jauge_collector.registers.meters import READING
 from jauge_collector.sites import Site
 
-__all__ = ["CONFIRMATION", "SIGNED", "confirm", "confirmed", "same_person", "unconfirmed"]
+__all__ = ["CONFIRMATION", "SIGNED", "confirm", "confirmed", "unconfirmed"]
 
 SIGNED: Final = (AMOUNT, READING)
 """Kinds of entries that stand on somebody's word."""
@@ -93,15 +93,6 @@ def unconfirmed(ledger: Ledger, site_name: str) -> list[Entry]:
         if entry.id not in known
     ]
     return sorted(found, key=lambda entry: entry.id)
-
-
-def same_person(one: str, other: str) -> bool:
-    """Whether two names are one person's, however they were typed."""
-    return _folded(one) == _folded(other)
-
-
-def _folded(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _refused(problem: str, fix: str) -> ConfigurationError:

@@ -17,6 +17,7 @@ import msgspec
 from jauge_models.resources import is_name
 
 from jauge_collector.registers.problems import File, Problems
+from jauge_collector.registers.regular_file import open_regular
 from jauge_collector.registers.sheet import Column, Dated, Row, folded, rows_of
 
 MOST_DOCUMENT_BYTES: Final = 256 * 1024**2
@@ -177,7 +178,7 @@ def verified(documents: Iterable[Document], folder: Path, file: str) -> tuple[Do
 def digest_of(path: Path) -> str:
     """SHA-256 of a file in hexadecimal digits. Raises OSError, ValueError where it is too large."""
     digest, size = hashlib.sha256(), 0
-    with path.open("rb") as source:
+    with open_regular(path) as source:
         while block := source.read(_BLOCK):
             size += len(block)
             if size > MOST_DOCUMENT_BYTES:

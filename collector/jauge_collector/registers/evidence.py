@@ -55,10 +55,12 @@ def completed(site: SiteEvidence, registers: Registers, day: date) -> SiteEviden
     participant = proof.of(DocumentKind.PARTICIPANT_CERTIFICATE)
     endorser = proof.of(DocumentKind.ENDORSER_CERTIFICATE)
     participation = site.participation
-    if registers.documents:
-        participation = Participation.ENDORSER if endorser else Participation.NONE
     if participant:
         participation = Participation.PARTICIPANT
+    elif endorser:
+        participation = Participation.ENDORSER
+    elif proof.ended(DocumentKind.PARTICIPANT_CERTIFICATE):
+        participation = Participation.NONE
     reviews = proof.all(DocumentKind.SET_POINT_REVIEW)
     log = proof.of(DocumentKind.SET_POINT_LOG)
     no_claim = proof.of(DocumentKind.NO_TAXONOMY_CLAIM)
@@ -117,7 +119,13 @@ class _Proof:
     """Documents of a site that prove something on a day."""
 
     def __init__(self, documents: Iterable[Document], site: str, day: date) -> None:
-        self._found = [d for d in documents if d.subject in {"", site} and d.holds(day)]
+        ours = [d for d in documents if d.subject in {"", site} and d.dated <= day]
+        self._found = [d for d in ours if d.holds(day)]
+        self._ended = {d.kind for d in ours if not d.holds(day)}
+
+    def ended(self, kind: DocumentKind) -> bool:
+        """Whether one of a kind held and holds no more: that is known to be over."""
+        return kind in self._ended
 
     def all(self, kind: DocumentKind) -> list[Document]:
         """Those of a kind, the newest last; of one day the one entered last."""

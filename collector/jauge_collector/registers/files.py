@@ -25,6 +25,7 @@ from jauge_collector.registers.decisions import ActionRow, ExemptionRow
 from jauge_collector.registers.documents import Document
 from jauge_collector.registers.facility import FacilityRow
 from jauge_collector.registers.factors import FactorRow
+from jauge_collector.registers.notes import Note, notes
 from jauge_collector.registers.policy import PolicyFile
 from jauge_collector.registers.practices import Practice
 from jauge_collector.registers.problems import (
@@ -91,7 +92,7 @@ class Registers:
     """SHA-256 of each file as it was read, by the name of the register."""
     paths: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
     """Where each was read, resolved: several sites may name one file."""
-    notes: tuple[Problem, ...] = ()
+    notes: tuple[Note, ...] = ()
     """What is no error and should be looked at; at most `MOST_PROBLEMS` of each register."""
 
 
@@ -150,7 +151,8 @@ def load(section: RegistersSection, folder: Path, site: str = "") -> Registers:
         digests=MappingProxyType(reading.digests),
         paths=MappingProxyType(reading.paths),
     )
-    return replace(found, notes=tuple(_notes(found)))
+    named = {name: getattr(section, name) for name in reading.paths}
+    return replace(found, notes=tuple(notes(found, named)))
 
 
 class _Reading:
@@ -224,46 +226,3 @@ class _Reading:
 def _paths(section: RegistersSection, folder: Path) -> dict[str, Path]:
     named = {name: getattr(section, name) for name in NAMES}
     return {name: folder / path for name, path in named.items() if path is not None}
-
-
-def _notes(registers: Registers) -> list[Problem]:
-    """What reads well and will not prove what its owner may think it does."""
-    notes: list[Problem] = []
-    named = {name: str(path) for name, path in registers.paths.items()}
-    if registers.rooms:
-        racks = {place.key[1:] for place in registers.rooms}
-        known = {(room, rack) for room, _, rack in racks}
-        missing = Problems(named.get("servers", ""))
-        for server in registers.servers:
-            ours = server.site in {"", registers.site}
-            if ours and server.rack and (server.room, server.rack) not in known:
-                problem = f"rack {server.rack!r} of room {server.room!r} is in no row of the rooms"
-                missing.add(server.line, "rack", problem, "its intake air is not measured (V4)")
-        notes += missing.found
-    subjects = {registers.site, *(server.id for server in registers.servers)}
-    for name, decided in (("exemptions", registers.exemptions), ("actions", registers.actions)):
-        nobody = Problems(named.get(name, ""))
-        for one in decided:
-            if one.subject not in subjects:
-                problem = f"{one.subject!r} is neither this site nor a server of it"
-                nobody.add(one.line, "subject", problem, "it decides nothing here")
-        notes += nobody.found
-    edition = registers.policy.goal.edition if registers.policy else ""
-    if registers.practices and not any(p.edition == edition for p in registers.practices):
-        problem = f"no practice of the edition {edition!r} that the policy names"
-        notes.append(
-            Problem(named["practices"], 0, "edition", problem, "set goal.edition in the policy")
-        )
-    remembered = Problems(named.get("practices", ""))
-    for practice in registers.practices:
-        if practice.edition == edition and practice.is_expected and practice.reference is None:
-            problem = f"practice {practice.number} is not confirmed by the text"
-            fix = "give its page and certainty 'text'; till then it is « pratique à référencer »"
-            remembered.add(practice.line, "certainty", problem, fix)
-    notes += remembered.found
-    if registers.policy is not None and not policy_of.is_approved(registers.policy):
-        given = len(policy_of.approvers(registers.policy))
-        problem = f"{given} of {policy_of.APPROVERS} approvals of what it now says"
-        fix = f"approve the hash {policy_of.policy_hash(registers.policy)}"
-        notes.append(Problem(named["policy"], 0, "approvals", problem, fix))
-    return notes

@@ -11,8 +11,10 @@ from datetime import date, timedelta
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from jauge_models.compliance.persons import person_key
 from jauge_models.compliance.policy import Act, Deadline, Placement, Policy, Reading
 from jauge_models.compliance.psychrometrics import CLASSES, Envelope, Humidity
+from jauge_models.compliance.trajectory import Milestone
 from jauge_models.configuration import ConfigurationError, parse
 from jauge_models.rules import RuleStatus
 
@@ -31,6 +33,17 @@ APPROVERS: Final = 2
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every section."""
+
+
+class MilestoneSection(_Section, frozen=True, kw_only=True):
+    """A dated milestone on the way to the goal, as people agreed on it."""
+
+    day: date
+    """By when; not after the wide reading."""
+    share: Share
+    """Of the servers that are demonstrated by then, 0 to 1."""
+    note: Text = ""
+    """What it stands for; never a person's name."""
 
 
 class GoalSection(_Section, frozen=True, kw_only=True):
@@ -59,6 +72,8 @@ class GoalSection(_Section, frozen=True, kw_only=True):
     """From so many sites a required line is drawn; below, dated milestones [P]."""
     sobriety_base_year: Annotated[int, msgspec.Meta(ge=1990, le=2999)] | None = None
     """Calendar year that « Sobriété » sets the twelve months beside; absent: no such section."""
+    milestones: list[MilestoneSection] = []
+    """Dated milestones, which stand where no line is required."""
 
 
 class SiteSection(_Section, frozen=True, kw_only=True):
@@ -212,6 +227,7 @@ def read(text: str, file: str) -> PolicyFile:
             raise ConfigurationError(file, key, "lies too far away", f"write a day {years}")
     if found.goal.wide < found.goal.strict:
         raise ConfigurationError(file, "goal.wide", "lies before goal.strict", "swap them")
+    _check_milestones(found.goal, file)
     if found.site.daily_s < found.site.hourly_s:
         raise ConfigurationError(file, "site.daily_s", "is below site.hourly_s", "swap them")
     if len({one.name for one in found.envelopes}) < len(found.envelopes):
@@ -225,6 +241,24 @@ def read(text: str, file: str) -> PolicyFile:
     except ValueError as error:
         raise ConfigurationError(file, "", str(error)) from None
     return found
+
+
+def _check_milestones(goal: GoalSection, file: str) -> None:
+    known: set[date] = set()
+    for at, one in enumerate(goal.milestones):
+        key = f"goal.milestones[{at}].day"
+        if one.day > goal.wide:
+            raise ConfigurationError(file, key, "lies after goal.wide", "date it before the goal")
+        if one.day in known:
+            raise ConfigurationError(file, key, "stands there twice", "drop one")
+        known.add(one.day)
+
+
+def milestones(policy: PolicyFile | None) -> tuple[Milestone, ...]:
+    """The dated milestones, by day; none without a policy."""
+    told = [] if policy is None else policy.goal.milestones
+    found = (Milestone(one.day, one.share, one.note) for one in told)
+    return tuple(sorted(found, key=lambda one: one.day))
 
 
 def limits(policy: PolicyFile) -> Policy:
@@ -264,17 +298,23 @@ def _envelope(section: EnvelopeSection) -> Envelope:
     )
 
 
+_LATER: Final[dict[str, object]] = {"sobriety_base_year": None, "milestones": []}
+"""Keys of the goal that came later, with what they hold where a file says nothing."""
+
+
 def policy_hash(policy: PolicyFile) -> str:
     """SHA-256 of the canonical form: every value that holds, keys in order, no approvals.
 
-    A base year that is not given is no part of it: policies approved before there was one keep
-    their hash.
+    A base year or milestones that are not given are no part of it: policies approved before there
+    were any keep their hash.
     """
     content = msgspec.structs.asdict(policy)
     del content["approvals"]
-    if policy.goal.sobriety_base_year is None:
-        goal = msgspec.structs.asdict(policy.goal)
-        del goal["sobriety_base_year"]
+    goal = msgspec.structs.asdict(policy.goal)
+    absent = [name for name, empty in _LATER.items() if goal[name] == empty]
+    if absent:
+        for name in absent:
+            del goal[name]
         content["goal"] = msgspec.Raw(msgspec.json.encode(goal))  # in the order of the struct
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
@@ -282,7 +322,7 @@ def policy_hash(policy: PolicyFile) -> str:
 def approvers(policy: PolicyFile) -> tuple[str, ...]:
     """Who approved what the file now says, each once, in the order written."""
     now = policy_hash(policy)
-    valid = (one.person.strip().casefold() for one in policy.approvals if one.hash == now)
+    valid = (person_key(one.person) for one in policy.approvals if one.hash == now)
     return tuple(dict.fromkeys(filter(None, valid)))
 
 

@@ -22,6 +22,8 @@ def text() -> str:
         source_of=inspect.getsource,
         examples={
             "version": "2026-1",
+            "goal.milestones.day": "2026-12-31",
+            "goal.milestones.share": 0.5,
             "envelopes.name": "example",
             "envelopes.allowable": [10.0, 35.0],
             "envelopes.recommended": [18.0, 27.0],

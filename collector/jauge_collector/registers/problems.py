@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 from jauge_models.configuration import ConfigurationError
 
+from jauge_collector.registers.regular_file import open_regular
+
 MOST_BYTES: Final = 16 * 1024**2
 MOST_PROBLEMS: Final = 20
 """That are told of one file; the rest is counted."""
@@ -87,7 +89,7 @@ def read_file(path: Path) -> File:
     problems = Problems(str(path))
     content = b""
     try:
-        with path.open("rb") as source:
+        with open_regular(path) as source:
             content = source.read(MOST_BYTES + 1)
     except OSError as error:
         problem = f"cannot be read: {(error.strerror or 'error').lower()}"

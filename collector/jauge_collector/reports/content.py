@@ -252,7 +252,8 @@ class Report(_Part, frozen=True, kw_only=True):
     software: str = ""
     gathered_ms: int = 0
     chain_head: str = ""
-    """Digest of the last link of the site's chain when this was closed; empty before."""
+    """Digest of the chain's last link before this was closed, or when it was gathered; 64 zeros
+    where the chain had none."""
 
     @property
     def provisional(self) -> bool:

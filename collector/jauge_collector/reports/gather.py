@@ -11,20 +11,19 @@ from typing import Final
 
 import msgspec
 from jauge_models.compliance.policy import Policy
-from jauge_models.compliance.trajectory import Point, point_of, trajectory
 from jauge_models.compliance.windows import Window, twelve_months
 
 from jauge_collector import __version__, civil
 from jauge_collector.compliance import intake as air
-from jauge_collector.compliance import life
 from jauge_collector.compliance.confirmed_ledger import counted
-from jauge_collector.compliance.measured_ledger import MeasuredLedger
+from jauge_collector.compliance.history import with_history
 from jauge_collector.compliance.metering import it_equation
 from jauge_collector.compliance.quarters import Quarter, span_ms
-from jauge_collector.compliance.record import Record, record
+from jauge_collector.compliance.record import Record, judged_record
 from jauge_collector.compliance.sources import BoundarySums, Sources
 from jauge_collector.gc_pause import gc_paused
-from jauge_collector.kpis import SiteKpis, SiteSums, site_kpis
+from jauge_collector.kpis import SiteKpis, SiteSums
+from jauge_collector.ledger import chain
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.registers.confirmations import confirmed
 from jauge_collector.registers.evidence import limits
@@ -63,17 +62,24 @@ async def gather(
     """
     tell = _Steps(progress or unheard)
     tell.begin("record")
-    judged = await record(sources, quarter, quarter.window.last + timedelta(days=1))
     policy = limits(sources.registers)
     with counted(sources, policy) as what, gc_paused():
-        report = await _gathered(replace(sources, ledger=what.ledger), quarter, judged, tell)
+        counting = replace(sources, ledger=what.ledger)
+        judged = await judged_record(
+            counting, quarter, quarter.window.last + timedelta(days=1), what.unconfirmed
+        )
+        report = await _gathered(counting, quarter, judged, tell)
     tell.begin("editions")
-    report = _with_history(report, sources, policy)
+    judged = with_history(report.record, sources, quarter.window.last + timedelta(days=1))
+    report = msgspec.structs.replace(report, record=judged)
     report = restated(report, sources.ledger, sources.site, sources.reports_folder)
     tell.end()
     # As it reads back from its JSON, where a whole number of a float is a float: so that the hash
     # of a stored report is the one of the report that was stored.
-    return decode(encode(msgspec.structs.replace(report, software=__version__, gathered_ms=now_ms)))
+    told = msgspec.structs.replace(
+        report, software=__version__, gathered_ms=now_ms, chain_head=_chain_head(sources.ledger)
+    )
+    return decode(encode(told))
 
 
 async def _gathered(sources: Sources, quarter: Quarter, judged: Record, tell: "_Steps") -> Report:
@@ -115,7 +121,7 @@ async def _gathered(sources: Sources, quarter: Quarter, judged: Record, tell: "_
     tell.begin("gaps")
     longest, left_out = gaps(found)
     return Report(
-        record=_portable(judged, sources),
+        record=judged,
         quarter=both[0],
         year=both[1],
         months=twelve,
@@ -133,14 +139,18 @@ async def _gathered(sources: Sources, quarter: Quarter, judged: Record, tell: "_
     )
 
 
+def _chain_head(ledger: Ledger) -> str:
+    with ledger.transaction(writes=False) as connection:
+        return chain.head(connection)
+
+
 def _figures(sources: Sources, window: Window, found: Boundary, of: BoundarySums) -> Figures:
     """Those of a window, whose totals ``of`` has."""
     site = sources.site
     span = span_ms(window, site.zone)
     without = None
     if _is_signed(of.kpis):
-        with MeasuredLedger(sources.ledger_file) as unsigned:
-            without = site_kpis(unsigned, site, *span, limits(sources.registers).coverage)
+        without = sources.without_attested(*span, limits(sources.registers).coverage)
     return Figures(
         first=window.first,
         last=window.last,
@@ -180,28 +190,6 @@ def _goal(sources: Sources) -> GoalSection:
 def _pending(sources: Sources) -> bool:
     told = sources.registers.policy
     return told is not None and told.pending_texts
-
-
-def _portable(judged: Record, sources: Sources) -> Record:
-    """The record with its notes naming registers as the site file does, wherever they lie."""
-    folder = f"{sources.site.file.parent}/"
-    return msgspec.structs.replace(
-        judged, notes=tuple(note.removeprefix(folder) for note in judged.notes)
-    )
-
-
-def _with_history(report: Report, sources: Sources, policy: Policy) -> Report:
-    """With the closed quarters before this one as the way to the goal so far."""
-    history: list[Point] = []
-    for standing in life.standings(sources.ledger, sources.site.name):
-        if standing.quarter < report.record.quarter:
-            earlier = life.stored(sources.reports_folder, standing)
-            history.append(point_of(earlier.record.assessment))
-    if not history:
-        return report
-    judged = report.record
-    way = trajectory(judged.assessment, history, policy, judged.as_of + timedelta(days=1))
-    return msgspec.structs.replace(report, record=msgspec.structs.replace(judged, trajectory=way))
 
 
 class _Steps:

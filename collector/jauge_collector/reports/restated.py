@@ -1,4 +1,4 @@
-"""Figures that an earlier edition of the same quarter's report gave otherwise."""
+"""Figures that an earlier edition gave otherwise: of this quarter, and of others restated in it."""
 
 import math
 from collections.abc import Iterator
@@ -23,15 +23,31 @@ def restated(report: Report, ledger: Ledger, site: Site, folder: Path) -> Report
     """The report with what it says otherwise than the stored edition of its quarter.
 
     Where it says the same figures, it keeps what that edition told of the one before, so that
-    gathering a closed quarter anew gives the report again that was closed. Raises
-    ConfigurationError where the stored edition is not what was closed, and LedgerError.
+    gathering a closed quarter anew gives the report again that was closed. After that come other
+    quarters whose newest edition was closed within this one. Raises ConfigurationError where a
+    stored edition is not what was closed, and LedgerError.
     """
-    standing = life.standing(ledger, site.name, report.record.quarter)
-    if not standing.revision:
-        return report
-    earlier = life.stored(folder, standing)
-    found = tuple(_differences(earlier, report, standing, site))
-    return msgspec.structs.replace(report, restated=found or earlier.restated)
+    quarter = report.record.quarter
+    standing = life.standing(ledger, site.name, quarter)
+    own: tuple[Restated, ...] = ()
+    if standing.revision:
+        earlier = life.stored(folder, standing)
+        own = tuple(_differences(earlier, report, standing, site)) or tuple(
+            each for each in earlier.restated if each.quarter == quarter
+        )
+    others = _of_others(report, ledger, site, folder)
+    return msgspec.structs.replace(report, restated=(*own, *others))
+
+
+def _of_others(report: Report, ledger: Ledger, site: Site, folder: Path) -> Iterator[Restated]:
+    """What new editions of other quarters, closed within this one, gave otherwise."""
+    record = report.record
+    for standing in life.standings(ledger, site.name):
+        if standing.quarter == record.quarter or standing.revision < 2 or standing.closed is None:
+            continue
+        if record.start <= civil.day(standing.closed.at_ms, site.zone) <= record.as_of:
+            stored = life.stored(folder, standing)
+            yield from (each for each in stored.restated if each.quarter == standing.quarter)
 
 
 def _differences(

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import fcntl
 import http.client
+import json
 import signal
 import socket
 import sys
@@ -17,6 +18,8 @@ from jauge_demo.processes import Child, ChildEndedError, start
 
 FIRST_PORT: Final = 8090
 _ANSWERS_WITHIN_S: Final = 30.0
+REPORTS: Final = "reports"
+"""Below the demonstration's folder."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,6 +77,7 @@ async def _run(folder: Path, port: int | None) -> int:
                     f"(up in {took:.0f} s; Ctrl-C stops it)",
                     flush=True,
                 )
+                await _write_report(plan.collector, folder / REPORTS)
 
             try:
                 await _until_stopped(children, come_up(), stop)
@@ -82,6 +86,36 @@ async def _run(folder: Path, port: int | None) -> int:
                     await child.stop()
     print("stopped; what was measured stays in", folder, file=sys.stderr)
     return 0
+
+
+async def _write_report(config: Path, out: Path) -> None:
+    """Write the running quarter's report, as its officer would, and say where it lies.
+
+    That it fails is told and stops nothing.
+    """
+    words = ("report", "--site", "demo", "--out", str(out), "--config", str(config), "--json")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "jauge_collector.cli",
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        written, complaint = await process.communicate()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
+    if process.returncode:
+        last = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
+        print(f"jauge-demo: no quarterly report: {last[0]}", file=sys.stderr)
+        return
+    files = [Path(file["path"]) for file in json.loads(written)["files"]]
+    whole = next(f for f in files if f.suffix == ".pdf" and "summary" not in f.name)
+    print(f"Its quarterly report is {whole}", flush=True)
 
 
 async def _until_stopped(

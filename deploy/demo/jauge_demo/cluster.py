@@ -34,6 +34,7 @@ class Host:
     memory: float
     idle: float
     full: float
+    rack: str
 
     @property
     def resource(self) -> str:
@@ -116,10 +117,10 @@ def _nightly(most: float) -> Load:
 HOSTS: Final[Mapping[str, Host]] = {
     host.name: host
     for host in (
-        Host("esx-1", 64, 512 * GIB, 145.0, 520.0),
-        Host("esx-2", 64, 512 * GIB, 145.0, 520.0),
-        Host("esx-3", 64, 512 * GIB, 150.0, 530.0),
-        Host("esx-gpu-1", 96, 768 * GIB, 260.0, 720.0),
+        Host("esx-1", 64, 512 * GIB, 145.0, 520.0, "A1"),
+        Host("esx-2", 64, 512 * GIB, 145.0, 520.0, "A1"),
+        Host("esx-3", 64, 512 * GIB, 150.0, 530.0, "B1"),
+        Host("esx-gpu-1", 96, 768 * GIB, 260.0, 720.0, "B2"),
     )
 }
 HYPERVISOR_PROCESSORS: Final = 0.6
@@ -218,6 +219,8 @@ def described(time_ms: int) -> list[ResourceDescription]:
     names = {host.resource: host.name for host in HOSTS.values()}
     names |= {gpu.resource: gpu.name for gpu in GPUS}
     labels = {name: {"cluster": "cluster-1"} for name in names}
+    for host in HOSTS.values():
+        labels[host.resource] |= {"room": "hall-1", "rack": host.rack}
     for guest in GUESTS:
         names[guest.resource] = guest.name
         told = {

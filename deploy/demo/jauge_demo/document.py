@@ -1,6 +1,6 @@
 """Prints docs/commands.md, every command with its options: ``python -m jauge_demo.document``.
 
-It stands here because only the demo may know both programs.
+It stands here because only the demo may know all programs.
 """
 
 import argparse
@@ -17,13 +17,17 @@ _HEAD: Final = """# Commands
 
 Generated from the programs' own `--help`; do not edit. Exit status: 0 when all went well, 1 for a
 failure at run time, 2 for bad input or configuration, with one line on standard error. Every
-command has `--help`; `jauge-agent` and `jauge-collector` have `--version`.
+command has `--help`; `jauge-agent`, `jauge-collector` and
+`jauge-dashboards` have `--version`.
 """
 
 
 def page() -> str:
     """The text of ``docs/commands.md``."""
-    parsers = [program._parser() for program in (agent, collector, demo)]  # noqa: SLF001 - argparse shows it nowhere else
+    from jauge_dashboards import cli as dashboards  # noqa: PLC0415 - the demo itself needs none of it
+
+    programs = (agent, collector, dashboards, demo)
+    parsers = [program._parser() for program in programs]  # noqa: SLF001 - argparse shows it nowhere else
     return "\n".join([_HEAD, *(line for parser in parsers for line in _program(parser))])
 
 

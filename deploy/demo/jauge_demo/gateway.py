@@ -15,7 +15,7 @@ from jauge_agent import agent, config, logs
 from jauge_agent.source import Outcome, SourceSettings
 from jauge_models.wire import Method, ResourceDescription, Sample
 
-from jauge_demo import cluster
+from jauge_demo import cluster, racks
 from jauge_demo.plant import DEAD_SENSOR, Registers, live
 
 _NAMES = {
@@ -28,6 +28,8 @@ _NAMES = {
     "sensor:row-a.inlet": "Inlet, row A",
     "sensor:row-b.inlet": "Inlet, row B",
     "sensor:row-c.inlet": "Inlet, row C",
+    "sensor:a1.inlet": "Inlet, rack A1",
+    "sensor:b1.inlet": "Inlet, rack B1",
     "sensor:supply-air": "Supply air",
     "sensor:outdoor": "Outdoor air",
     "room:hall-1": "Hall 1",
@@ -55,8 +57,10 @@ class PlantSource:
         for resource, quantity in (*live(self._registers, _now_ms()).values, DEAD_SENSOR):
             method = Method.REGISTER if quantity in {"energy", "water"} else Method.GAUGE
             methods.setdefault(resource, {})[quantity] = method
+        told = racks.names()
+        told |= {resource: (name, {}) for resource, name in _NAMES.items()}
         return [
-            ResourceDescription(id=resource, quantities=quantities, name=_NAMES.get(resource, ""))
+            ResourceDescription(resource, quantities, *told.get(resource, ("", {})))
             for resource, quantities in methods.items()
         ]
 

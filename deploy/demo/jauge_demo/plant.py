@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from jauge_demo.racks import instruments
 from jauge_demo.simulation import STEP_MS, Plant, plant_at
 
 KWH: Final = 3.6e6
@@ -17,6 +18,8 @@ DAY_MS: Final = 86_400_000
 
 WATER_MODULUS_M3: Final = 10_000.0
 DEAD_SENSOR_DAYS: Final = 23
+RACKS_DAYS: Final = 28
+"""How long the racks' and cooling units' instruments have been read."""
 LOST_DAYS: Final = range(118, 121)
 """Days before the start of the demonstration on which the meter of UPS B was not read."""
 
@@ -91,6 +94,8 @@ def sensors(plant: Plant) -> dict[tuple[str, str], float]:
         ("sensor:row-a.inlet", "temperature"): first,
         ("sensor:row-b.inlet", "temperature"): second,
         ("sensor:row-c.inlet", "temperature"): third,
+        ("sensor:a1.inlet", "temperature"): first + 0.4,
+        ("sensor:b1.inlet", "temperature"): second + 0.3,
         ("sensor:supply-air", "temperature"): plant.supply_air,
         ("sensor:outdoor", "temperature"): plant.weather.dry_bulb,
         ("room:hall-1", "humidity"): plant.humidity,
@@ -122,7 +127,10 @@ def history(start_ms: int, end_ms: int) -> Iterator[Observation]:
             for meter, value in dials.items()
         }
         if time_ms % (4 * STEP_MS) == 0:
-            values |= sensors(plant_at(time_ms))
+            plant = plant_at(time_ms)
+            values |= sensors(plant)
+            if days_ago < RACKS_DAYS:
+                values |= instruments(plant, time_ms)
             if days_ago < DEAD_SENSOR_DAYS:
                 values.pop(DEAD_SENSOR, None)
         yield Observation(time_ms, values)
@@ -137,6 +145,6 @@ def live(registers: Registers, time_ms: int) -> Observation:
     for meter, rate in flows(plant).items():
         if meter != "water":
             values[f"meter:{meter}", "power"] = rate
-    values |= sensors(plant)
+    values |= sensors(plant) | instruments(plant, time_ms)
     values.pop(DEAD_SENSOR, None)
     return Observation(time_ms, values)

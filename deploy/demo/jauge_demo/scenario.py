@@ -171,7 +171,7 @@ def _write_registers(folder: Path, first_run_ms: int) -> None:
     shipped = resources.files("jauge_demo").joinpath("registers")
     for part, names in (
         ("", ("servers.csv", "rooms.csv", "practices.csv", "documents.csv", "policy.toml")),
-        ("", ("factors.csv", "refrigerants.csv", "exemptions.csv", "actions.csv")),
+        ("", ("factors.csv", "refrigerants.csv", "exemptions.csv", "actions.csv", "facility.csv")),
         ("documents", ("exemple.txt",)),
     ):
         for name in names:

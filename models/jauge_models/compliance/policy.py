@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from jauge_models.compliance.persons import person_key, same_person
 from jauge_models.compliance.psychrometrics import CLASSES, Envelope
 from jauge_models.compliance.windows import months_later
 from jauge_models.effectiveness import DAY_MS, CoveragePolicy
@@ -132,9 +133,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_confirmed(self, act: Act, first: str, second: str) -> bool:
         """Whether an act counts: signed, and by a second person where the policy wants one."""
-        if not first:
+        if not person_key(first):
             return False
-        return act not in self.two_people or bool(second and second != first)
+        if act not in self.two_people:
+            return True
+        return bool(person_key(second)) and not same_person(first, second)
 
     def edition_ends(self, next_published: date) -> date:
         """The last day on which an edition counts once the next one is published."""

@@ -1,5 +1,6 @@
 """Life of a quarter: who may do what when, what is stored, and what a restatement leaves behind."""
 
+import fcntl
 from collections.abc import AsyncIterator
 from datetime import UTC, date
 from pathlib import Path
@@ -332,6 +333,75 @@ async def test_a_row_of_two_quarters_restates_both(tmp_path: Path) -> None:
             assert len(standing.restated) == 1
 
 
+def close_second(bench: Bench) -> life.Standing:
+    """The officer closes the second quarter of 2026 too; no reading lies in it."""
+    bench.now_ms = START + 200 * DAY
+    later = report(quarter="2026-Q2", start=date(2026, 4, 1), as_of=date(2026, 6, 30))
+    return life.close(
+        bench.ledger, bench.folder / "reports", bench.site, later, by="O", now_ms=bench.now_ms
+    )
+
+
+async def test_a_restatement_touches_what_has_its_rows_in_twelve_months(bench: Bench) -> None:
+    """The annual figures of a later quarter rest on them: it is closed again too."""
+    close(bench)
+    close_second(bench)
+    await bench.receive([(2 * QUARTER, 6 * KWH)])
+    await bench.account()
+    assert [
+        one.quarter for one in closing.preview(bench.ledger, bench.site, quarter()).touched
+    ] == [
+        NAME,
+        "2026-Q2",
+    ]
+    closing.restate(
+        bench.ledger, bench.site, quarter(), by="Officer", reason="late", now_ms=bench.now_ms
+    )
+    first, second = bench.ledger.links("lab", "restatement")
+    assert [first.subject, second.subject] == [NAME, "2026-Q2"]
+    assert "rows" in first.content
+    assert "rows" not in second.content  # its own did not change: nothing new to vouch for
+    assert len(life.standing(bench.ledger, "lab", "2026-Q2").restated) == 1
+    assert broken_rows(bench.ledger, "lab") == []
+
+
+async def test_nobody_signs_for_rows_that_somebody_changed(bench: Bench) -> None:
+    """A new edition, or a restatement, would vouch for them from then on."""
+    close(bench)
+    await bench.receive([(2 * QUARTER, 6 * KWH)])
+    await bench.account()
+    with bench.ledger.transaction(writes=True) as connection:
+        connection.exec_driver_sql(
+            "UPDATE intervals SET amount = amount + 1 WHERE start_ms = ?", (START + HOUR,)
+        )
+    with pytest.raises(ConfigurationError, match="are not those that were closed; run"):
+        close(bench, "another")
+    with pytest.raises(ConfigurationError, match="are not those that were closed; run"):
+        closing.restate(
+            bench.ledger, bench.site, quarter(), by="Officer", reason="late", now_ms=bench.now_ms
+        )
+    assert bench.ledger.links("lab", "restatement") == []
+    assert life.standing(bench.ledger, "lab", NAME).revision == 1
+
+
+async def test_one_closes_at_a_time(bench: Bench) -> None:
+    """Two would write one archive, of which the chain knows one digest."""
+    folder = bench.folder / "archive" / "lab"
+    folder.mkdir(parents=True)
+    with (folder / ".lock").open("a", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigurationError, match="somebody else is closing a quarter of lab"):
+            await closing.close_quarter(
+                sources(bench), bench.folder, quarter(), report(), by="O", now_ms=bench.now_ms
+            )
+    (folder / ".cut-short").touch()
+    done = await closing.close_quarter(
+        sources(bench), bench.folder, quarter(), report(), by="O", now_ms=bench.now_ms
+    )
+    assert done.revision == 1
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", f"{NAME}-r1.ndjson.gz"]
+
+
 # --- the archive
 
 
@@ -395,7 +465,9 @@ async def test_closing_archives_in_the_same_commit(bench: Bench) -> None:
     )
     (link,) = bench.ledger.links("lab", "archive", NAME)
     assert (link.content["revision"], link.content["readings"]) == (standing.revision, 4)
-    assert link.id == bench.ledger.links("lab", "quarter", NAME)[0].id + 1
+    (step,) = bench.ledger.links("lab", "quarter", NAME)
+    assert link.id == step.id + 1
+    assert life.stored(bench.folder / "reports", standing).chain_head == step.previous
     with pytest.raises(ConfigurationError, match="would say the same"):
         await closing.close_quarter(
             sources(bench), bench.folder, quarter(), made, by="Officer", now_ms=NOW

@@ -1,14 +1,22 @@
 """S13 and S14 through the gatherer: reports that were issued, and the register of the meters."""
 
+import asyncio
+import hashlib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 
 import pytest
-from jauge_collector import cli, sites
+from jauge_collector import cli, config, sites
+from jauge_collector.compliance import closing, life
 from jauge_collector.compliance.issued import reports
 from jauge_collector.compliance.meter_history import histories, meter_register
+from jauge_collector.compliance.quarters import quarter_of
+from jauge_collector.compliance.sources import configured
 from jauge_collector.ledger.book import Ledger
+from jauge_collector.registers import files
 from jauge_collector.registers.meters import CALIBRATION
+from jauge_collector.reports.gather import gather
+from jauge_collector.stores.open import open_store
 
 from tests.collector.compliance.yard import END, START, Yard
 
@@ -42,6 +50,31 @@ def test_a_report_of_the_quarter_before_is_issued(yard: Yard) -> None:
     assert (found["status"], found["reason"]["key"]) == ("met", "report.issued")
     assert found["reason"]["values"] == {"day": "2025-10-17", "hash": SNAPSHOT}
     assert found["evidence"] == ["2025-Q3-r1"]
+
+
+def test_a_quarter_that_was_really_closed_is_a_report(yard: Yard) -> None:
+    """Gathered, archived and closed on 17 October: the hash is that of the stored file."""
+    at_ms = _ms("2025-10-17")
+
+    async def close() -> life.Standing:
+        settings = config.load(yard.folder / "collector.toml")
+        site = sites.load(yard.folder / "yard.toml")
+        registers = files.load(site.registers, yard.folder, site.name)
+        quarter = quarter_of("2025-Q3", site.zone, at_ms)
+        with Ledger(yard.folder / "ledger.db") as ledger:
+            async with open_store(settings) as store:
+                sources = configured(settings, site, registers, ledger, store)
+                made = await gather(sources, quarter, at_ms)
+                return await closing.close_quarter(
+                    sources, yard.folder, quarter, made, by="officer", now_ms=at_ms
+                )
+
+    standing = asyncio.run(close())
+    kept = life.file_of(yard.folder / "reports", "yard", "2025-Q3", 1).read_bytes()
+    assert standing.snapshot == hashlib.sha256(kept).hexdigest()
+    found = yard.criterion("S13")
+    assert (found["status"], found["reason"]["key"]) == ("met", "report.issued")
+    assert found["reason"]["values"] == {"day": "2025-10-17", "hash": standing.snapshot}
 
 
 def test_an_old_report_is_too_old(yard: Yard) -> None:

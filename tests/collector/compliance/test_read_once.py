@@ -4,8 +4,15 @@ import asyncio
 import gc
 
 import pytest
+from jauge_collector import sites
 from jauge_collector.compliance import intake as air
+from jauge_collector.compliance.quarters import quarter_of
+from jauge_collector.compliance.sources import Sources
 from jauge_collector.gc_pause import gc_paused
+from jauge_collector.ledger.book import Ledger
+from jauge_collector.registers import files
+from jauge_collector.reports.content import Report
+from jauge_collector.reports.gather import gather
 from jauge_collector.stores.sqlite import SqliteStore
 
 from tests.collector.compliance.yard import END, HOUR, SENSOR, START, Yard
@@ -36,6 +43,26 @@ def test_hours_that_are_known_are_not_read_again(yard: Yard) -> None:
     assert len(first) == 365 * 24
     assert again == first
     assert (len(shorter), len(longer)) == (0, 0)
+
+
+def test_a_report_works_out_each_total_and_indicator_once(yard: Yard) -> None:
+    """Where what one person signed is left out too: record and report share one ledger."""
+    yard.edit("policy.toml", "two_people = []", 'two_people = ["attestation"]')
+
+    async def gathering() -> tuple[Sources, Report]:
+        site = sites.load(yard.folder / "yard.toml")
+        registers = files.load(site.registers, yard.folder, site.name)
+        async with SqliteStore(yard.folder / "readings.db", retention_days=20000) as store:
+            with Ledger(yard.folder / "ledger.db") as ledger:
+                sources = Sources(site, registers, ledger, yard.folder / "ledger.db", store)
+                quarter = quarter_of("2025-Q4", site.zone, END)
+                return sources, await gather(sources, quarter, END)
+
+    sources, report = asyncio.run(gathering())
+    assert report.record.unconfirmed == 1
+    (asked,) = sources.boundaries
+    assert asked[1:] == (START, END)
+    assert report.year.kpis == sources.boundaries[asked].kpis
 
 
 def test_collection_is_on_again_after_a_pause_within_a_pause() -> None:

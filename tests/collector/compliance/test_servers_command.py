@@ -57,7 +57,7 @@ def test_the_json_has_one_shape(yard: Yard) -> None:
         *("policy_version", "policy_hash", "policy_approved", "goal_reading", "edition"),
         *("headline", "pue", "wue", "shares", "bodies", "tenants", "assessment", "trajectory"),
         *("goal_others", "goal_validated_role", "goal_validated_on", "actions"),
-        *("unconfirmed", "registers", "notes"),
+        *("unconfirmed", "registers", "notes", "pue_objective", "wue_objective"),
     }
     assert (record["quarter"], record["start"], record["as_of"]) == (
         "2025-Q4",
@@ -94,6 +94,20 @@ def test_the_text_says_what_the_record_does(
     assert next(line for line in lines if line.startswith("SRV-2")).count("V5") == 1
     assert any("V1, V3, V4, V5" in line for line in lines)
     assert any("Code de conduite européen (JRC)" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [("fr", "Aucun serveur n’est à l’inventaire"), ("en", "No server is listed")],
+)
+def test_an_empty_inventory_is_said_to_be_empty(yard: Yard, language: str, told: str) -> None:
+    """Machines that were seen count; a share of what nobody listed is no figure of its own."""
+    assert told not in yard.run("--lang", language)
+    names = (yard.folder / "servers.csv").read_text(encoding="utf-8").splitlines()[0]
+    (yard.folder / "servers.csv").write_text(f"{names}\n", encoding="utf-8")
+    shown = yard.run("--lang", language)
+    assert told in shown
+    assert "V1, V3, V4, V5" not in shown
 
 
 def test_a_signed_value_needs_its_second_person(yard: Yard) -> None:

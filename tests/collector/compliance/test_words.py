@@ -2,9 +2,11 @@
 
 import string
 
+import msgspec
 import pytest
 from jauge_collector.compliance.words import Words, words
 from jauge_collector.console.text import CODES
+from jauge_collector.registers.notes import NOTES, Note
 from jauge_models.compliance.criteria import CRITERIA
 from jauge_models.compliance.policy import Reading
 from jauge_models.compliance.status import REASONS, Annotated, Reason, Result, Status
@@ -34,10 +36,24 @@ def test_every_code_has_words(spoken: Words) -> None:
     assert {*Annotated, *(f"goal_{one}" for one in Reading)} <= set(spoken.texts)
 
 
+def test_every_note_has_words(spoken: Words) -> None:
+    """All of its values are told, and where it stands."""
+    assert {key: _holes(text) for key, text in spoken.notes.items()} == {
+        key: set(names) for key, names in NOTES.items()
+    }
+    note = Note("servers.csv", 1004, "rack", "rack_in_no_row", {"rack": "B9", "room": "R"})
+    assert "servers.csv" in spoken.note(note)
+    assert "1004" in spoken.note(note)
+    assert "servers.csv" not in spoken.note(note, file=False)
+    assert "B9" in spoken.note(note, file=False)
+    whole = msgspec.structs.replace(note, line=0)
+    assert "1004" not in spoken.note(whole)
+
+
 def test_both_languages_say_the_same() -> None:
     """The same keys with the same holes."""
     french, english = words("fr"), words("en")
-    for table in ("texts", "names", "criteria", "reasons"):
+    for table in ("texts", "names", "criteria", "reasons", "notes"):
         ours, theirs = getattr(french, table), getattr(english, table)
         assert {k: _holes(t) for k, t in ours.items()} == {k: _holes(t) for k, t in theirs.items()}
 

@@ -185,6 +185,32 @@ async def test_a_slip_is_corrected_by_a_new_entry(yard: Served) -> None:
     assert f"corrected by {kept(yard)[-1].id}" in text
 
 
+async def test_what_corrects_an_invoice_is_one(yard: Served) -> None:
+    """The form does not ask for it: S15 would lose the invoice, and the cause with it."""
+    officer = await signed_in(yard, OFFICER)
+    content = {"base": 3.6e9, "entered": "1 MWh", "note": "", "invoice": True, "cause": "estimated"}
+    with Ledger(yard.state.config.state(yard.state.config.ledger.path)) as ledger:
+        old = ledger.append(
+            "yard",
+            "amount",
+            "outlet2",
+            start_ms=1_769_904_000_000,
+            end_ms=1_772_323_200_000,
+            content=content,
+            now_ms=1_772_323_200_000,
+            signatory="somebody",
+        )
+    february = {**AMOUNT, "first": "2026-02-01", "last": "2026-02-28", "corrects": str(old)}
+    status, _, _ = await send(officer, february)
+    assert status == 303
+    found = kept(yard)[-1]
+    assert (found.corrects, found.content["invoice"], found.content["cause"]) == (
+        old,
+        True,
+        "estimated",
+    )
+
+
 async def test_a_dial_reading_is_attested_on_the_sites_clock(yard: Served) -> None:
     """With a French number."""
     officer = await signed_in(yard, OFFICER)

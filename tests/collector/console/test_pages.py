@@ -1,6 +1,7 @@
 """The pages: what they say of a real ledger, the way back from a figure, and how they are built."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -314,6 +315,60 @@ async def test_corrections_of_the_registers_show_on_the_meters_page(console: Ser
     )
     page = await read(console, "/s/meter/ups?lang=en")
     assert re.search(r"× 1\.5, since .* \(CT plate read\)", page.text)
+
+
+async def test_a_bill_stands_on_the_page_of_its_meter_with_its_own_span(tmp_path: Path) -> None:
+    """Over all of its time, with its number, and not in a day's sum; no table where none is."""
+    async with opened(configuration(tmp_path)) as state, serve(state) as console:
+        start = civil.midnight_ms(civil.day(now_ms(), PARIS), PARIS) - 20 * DAY_MS
+        number = state.ledger.append(
+            "s",
+            "amount",
+            "water",
+            start_ms=start,
+            end_ms=start + 10 * DAY_MS,
+            content={"entered": "42.5 m3", "base": 42.5},
+            now_ms=now_ms(),
+            signatory="A. First",
+        )
+        page = await read(console, f"/s/meter/water?lang=en&day={day_of(start + 3 * DAY_MS)}")
+        (table,) = [each for each in page.tables if each[0][-1] == "Entry"]
+        _, amount, basis, entry = table[1]
+        assert (amount, entry) == ("42.5000 m³", f"no. {number}")
+        assert "attested" in basis
+        assert "A. First" not in page.text
+        assert "0.0000" not in page.text
+        after = await read(console, f"/s/meter/water?lang=en&day={day_of(start + 11 * DAY_MS)}")
+        assert "Signed amounts" not in after.text
+
+
+FACTORS = "".join(
+    f"""
+[[emission_factors]]
+kg_co2e_per_kwh = {value}
+source = "test"
+scope = "direct"
+{edge} = "%s"
+"""
+    for value, edge in ((0.02, "valid_to"), (0.06, "valid_from"))
+)
+
+
+async def test_terms_of_cue_are_weighed_as_its_numerator_is(tmp_path: Path) -> None:
+    """The terms add up to the total in kgCO2e, by the factors in force, which change midway."""
+    begin, end = day_of(first_ms() + 2 * DAY_MS), day_of(now_ms())
+    midway = day_of((first_ms() + now_ms()) // 2)
+    span = urlencode({"from": begin, "to": end, "lang": "en"})
+    async with looked_at(tmp_path, SITE + FACTORS % (midway, midway)) as console:
+        page = await read(console, f"/s/kpi/cue?{span}")
+        _, _, answer = await console.get(f"/api/v1/kpi?site=s&from={begin}&to={end}")
+    total = json.loads(answer)["cue"]["numerator"]
+    assert total["unit"] == "kgCO2e"
+    (table,) = [each for each in page.tables if "kgCO₂e" in each[-1][-1]]
+    shown = [float(row[-1].split()[0].replace(",", "")) for row in table[1:]]
+    assert sum(shown[:-1]) == pytest.approx(shown[-1], abs=0.1)
+    assert shown[-1] == pytest.approx(total["value"], abs=0.05)
+    assert "kWh × emission factor in force, kgCO₂e/kWh: 0.02, 0.06" in page.text
 
 
 async def test_many_meters_and_agents_stay_within_the_size(tmp_path: Path) -> None:

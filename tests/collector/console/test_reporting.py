@@ -1,5 +1,6 @@
 """A quarter by the console: closed in the background, approved by another, taken away."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
-from jauge_collector.compliance import life
+from jauge_collector.compliance import archive, life
 from jauge_collector.console.gate import Visitor
 from jauge_collector.console.guard import GATE
 from jauge_collector.console.reporting import WRITTEN
@@ -28,6 +29,7 @@ from tests.collector.console.offices import (
 )
 from tests.collector.console.plants import Outline
 from tests.collector.console.serving import Served
+from tests.parts import eventually
 
 PAGE = f"{ROOT}/reports?lang=en"
 CLOSE = f"{ROOT}/reports/close"
@@ -121,6 +123,48 @@ async def test_an_approved_quarter_is_closed_again_only_with_a_reason(yard: Serv
     status, where = await act(officer, PAGE, CLOSE, quarter=QUARTER, note="")
     assert (status, where) == (303, f"{ROOT}/reports?outcome=close_reason")
     assert standing(yard).revision == 1
+
+
+async def test_closing_keeps_the_readings_behind(yard: Served) -> None:
+    """An archive in the same commit, its file whole, and the head of the chain in the report."""
+    await closed(await signed_in(yard, OFFICER))
+    folder = yard.state.config.state(Path())
+    stands = standing(yard)
+    with Ledger(yard.state.config.state(yard.state.config.ledger.path)) as ledger:
+        (step,) = ledger.links("yard", "quarter", QUARTER)
+        (link,) = ledger.links("yard", "archive", QUARTER)
+    kept = archive.file_of(folder / archive.ARCHIVE, "yard", QUARTER, 1).read_bytes()
+    assert (link.id, link.content["revision"]) == (step.id + 1, 1)
+    assert link.content["sha256"] == hashlib.sha256(kept).hexdigest()
+    assert life.stored(folder / life.REPORTS, stands).chain_head == step.previous
+
+
+async def test_why_it_could_not_be_closed_is_said_in_the_readers_language(yard: Served) -> None:
+    """What the ledger refuses whole; of a register the collector's own line, marked as English."""
+    officer = await signed_in(yard, OFFICER)
+    await closed(officer)
+    page = f"{ROOT}/reports?lang=fr"
+
+    async def refused(text: str) -> str:
+        await act(officer, page, CLOSE, quarter=QUARTER, note="")
+
+        async def told() -> bool:
+            return text in (await officer.get(page))[2]
+
+        await eventually(told, within=60, what="the refusal is shown")
+        return (await officer.get(page))[2]
+
+    assert 'lang="en"' not in _alert(await refused("dirait la même chose"))
+    assert standing(yard).revision == 1
+    register = yard.state.sites["yard"].file.parent / "rooms.csv"
+    register.write_text("room;nonsense\n", encoding="utf-8")
+    shown = _alert(await refused("Un registre est à corriger"))
+    assert '<span lang="en">' in shown
+    assert "rooms.csv" in shown
+
+
+def _alert(page: str) -> str:
+    return page[page.index('role="alert"') :].partition("</div>")[0]
 
 
 @pytest.mark.parametrize("quarter", ["", "2999-Q1", "nonsense"])

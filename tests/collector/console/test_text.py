@@ -3,7 +3,7 @@
 import ast
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from importlib.resources import files
 from itertools import chain
@@ -15,6 +15,7 @@ import jauge_collector.console
 import pytest
 from jauge_collector import kpis
 from jauge_collector.attribution import NoPower
+from jauge_collector.compliance.refusals import REFUSALS
 from jauge_collector.console import overview
 from jauge_collector.console.hosting_views import Grouping
 from jauge_collector.console.text import CODES, Language, choose, language
@@ -34,7 +35,8 @@ from jauge_models.wire import Method
 
 FRENCH, ENGLISH = language("fr"), language("en")
 HOME = Path(jauge_collector.console.__file__).parent
-FAMILIES = {
+FAMILIES: dict[str, Iterable[str]] = {
+    "close": REFUSALS,
     "presence": Presence,
     "status": Status,
     "grade": Grade,

@@ -345,6 +345,16 @@ WRONG = [
     ),
     (
         ("attest", "--meter", "mains", "--amount", "1", "--unit", "kWh", "--from", "2026-01-01",
+         "--to", "2026-01-02", "--signatory", "x", "--document", "/dev/zero"),
+        "/dev/zero: cannot be kept: is no regular file",
+    ),
+    (
+        ("attest", "--meter", "mains", "--amount", "1", "--unit", "kWh", "--from", "2026-01-01",
+         "--to", "2026-01-02", "--signatory", " - "),
+        "--signatory: missing",
+    ),
+    (
+        ("attest", "--meter", "mains", "--amount", "1", "--unit", "kWh", "--from", "2026-01-01",
          "--to", "2026-01-02", "--signatory", "x", "--corrects", "77"),
         "no amount numbered 77",
     ),

@@ -11,7 +11,7 @@ from jauge_collector.ledger import retention as kept
 from jauge_collector.ledger.accounting import account_now
 from jauge_collector.ledger.verification import verify
 from jauge_collector.registers import attestations, meters
-from jauge_collector.registers.confirmations import confirm, confirmed, same_person, unconfirmed
+from jauge_collector.registers.confirmations import confirm, confirmed, unconfirmed
 from jauge_collector.registers.files import Registers
 from jauge_models.compliance.policy import Act, Policy
 from jauge_models.configuration import ConfigurationError
@@ -133,20 +133,6 @@ def test_an_entry_is_confirmed_once_and_its_correction_anew(tmp_path: Path) -> N
             second(bench, key)
         second(bench, later)
         assert unconfirmed(ledger, "lab") == []
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("Énergie", "ÉNERGIE", True),
-        ("E\u0301nergie", "énergie ", True),
-        ("energy  manager", "Energy Manager", True),
-        ("energy manager", "energy managers", False),
-    ],
-)
-def test_one_person_is_one_however_typed(one: str, other: str, same: bool) -> None:
-    """Case, blanks and accents' forms make nobody a second person."""
-    assert same_person(one, other) is same
 
 
 async def test_a_bill_counts_once_it_is_confirmed(tmp_path: Path) -> None:

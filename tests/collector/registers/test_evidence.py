@@ -71,7 +71,7 @@ def test_a_site_without_registers_proves_nothing() -> None:
 
 
 def test_participation(read: Read) -> None:
-    """An endorser is no participant; a register without any certificate says none."""
+    """An endorser is no participant; one that ended is none; without any, nothing is known."""
     endorser = "D-1;endorser_certificate;2025-01-01;;;;;;"
     participant = "D-2;participant_certificate;2026-01-01;2027-01-01;paris;;;;"
     elsewhere = participant.replace("paris", "lyon")
@@ -80,8 +80,8 @@ def test_participation(read: Read) -> None:
     assert both.participation is Participation.PARTICIPANT
     assert both.certificate is not None
     assert both.certificate.id == "D-2"
-    assert proved(read, elsewhere).participation is Participation.NONE
-    assert proved(read, participant, day=date(2025, 12, 31)).participation is Participation.NONE
+    assert proved(read, elsewhere).participation is None
+    assert proved(read, participant, day=date(2025, 12, 31)).participation is None
     assert proved(read, participant, day=date(2027, 1, 1)).participation is Participation.NONE
 
 

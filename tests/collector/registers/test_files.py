@@ -1,6 +1,7 @@
 """All registers of a site: read together, checked against each other, digested."""
 
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Callable
@@ -86,6 +87,16 @@ def test_what_is_wrong_in_all_of_them_is_told_at_once(write: Write, tmp_path: Pa
     assert caught.value.count == 4
 
 
+@pytest.mark.parametrize("name", ["servers", "d.pdf"])
+def test_what_is_no_file_is_not_waited_for(write: Write, tmp_path: Path, name: str) -> None:
+    """A pipe in the place of a register or a document would be read until somebody writes."""
+    section = write(servers=SERVERS, documents=DOCUMENTS)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(RegisterError, match="cannot be read: is no regular file"):
+        load(section, tmp_path)
+
+
 @pytest.mark.parametrize("text", ["version = 1", "x", 'version = "1"\nshare = 1'])
 def test_a_policy_that_cannot_be_used(write: Write, tmp_path: Path, text: str) -> None:
     """The one line of configuration files."""
@@ -133,8 +144,14 @@ def test_what_should_be_looked_at(write: Write, tmp_path: Path) -> None:
         ("practices", 3, "certainty"),
         ("policy", 0, "approvals"),
     ]
+    assert [(note.key, note.values) for note in notes[:3]] == [
+        ("rack_in_no_row", {"rack": "R2", "room": "A"}),
+        ("subject_unknown", {"subject": "pairs"}),
+        ("practice_from_memory", {"number": "2"}),
+    ]
+    assert (notes[3].values["given"], notes[3].values["wanted"]) == (0, 2)
     other = load(msgspec.structs.replace(section, policy=None), tmp_path, "paris").notes
-    assert "no practice of the edition ''" in str(other[-1])
+    assert (other[-1].key, other[-1].values) == ("edition_without_practice", {"edition": ""})
 
 
 def test_a_stamp_changes_with_a_register(write: Write, tmp_path: Path) -> None:

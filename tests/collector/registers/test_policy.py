@@ -12,10 +12,12 @@ from jauge_collector.registers.policy import (
     approvers,
     is_approved,
     limits,
+    milestones,
     policy_hash,
     read,
 )
 from jauge_models.compliance.policy import Placement, Policy
+from jauge_models.compliance.trajectory import Milestone
 from jauge_models.configuration import ConfigurationError
 from jauge_models.rules import RuleStatus
 
@@ -23,6 +25,11 @@ H1 = (
     '[[envelopes]]\nname = "H1"\nallowable = [5, 25]\nrecommended = [18, 22]\n'
     'dew_point = [-12, 17]\nhumidity = [8, 80]\nreference = "the text, table, page"\n'
 )
+
+
+BARE_HASH = "936b398021d8e4de2baa84cd7e8f0b1637c15c9f21b6ca914f025384846dfa84"
+"""Of a policy that says its version alone, as it was before there were milestones."""
+BASE_YEAR_HASH = "c156955d3b2e9e7331694a4153f137165b9f1f7686cde3c7ca114984182b7c3c"
 
 
 def of(text: str) -> PolicyFile:
@@ -88,6 +95,12 @@ def test_an_envelope_that_the_officer_confirms() -> None:
             H1.replace("dew_point = [-12, 17]\n", ""),
             "envelopes[0].humidity",
         ),
+        ("[[goal.milestones]]\nday = 2028-01-01\nshare = 0.5", "goal.milestones[0].day"),
+        ("[[goal.milestones]]\nday = 2026-06-30\nshare = 1.5", "goal.milestones[0].share"),
+        (
+            "[[goal.milestones]]\nday = 2026-06-30\nshare = 0.5\n" * 2,
+            "goal.milestones[1].day: stands there twice",
+        ),
         ('[[approvals]]\nperson = "a"\non = 2026-01-01\nhash = "x"', "approvals"),
         (f'note = "{"x" * 300_000}"', "larger than"),
     ],
@@ -110,6 +123,20 @@ def test_the_hash_is_of_what_holds() -> None:
     assert policy_hash(read('version = "2"', "policy.toml")) != plain
 
 
+def test_milestones_are_of_the_hash_once_there_are_some() -> None:
+    """By day, whatever their order in the file; a policy without any keeps the hash it had."""
+    later = "[[goal.milestones]]\nday = 2027-06-30\nshare = 0.8\nnote = 'hall B'\n"
+    sooner = "[[goal.milestones]]\nday = 2026-12-31\nshare = 0.5\n"
+    assert policy_hash(of("")) == BARE_HASH
+    assert policy_hash(of("[goal]\nsobriety_base_year = 2020\n")) == BASE_YEAR_HASH
+    assert policy_hash(of(sooner)) not in {BARE_HASH, policy_hash(of(sooner + later))}
+    assert milestones(of(later + sooner)) == (
+        Milestone(date(2026, 12, 31), 0.5),
+        Milestone(date(2027, 6, 30), 0.8, "hall B"),
+    )
+    assert milestones(of("")) == milestones(None) == ()
+
+
 def test_two_people_approve_what_it_says_now() -> None:
     """One person twice is one; an approval of another text is none."""
     text, now = "[site]\nreport_days = 99\n", policy_hash(of("[site]\nreport_days = 99\n"))
@@ -126,6 +153,7 @@ def test_two_people_approve_what_it_says_now() -> None:
     assert policy_hash(approved(("a", now))) == now
     assert approvers(approved(("a", now), ("A ", now))) == ("a",)
     assert not is_approved(approved(("a", now), ("A ", now)))
+    assert not is_approved(approved(("b  a", now), ("Ｂ a", now)))
     assert not is_approved(approved(("a", now), ("b", "0" * 64)))
     assert not is_approved(approved(("a", now), (" ", now)))
     assert is_approved(approved(("a", now), ("b", now)))

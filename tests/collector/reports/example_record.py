@@ -6,6 +6,7 @@ from typing import Final
 
 from jauge_collector.compliance import record as records
 from jauge_collector.compliance.record import Record
+from jauge_collector.registers.notes import Note
 from jauge_models.boundaries import Place
 from jauge_models.compliance.denominator import Inventory
 from jauge_models.compliance.evidence import (
@@ -156,7 +157,9 @@ def record(servers: int, *, simulated: bool, withheld: bool, text: str, name: st
         ),
         unconfirmed=1,
         registers={"servers": "b" * 64, "policy": "a" * 64},
-        notes=(f"servers.csv:4: baie B9 inconnue {text}",),
+        notes=(
+            Note("servers.csv", 4, "rack", "rack_in_no_row", {"rack": f"B9{text}", "room": "R"}),
+        ),
         actions=site.actions,
     )
 

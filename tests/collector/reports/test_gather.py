@@ -8,8 +8,10 @@ from datetime import date
 
 import pytest
 from jauge_collector import sites
+from jauge_collector.ledger.verification import verify
 from jauge_collector.registers import policy
 from jauge_collector.registers.confirmations import confirm
+from jauge_collector.reports import page
 from jauge_collector.reports.content import Report, data_hash, decode, encode
 from jauge_models.effectiveness import PeriodKind, Status
 from jauge_models.intervals import Flag, Grade, Interval
@@ -320,10 +322,54 @@ def test_closed_quarters_are_the_way_so_far(yard: Yard) -> None:
     assert gathered(yard.folder, "2025-Q3").record.trajectory.history == ()
 
 
+def test_objectives_and_milestones_are_the_policys(yard: Yard) -> None:
+    """Its figures reach the text, the chart and the table, with closed quarters and without."""
+    plain = page.html(gathered(yard.folder), "en")
+    assert "PUE below 1.5 and WUE of at most 0.4\u00a0m³/MWh: objective of RGESN" in plain.replace(
+        " m³", "\u00a0m³"
+    )
+    assert "The policy sets no dated milestone." in plain
+    yard.edit(
+        "policy.toml",
+        "[counting]",
+        "[[goal.milestones]]\nday = 2026-12-31\nshare = 0.62\nnote = 'hall B'\n"
+        "[site]\npue_objective = 1.3\nwue_objective = 0.35\n[counting]",
+    )
+    for history in (False, True):
+        if history:
+            closed(yard.folder, "2025-Q3")
+        report = gathered(yard.folder)
+        shown = page.html(report, "en")
+        assert "PUE below 1.3 and WUE of at most 0.35" in shown
+        assert "objectives of the policy" in shown
+        assert "objective of the policy 1.3" in shown
+        assert "objective of RGESN" not in shown
+        for cell in ("Dated milestones", "hall B", "62"):
+            assert cell in shown
+        assert [one.note for one in report.record.trajectory.goals[-1].milestones] == ["hall B"]
+        assert bool(report.record.trajectory.history) is history
+
+
 def test_a_closed_quarter_gathered_anew_is_the_same(yard: Yard) -> None:
     """Closing is no change of what the report says."""
     stored = closed(yard.folder, "2025-Q4")
     assert data_hash(gathered(yard.folder)) == data_hash(stored)
+
+
+def test_a_report_names_the_head_of_the_chain(yard: Yard) -> None:
+    """When gathered, and once closed what its closing is linked to; no part of the hash."""
+    with ledger_of(yard.folder) as ledger:
+        last = ledger.links("yard")[-1]
+    before = gathered(yard.folder)
+    assert before.chain_head == last.digest
+    stored = closed(yard.folder, "2025-Q4")
+    with ledger_of(yard.folder) as ledger:
+        (step,) = ledger.links("yard", "quarter", "2025-Q4")
+        assert verify(ledger, anchor=stored.chain_head).problems == ()
+    assert stored.chain_head == step.previous == last.digest
+    after = gathered(yard.folder)
+    assert after.chain_head == step.digest
+    assert data_hash(after) == data_hash(before)
 
 
 def test_a_restated_figure_is_marked(yard: Yard) -> None:

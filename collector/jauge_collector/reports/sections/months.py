@@ -1,15 +1,11 @@
 """The twelve months as charts, and as the table that says the same."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from jauge_collector.reports import charts
 from jauge_collector.reports.content import Report
 from jauge_collector.reports.document import Block, Column, Paragraph, Picture, Table, cells
 from jauge_collector.reports.prose import Prose
-
-PUE_OBJECTIVE: Final = 1.5
-"""RGESN 2024, criterion 8.3: below it. The Code does not ask for it."""
 
 
 def months(report: Report, p: Prose) -> Iterator[Block]:
@@ -23,6 +19,9 @@ def months(report: Report, p: Prose) -> Iterator[Block]:
     it = tuple(None if slot.e_it_w is None else slot.e_it_w / 1000 for slot in slots)
     water = tuple(slot.water_m3 for slot in slots)
     pue = [slot.pue.value for slot in slots]
+    objective = report.record.pue_objective
+    rgesn = report.record.objectives_of_rgesn
+    named = p("objective", value=objective) if rgesn else p("own_objective", value=objective)
     span = p("months_span", first=slots[0].first, last=slots[-1].last)
     yield Picture(
         svg=charts.monthly(
@@ -43,8 +42,8 @@ def months(report: Report, p: Prose) -> Iterator[Block]:
             labels,
             pue,
             floor_at=1.0,
-            objective=PUE_OBJECTIVE,
-            objective_name=p("objective"),
+            objective=objective,
+            objective_name=named,
             gap=p("not_measured"),
             number=p.plain.number,
         ),

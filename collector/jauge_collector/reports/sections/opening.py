@@ -229,7 +229,8 @@ def scope(report: Report, p: Prose) -> Section:
             )
         )
     if record.notes:
-        blocks += [Paragraph(text=p.record("notes")), Bullets(items=record.notes[:20])]
+        items = tuple(p.record.note(note) for note in record.notes[:20])
+        blocks += [Paragraph(text=p.record("notes")), Bullets(items=items)]
     return Section(id="scope", title=p("section_scope"), blocks=tuple(blocks))
 
 

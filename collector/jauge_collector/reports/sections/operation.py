@@ -25,7 +25,7 @@ def figures(report: Report, p: Prose) -> Section:
         Bullets(items=(*labels(report.year, p), *labels(report.quarter, p))),
         _kpis(report, "year", report.year, p),
         _kpis(report, "quarter", report.quarter, p),
-        Paragraph(text=p("rgesn"), tone="note"),
+        Paragraph(text=_objectives(report, p), tone="note"),
     ]
     blocks += _without(report, p)
     totals = [
@@ -45,6 +45,14 @@ def figures(report: Report, p: Prose) -> Section:
     return Section(
         id="figures", title=p("section_figures"), blocks=tuple(blocks), parts=tuple(parts)
     )
+
+
+def _objectives(report: Report, p: Prose) -> str:
+    """Both objectives as the policy has them, and that the Code asks for neither."""
+    record = report.record
+    both = {"pue": record.pue_objective, "wue": record.wue_objective}
+    said = p("rgesn", **both) if record.objectives_of_rgesn else p("own_objectives", **both)
+    return f"{said} " + p("water_season")
 
 
 def labels(figures: Figures, p: Prose) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from jauge_models.rules import RuleStatus
 
+from jauge_collector.ledger.chain import START
 from jauge_collector.reports.content import MeterEvent, Report, data_hash
 from jauge_collector.reports.document import (
     Block,
@@ -204,7 +205,10 @@ def versions(report: Report, p: Prose) -> Section:
         (p("data_hash"), data_hash(report)),
         (p("software"), report.software or p("unknown")),
         (p("form"), p.number(report.form)),
-        (p("chain_head"), report.chain_head or p("no_chain_head")),
+        (
+            p("chain_head") if report.revision else p("chain_head_open"),
+            p("no_chain_head") if report.chain_head in {"", START} else report.chain_head,
+        ),
     ]
     rules = Table(
         caption=p("rules_table"),

@@ -1,0 +1,165 @@
+"""GPU capacity: what is given away, what works, what it draws, and what fills up first."""
+
+from typing import Final
+
+from jauge_dashboards import style
+from jauge_dashboards.board import Board, Column, Form, Query, Row, View
+from jauge_dashboards.boards.variables import SITE, hosts_with
+from jauge_dashboards.queries import joined, metric, named, none_is_zero, reading
+
+_INFO: Final = metric("host_info", site="$site", host="~$host", room="~$room", rack="~$rack")
+_GIVEN: Final = joined(metric("gpu_allocated_ratio", site="$site"), _INFO, "host", "rack")
+
+
+def _of_gpus(quantity: str) -> str:
+    """Readings of the GPUs that are in the hosts shown, with the host and its rack."""
+    return (
+        f"{reading(quantity, site='$site', kind='gpu')} * on (site, agent, resource) "
+        f"group_left (host, rack) (0 * {_GIVEN} + 1)"
+    )
+
+
+_POWER: Final = _of_gpus("power")
+_ACTIVITY: Final = _of_gpus("gpu_utilisation")
+_FREE: Final = f"(count({_GIVEN}) - sum({_GIVEN}))"
+_GROWTH: Final = f"clamp_min(deriv(sum({_GIVEN})[$__range:$__interval]), 0)"
+_TEN_YEARS: Final = 3650
+_DAYS_TO_FULL: Final = f"clamp_max({_FREE} / {_GROWTH} / 86400, {_TEN_YEARS})"
+_METER: Final = metric("meter_info", site="$site")
+_DRAWN: Final = metric("meter_power_watts", site="$site")
+_LIMIT: Final = metric("meter_limit_watts", site="$site")
+_NAME: Final = "{{name}}"
+
+
+def _count(key: str, expression: str) -> View:
+    return View(
+        key=key,
+        form=Form.STAT,
+        queries=(Query(expression),),
+        unit=style.COUNT,
+        width=5,
+        height=style.STAT_HEIGHT,
+    )
+
+
+_NOW: Final = Row(
+    "now",
+    (
+        _count("installed", f"count({_GIVEN})"),
+        _count("given", f"sum({_GIVEN})"),
+        _count("working", none_is_zero(f"count({_ACTIVITY} > 0.05)")),
+        View(
+            key="power_now",
+            form=Form.STAT,
+            queries=(Query(f"sum({_POWER})"),),
+            unit=style.WATTS,
+            decimals=1,
+            width=5,
+            height=style.STAT_HEIGHT,
+        ),
+        View(
+            key="days_to_full",
+            form=Form.STAT,
+            queries=(Query(_DAYS_TO_FULL),),
+            unit=style.DAYS,
+            decimals=0,
+            steps=style.at_least(180, 90),
+            states="days_to_full",
+            width=4,
+            height=style.STAT_HEIGHT,
+        ),
+    ),
+)
+
+_ALLOCATION: Final = Row(
+    "allocation",
+    (
+        View(
+            key="allocation",
+            form=Form.LINES,
+            queries=(
+                Query(f"sum({_GIVEN})", word="given", look="electricity"),
+                Query(f"count({_GIVEN})", word="installed", look="limit"),
+            ),
+            unit=style.COUNT,
+            low=0,
+            width=12,
+        ),
+        View(
+            key="activity",
+            form=Form.LINES,
+            queries=(Query(named(f"({_ACTIVITY})", "name"), _NAME),),
+            unit=style.SHARE,
+            decimals=0,
+            low=0,
+            high=1,
+            width=12,
+        ),
+    ),
+)
+
+_DRAW: Final = Row(
+    "draw",
+    (
+        View(
+            key="power",
+            form=Form.LINES,
+            queries=(Query(named(f"({_POWER})", "name"), _NAME),),
+            unit=style.WATTS,
+            low=0,
+            stacked=True,
+            width=12,
+        ),
+        View(
+            key="room_left",
+            form=Form.BARS,
+            queries=(
+                Query(
+                    "sort("
+                    + joined(f"({_LIMIT} - on (site, meter) {_DRAWN})", _METER, "meter", "name")
+                    + ")",
+                    _NAME,
+                ),
+            ),
+            unit=style.WATTS,
+            decimals=0,
+            low=0,
+            width=12,
+        ),
+    ),
+)
+
+_KEY: Final = "site, agent, resource, host, rack, name"
+_EACH: Final = Row(
+    "each",
+    (
+        View(
+            key="gpus",
+            form=Form.TABLE,
+            queries=tuple(
+                Query(f"{scale} * max by ({_KEY}) ({named(f'({one})', 'name')})")
+                for scale, one in ((100, _GIVEN), (100, _ACTIVITY), (1, _POWER))
+            ),
+            unit=style.PLAIN,
+            columns=(
+                Column(field="name", word="gpu"),
+                Column(field="host", word="host"),
+                Column(field="rack", word="rack"),
+                Column(field="Value #A", word="given"),
+                Column(field="Value #B", word="activity"),
+                Column(field="Value #C", word="power"),
+            ),
+            sort=("power", True),
+            width=24,
+            height=style.TABLE_HEIGHT,
+        ),
+    ),
+)
+
+BOARD: Final = Board(
+    key="gpus",
+    variables=(SITE, *hosts_with("gpu_allocated_ratio")),
+    rows=(_NOW, _ALLOCATION, _DRAW, _EACH),
+    start="now-7d",
+    narrower=("hosts", "virtualisation"),
+)

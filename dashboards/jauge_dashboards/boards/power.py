@@ -1,0 +1,294 @@
+"""Power chain: incomer, UPS, PDU, racks; what is lost on the way and how near each limit is."""
+
+from typing import Final
+
+from jauge_dashboards import style
+from jauge_dashboards.board import Board, Column, Form, Link, Query, Row, View, uid
+from jauge_dashboards.boards.variables import PDU_RACK, PDU_ROOM, SITE
+from jauge_dashboards.queries import joined, metric, named, none_is_zero, reading
+
+_INFO: Final = metric("meter_info", site="$site")
+_METER: Final = metric("meter_power_watts", site="$site", commodity="electricity")
+_LIMIT: Final = metric("meter_limit_watts", site="$site")
+_CONNECTION: Final = metric("connection_info", site="$site")
+_AMPERES: Final = metric("meter_limit_amperes", site="$site")
+_LOADED: Final = metric("meter_limit_amperes", site="$site", load="!")
+_CURRENT: Final = (
+    f"{reading('current', site='$site')} * on (site, agent, resource) "
+    f"group_left (phase, feed, load) (0 * {_AMPERES} + 1)"
+)
+
+
+def _as(label: str, expression: str) -> str:
+    """A meter's samples under another label, to meet the connections that name it."""
+    return f'label_replace({expression}, "{label}", "$1", "meter", "(.+)")'
+
+
+_BELOW: Final = (
+    f"{_CONNECTION} * on (site, downstream) group_left () "
+    f"sum by (site, downstream) ({_as('downstream', _METER)})"
+)
+# A level of which one meter is silent tells nothing of losses.
+_LOSSES: Final = (
+    f"(sum by (site, upstream) ({_as('upstream', _METER)}) "
+    f"- on (site, upstream) sum by (site, upstream) ({_BELOW})) "
+    f"and on (site, upstream) (count by (site, upstream) ({_BELOW}) "
+    f"== on (site, upstream) count by (site, upstream) ({_CONNECTION}))"
+)
+_NAMED_LOSSES: Final = joined(f"({_LOSSES})", _as("upstream", _INFO), "upstream", "name")
+_TICKETS: Final = metric("collector_tickets", site="$site", state="~open|still_open")
+_RESOURCE: Final = metric("resource_info", site="$site", room="~$room", rack="~$rack")
+_PLACED: Final = f"topk by (site, agent, resource) (1, {_RESOURCE})"
+
+
+def _rack_power(kind: str) -> str:
+    return (
+        f"sum by (room, rack) ({reading('power', site='$site', kind=kind)} "
+        f"* on (site, agent, resource) group_left (room, rack) {_PLACED})"
+    )
+
+
+def _total(symbol: str) -> str:
+    return metric("total_power_watts", site="$site", symbol=symbol, zone="")
+
+
+_NOW: Final = Row(
+    "now",
+    (
+        View(
+            key="power_now",
+            form=Form.STAT,
+            queries=(Query(_total("E_DC")),),
+            unit=style.WATTS,
+            decimals=1,
+            width=6,
+            height=style.STAT_HEIGHT,
+        ),
+        View(
+            key="it_now",
+            form=Form.STAT,
+            queries=(Query(_total("E_IT")),),
+            unit=style.WATTS,
+            decimals=1,
+            width=6,
+            height=style.STAT_HEIGHT,
+        ),
+        View(
+            key="losses_now",
+            form=Form.STAT,
+            queries=(Query(f"sum({_LOSSES})"),),
+            unit=style.WATTS,
+            decimals=1,
+            width=6,
+            height=style.STAT_HEIGHT,
+        ),
+        View(
+            key="tickets",
+            form=Form.STAT,
+            queries=(Query(none_is_zero(f"sum({_TICKETS})")),),
+            unit=style.COUNT,
+            decimals=0,
+            steps=style.NONE_IS_GOOD,
+            width=6,
+            height=style.STAT_HEIGHT,
+            links=(Link(word="tickets", url="${console}/${site}/tickets"),),
+        ),
+    ),
+)
+
+_METERS: Final = Row(
+    "meters",
+    (
+        View(
+            key="meters",
+            form=Form.LINES,
+            queries=(Query(joined(_METER, _INFO, "meter", "name"), "{{name}}"),),
+            unit=style.WATTS,
+            low=0,
+            width=16,
+        ),
+        View(
+            key="meters_now",
+            form=Form.TABLE,
+            queries=(
+                Query(f"max by (meter, name) ({joined(_METER, _INFO, 'meter', 'name')})"),
+                Query(f"max by (meter, name) ({joined(_LIMIT, _INFO, 'meter', 'name')})"),
+            ),
+            unit=style.PLAIN,
+            columns=(
+                Column(field="name", word="meter"),
+                Column(field="Value #A", word="power"),
+                Column(field="Value #B", word="limit"),
+            ),
+            sort=("power", True),
+            width=8,
+        ),
+    ),
+)
+
+_LOST: Final = Row(
+    "lost",
+    (
+        View(
+            key="losses",
+            form=Form.LINES,
+            queries=(Query(_NAMED_LOSSES, "{{name}}"),),
+            unit=style.WATTS,
+            width=12,
+        ),
+        View(
+            key="ups_load",
+            form=Form.LINES,
+            queries=(Query(named(reading("load", site="$site", kind="ups"), "name"), "{{name}}"),),
+            unit=style.SHARE,
+            low=0,
+            steps=(style.Step(None, style.CALM), style.Step(0.8, style.WARN)),
+            width=12,
+        ),
+    ),
+)
+
+_BATTERIES: Final = Row(
+    "batteries",
+    (
+        View(
+            key="charge",
+            form=Form.BARS,
+            queries=(
+                Query(
+                    named(reading("charge", site="$site", kind="~ups|battery"), "name"), "{{name}}"
+                ),
+            ),
+            unit=style.SHARE,
+            decimals=0,
+            low=0,
+            high=1,
+            steps=style.at_least(0.9, 0.5),
+            width=12,
+            height=5,
+        ),
+        View(
+            key="runtime",
+            form=Form.BARS,
+            queries=(
+                Query(
+                    named(reading("runtime", site="$site", kind="~ups|battery"), "name"), "{{name}}"
+                ),
+            ),
+            unit=style.SECONDS,
+            decimals=0,
+            low=0,
+            steps=style.at_least(600, 300),
+            width=12,
+            height=5,
+        ),
+    ),
+)
+
+_LIMITS: Final = Row(
+    "limits",
+    (
+        View(
+            key="meter_limits",
+            form=Form.BARS,
+            queries=(
+                Query(
+                    "sort_desc("
+                    + joined(f"({_METER} / on (site, meter) {_LIMIT})", _INFO, "meter", "name")
+                    + ")",
+                    "{{name}}",
+                ),
+            ),
+            unit=style.SHARE,
+            decimals=0,
+            low=0,
+            high=1,
+            steps=style.NEAR_A_LIMIT,
+            width=12,
+        ),
+        View(
+            key="phase_limits",
+            form=Form.BARS,
+            queries=(
+                Query(
+                    f"sort_desc({reading('current', site='$site')} / on (site, agent, resource) "
+                    f"group_right () {_AMPERES})",
+                    "{{load}} {{feed}} {{phase}}",
+                ),
+            ),
+            unit=style.SHARE,
+            decimals=0,
+            low=0,
+            high=1,
+            steps=style.NEAR_A_LIMIT,
+            width=12,
+        ),
+        View(
+            key="phases",
+            form=Form.LINES,
+            queries=(Query(_CURRENT, "{{load}} {{feed}} {{phase}}"),),
+            unit=style.AMPERES,
+            low=0,
+            width=12,
+        ),
+        View(
+            key="one_feed",
+            form=Form.BARS,
+            queries=(
+                Query(
+                    f"sort_desc(sum by (load, phase) ({_CURRENT}) / on (load, phase) "
+                    f"min by (load, phase) ({_LOADED}))",
+                    "{{load}} {{phase}}",
+                ),
+            ),
+            unit=style.SHARE,
+            decimals=0,
+            low=0,
+            high=1,
+            steps=style.NEAR_A_LIMIT,
+            width=12,
+        ),
+    ),
+)
+
+_RACKS: Final = Row(
+    "racks",
+    (
+        View(
+            key="racks",
+            form=Form.LINES,
+            queries=(Query(_rack_power("pdu"), "{{rack}}"),),
+            unit=style.WATTS,
+            low=0,
+            stacked=True,
+            width=16,
+        ),
+        View(
+            key="racks_now",
+            form=Form.TABLE,
+            queries=(Query(_rack_power("pdu")),),
+            unit=style.PLAIN,
+            columns=(
+                Column(field="room", word="room"),
+                Column(field="rack", word="rack"),
+                Column(field="Value", word="power"),
+            ),
+            sort=("power", True),
+            width=8,
+            links=(
+                Link(
+                    word="rooms",
+                    url=f"/d/{uid('rooms')}?var-site=${{site}}&var-rack=[[rack]]"
+                    "&${__url_time_range}",
+                ),
+            ),
+        ),
+    ),
+)
+
+BOARD: Final = Board(
+    key="power",
+    variables=(SITE, PDU_ROOM, PDU_RACK),
+    rows=(_NOW, _METERS, _LOST, _BATTERIES, _LIMITS, _RACKS),
+    narrower=("rooms", "hosts"),
+)

@@ -1,0 +1,237 @@
+"""Site overview: how the site stands, in one look."""
+
+from typing import Final
+
+from jauge_dashboards import style
+from jauge_dashboards.board import Board, Column, Form, Link, Query, Row, View, uid
+from jauge_dashboards.boards.variables import SITE
+from jauge_dashboards.queries import joined, metric
+
+_YEAR: Final = {"site": "$site", "period": "twelve_months"}
+_METER: Final = metric("meter_info", site="$site")
+_POWER: Final = metric("meter_power_watts", site="$site", commodity="electricity")
+_COMPLIANCE: Final = Link(word="compliance", url="${console}/${site}/compliance")
+_INDICATOR: Final = "${console}/${site}/kpi/"
+_NARROW: Final = f"/d/{uid('power')}?var-site=${{site}}&${{__url_time_range}}"
+
+
+def _total(symbol: str) -> str:
+    return metric("total_power_watts", site="$site", symbol=symbol, zone="")
+
+
+_NOW: Final = Row(
+    "now",
+    (
+        View(
+            key="power_now",
+            form=Form.STAT,
+            queries=(Query(_total("E_DC")),),
+            unit=style.WATTS,
+            decimals=1,
+            width=4,
+            height=style.STAT_HEIGHT,
+            links=(Link(word="power", url=_NARROW),),
+        ),
+        View(
+            key="it_now",
+            form=Form.STAT,
+            queries=(Query(_total("E_IT")),),
+            unit=style.WATTS,
+            decimals=1,
+            width=4,
+            height=style.STAT_HEIGHT,
+            links=(Link(word="power", url=_NARROW),),
+        ),
+        View(
+            key="pue",
+            form=Form.STAT,
+            queries=(Query(metric("kpi_pue_ratio", **_YEAR), "{{label}}"),),
+            unit=style.PLAIN,
+            decimals=2,
+            width=4,
+            height=style.STAT_HEIGHT,
+            names=True,
+            links=(Link(word="indicator", url=f"{_INDICATOR}pue"),),
+        ),
+        View(
+            key="wue",
+            form=Form.STAT,
+            queries=(
+                Query(metric("kpi_wue_cubic_metres_per_megawatt_hour", **_YEAR), "{{label}}"),
+            ),
+            unit=style.LITRES_PER_KILOWATT_HOUR,
+            decimals=2,
+            width=4,
+            height=style.STAT_HEIGHT,
+            names=True,
+            links=(Link(word="indicator", url=f"{_INDICATOR}wue"),),
+        ),
+        View(
+            key="coverage",
+            form=Form.STAT,
+            queries=(Query(metric("kpi_coverage_ratio", kpi="pue", **_YEAR)),),
+            unit=style.SHARE,
+            decimals=1,
+            steps=style.at_least(0.99, 0.95),
+            width=4,
+            height=style.STAT_HEIGHT,
+        ),
+        View(
+            key="compliance",
+            form=Form.STAT,
+            queries=(Query(metric("compliance_share_ratio", site="$site", result="demonstrated")),),
+            unit=style.SHARE,
+            decimals=1,
+            width=4,
+            height=style.STAT_HEIGHT,
+            links=(_COMPLIANCE,),
+        ),
+    ),
+)
+
+_FLOWS: Final = Row(
+    "flows",
+    (
+        View(
+            key="power",
+            form=Form.LINES,
+            queries=(
+                Query(_total("E_DC"), word="data_centre", look="electricity"),
+                Query(_total("E_IT"), word="it", look="it"),
+            ),
+            unit=style.WATTS,
+            low=0,
+            width=16,
+        ),
+        View(
+            key="meters",
+            form=Form.BARS,
+            queries=(Query(f"sort_desc({joined(_POWER, _METER, 'meter', 'name')})", "{{name}}"),),
+            unit=style.WATTS,
+            decimals=1,
+            low=0,
+            width=8,
+            links=(Link(word="power", url=_NARROW),),
+        ),
+    ),
+)
+
+_YEAR_LONG: Final = Row(
+    "year",
+    (
+        View(
+            key="pue_year",
+            form=Form.LINES,
+            queries=(
+                Query(metric("kpi_pue_ratio", **_YEAR), word="twelve_months", look="electricity"),
+                Query(metric("kpi_pue_ratio", site="$site", period="quarter"), word="quarter"),
+            ),
+            unit=style.PLAIN,
+            decimals=3,
+            width=12,
+            height=7,
+        ),
+        View(
+            key="wue_year",
+            form=Form.LINES,
+            queries=(
+                Query(
+                    metric("kpi_wue_cubic_metres_per_megawatt_hour", **_YEAR),
+                    word="twelve_months",
+                    look="cooling",
+                ),
+                Query(
+                    metric(
+                        "kpi_wue_cubic_metres_per_megawatt_hour", site="$site", period="quarter"
+                    ),
+                    word="quarter",
+                ),
+            ),
+            unit=style.LITRES_PER_KILOWATT_HOUR,
+            decimals=2,
+            width=12,
+            height=7,
+        ),
+    ),
+)
+
+_SEEN: Final = metric("collector_meter_last_seen_timestamp_seconds", site="$site")
+_GAPS: Final = Row(
+    "gaps",
+    (
+        View(
+            key="coverages",
+            form=Form.BARS,
+            queries=(Query(metric("kpi_coverage_ratio", **_YEAR), "{{kpi}} {{zone}}"),),
+            unit=style.SHARE,
+            decimals=1,
+            low=0,
+            high=1,
+            steps=style.at_least(0.99, 0.95),
+            width=12,
+            height=7,
+        ),
+        View(
+            key="meters_seen",
+            form=Form.TABLE,
+            queries=(
+                Query(
+                    "max by (site, meter, name, location) "
+                    f"({joined(f'((time() - {_SEEN}) / 60)', _METER, 'meter', 'name', 'location')})"
+                ),
+            ),
+            unit=style.PLAIN,
+            columns=(
+                Column(field="name", word="meter"),
+                Column(field="location", word="location"),
+                Column(field="Value", word="silent_for", steps=style.at_most(5, 15)),
+            ),
+            sort=("silent_for", True),
+            width=12,
+            height=7,
+        ),
+    ),
+)
+
+_DEMONSTRATED: Final = metric("compliance_share_ratio", site="$site", result="demonstrated")
+_REQUIRED: Final = metric("compliance_required_ratio", site="$site")
+_RECORD: Final = Row(
+    "record",
+    (
+        View(
+            key="trajectory",
+            form=Form.LINES,
+            queries=(
+                Query(
+                    f'label_replace({_DEMONSTRATED}, "shown", "@demonstrated@", "", "") or '
+                    f'label_replace({_REQUIRED}, "shown", "@required@ ($1)", "reading", "(.+)")',
+                    "{{shown}}",
+                ),
+            ),
+            unit=style.SHARE,
+            low=0,
+            high=1,
+            width=12,
+            height=7,
+            links=(_COMPLIANCE,),
+        ),
+        View(
+            key="servers",
+            form=Form.BARS,
+            queries=(Query(f"{metric('compliance_servers', site='$site')} > 0", "{{result}}"),),
+            unit=style.COUNT,
+            decimals=0,
+            low=0,
+            width=12,
+            height=7,
+            links=(_COMPLIANCE,),
+        ),
+    ),
+)
+
+BOARD: Final = Board(
+    key="site",
+    variables=(SITE,),
+    rows=(_NOW, _FLOWS, _YEAR_LONG, _GAPS, _RECORD),
+    narrower=("power", "cooling", "rooms", "hosts", "virtualisation", "gpus", "fleet"),
+)

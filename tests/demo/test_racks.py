@@ -1,0 +1,47 @@
+"""The smaller instruments of the simulated hall agree with its plant."""
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+from jauge_agent.config import AgentConfig
+from jauge_demo.plant import Registers, live
+from jauge_demo.racks import BY_PHASE, FEEDS, RACKS, instruments, names
+from jauge_demo.simulation import UPS_RATED_W, plant_at
+from jauge_models.quantities import CATALOGUE
+from jauge_models.resources import is_resource
+
+END_MS = 1_764_547_200_000
+moments = st.integers(END_MS - 366 * 86_400_000, END_MS + 366 * 86_400_000)
+
+
+@given(moments)
+def test_the_racks_draw_what_the_ups_give(time_ms: int) -> None:
+    """Feed by feed; three phases of a PDU carry its power."""
+    plant = plant_at(time_ms)
+    values = instruments(plant, time_ms)
+    for feed, power in zip(FEEDS, (plant.it_a, plant.it_b), strict=True):
+        drawn = [values[f"pdu:{rack}-{feed}".lower(), "power"] for rack in RACKS]
+        assert math.isclose(sum(drawn), power)
+        assert math.isclose(values[f"ups:{feed}", "load"] * UPS_RATED_W, power)
+    for rack in BY_PHASE:
+        amperes = [values[f"phase:{rack}-a.l{n}".lower(), "current"] for n in (1, 2, 3)]
+        assert math.isclose(
+            sum(amperes) * 230 * 0.97, values[f"pdu:{rack}-a".lower(), "power"], rel_tol=1e-9
+        )
+
+
+@given(moments)
+def test_all_of_it_may_be_sent(time_ms: int) -> None:
+    """Resources, quantities and ranges of the catalogue, and each has a name."""
+    told = names()
+    for (resource, quantity), value in instruments(plant_at(time_ms), time_ms).items():
+        assert is_resource(resource)
+        assert CATALOGUE[quantity].low <= value <= CATALOGUE[quantity].high
+        assert resource in told or resource.startswith("sensor:")
+
+
+def test_one_gateway_may_bring_all_of_it() -> None:
+    """No more series than the budget of what is neither guest nor GPU."""
+    seen = live(Registers(END_MS), END_MS).values
+    assert len(seen) <= AgentConfig(site="demo").budget.host
