@@ -1,4 +1,4 @@
-"""The demo site on real parts: VictoriaMetrics, broker, collector, agents, vmalert, all on loopback."""
+"""The demo site on real parts, all on loopback: store, broker, collector, agents, vmalert."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
