@@ -282,14 +282,17 @@ def _delivered(agent: Agent) -> Iterable[tuple[str, float]]:
 def resource_labels(
     agent: Agent, resource: str, name: str, labels: Mapping[str, str]
 ) -> dict[str, str]:
-    """Labels of jauge_resource_info: the identity always wins over what a birth document says."""
+    """Labels of jauge_resource_info: the identity always wins over what a birth document says.
+
+    A resource without a name goes by its identifier, so that no line of a dashboard is nameless.
+    """
     usable = {
         key: value[:MAX_TEXT_LENGTH]
         for key, value in list(labels.items())[:MAX_LABELS]
         if _LABEL.fullmatch(key) and not key.startswith("__")
     }
     return usable | {
-        "name": name[:MAX_TEXT_LENGTH],
+        "name": (name.strip() or resource)[:MAX_TEXT_LENGTH],
         "site": agent.address.site,
         "agent": agent.address.agent,
         "kind": kind_of(resource),

@@ -51,7 +51,7 @@ class Link:
 class Column:
     """A column of a table: a label, or the value of a query (``A``, ``B``, …).
 
-    ``word`` is a key of ``[columns]``, with the unit where it has one: a table has one unit, none.
+    ``word`` is a key of ``[columns]``, with the unit where the table has none: it has one for all.
     """
 
     field: str
@@ -73,7 +73,13 @@ class View:
     steps: tuple[Step, ...] = ()
     low: float | None = None
     high: float | None = None
+    soft_high: float | None = None
+    """Of lines: how far the axis reaches where the values stay below."""
     stacked: bool = False
+    legend: bool = True
+    """Of lines: whether their names stand below; where there are many the tooltip has them."""
+    since: str = ""
+    """How far back the panel looks, e.g. ``30d``, whatever the page shows."""
     names: bool = False
     """Of a stat: whether the series' name stands beside its value."""
     states: str = ""

@@ -16,6 +16,8 @@ CONSOLE: Final = "http://127.0.0.1:8090"
 """Where the collector's console is, unless a build says otherwise."""
 _EVERY: Final = ".*"
 _WORD: Final = re.compile(r"@(\w+)@")
+_BACK: Final = re.compile(r"\[(\$__range|\d+d)[:\]]")
+"""A window in a query of the whole time shown, or of days."""
 _FIELD: Final = re.compile(r"\[\[(\w+)\]\]")
 """In a link, the value of a column in the line that was clicked, by the column's word."""
 _LOOKS: Final[dict[str, list[dict[str, Any]]]] = {
@@ -102,13 +104,14 @@ def _panel(board: Board, view: View, words: Words, number: int, place: core.Grid
         "thresholds": _steps(view.steps),
         "interval": None if view.form is Form.TABLE else "1m",
         "maxDataPoints": None,
+        "timeFrom": view.since or None,
     }
     defaults: dict[str, Any] = {
         "noValue": words("missing", view.missing),
         "min": view.low,
         "max": view.high,
         "decimals": view.decimals,
-        "mappings": _mappings(view.states, words) if view.states else None,
+        "mappings": list(_mappings(view, words)) or None,
         "links": [_link(one, words) for one in view.links],
         "unit": view.unit,
     }
@@ -140,11 +143,12 @@ def _stat(view: View, shared: dict[str, Any]) -> core.Panel:
 def _lines(view: View, words: Words, shared: dict[str, Any]) -> core.Panel:
     looks = {words("legends", one.word): one.look for one in view.queries if one.look}
     overrides = [_override(name, _LOOKS[look]) for name, look in looks.items()]
-    several = len(view.queries) > 1 or "{{" in view.queries[0].legend
+    several = view.legend and (len(view.queries) > 1 or "{{" in view.queries[0].legend)
     return core.TimeSeries(
         unit=view.unit,
         fillOpacity=20 if view.stacked else 0,
         lineWidth=1,
+        axisSoftMax=view.soft_high,
         showPoints="auto",
         stacking={"mode": "normal" if view.stacked else "none", "group": "A"},
         legendDisplayMode="list" if several else "hidden",
@@ -209,13 +213,21 @@ def _steps(steps: tuple[Step, ...]) -> list[core.Threshold]:
     ]
 
 
-def _mappings(states: str, words: Words) -> list[dict[str, Any]]:
-    """Names in place of values: those of a table of ``[states]``, ``value = "text"`` each."""
-    table = words.table("states", states)
-    options = {
-        value: {"text": text, "index": index} for index, (value, text) in enumerate(table.items())
-    }
-    return [{"type": "value", "options": options}]
+def _mappings(view: View, words: Words) -> Iterator[dict[str, Any]]:
+    """Names in place of values: those of a table of ``[states]``, ``value = "text"`` each.
+
+    In tables also a dash for a label that is empty: what is not there was not to be measured.
+    """
+    table = words.table("states", view.states) if view.states else {}
+    if table:
+        options = {
+            value: {"text": text, "index": index}
+            for index, (value, text) in enumerate(table.items())
+        }
+        yield {"type": "value", "options": options}
+    if view.form is Form.TABLE:
+        result = {"text": style.EMPTY_CELL, "index": len(table)}
+        yield {"type": "special", "options": {"match": "empty", "result": result}}
 
 
 def _link(link: Link, words: Words) -> dict[str, Any]:
@@ -248,8 +260,8 @@ def _lettered(view: View) -> Iterator[tuple[str, Query]]:
 
 
 def _is_instant(view: View) -> bool:
-    """Whether only the newest value is asked for: what is counted over the whole range shown."""
-    return any("$__range" in query.expr for query in view.queries)
+    """Whether only the newest value is asked for: what is counted over a long time."""
+    return any(_BACK.search(query.expr) for query in view.queries)
 
 
 def _targets(view: View, words: Words) -> Iterator[core.Target]:
@@ -294,6 +306,8 @@ def _variable(variable: Variable, words: Words) -> core.Template:
 
 
 def _annotations(words: Words) -> Iterator[dict[str, Any]]:
+    # The watchdog always fires: it would shade every plot for ever.
+    told = {"alertname": "!Watchdog", "severity": "~page|ticket"}
     everywhere = {
         "maintenance": (queries.metric("event_active", site="$site"), "{{kind}}", "{{scope}}"),
         "restatement": (
@@ -302,7 +316,7 @@ def _annotations(words: Words) -> Iterator[dict[str, Any]]:
             "",
         ),
         "alert": (
-            f"{queries.alerts(site='$site')} or {queries.alerts(site='')}",
+            f"{queries.alerts(site='$site', **told)} or {queries.alerts(site='', **told)}",
             "{{alertname}}",
             "{{severity}}",
         ),

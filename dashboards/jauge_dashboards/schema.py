@@ -54,6 +54,7 @@ _PANEL_KEYS: Final = [
     "gridPos",
     "targets",
     "transformations",
+    "timeFrom",
     "interval",
     "maxDataPoints",
     "options",
@@ -92,6 +93,7 @@ _STAT: Final[Json] = {
     "wideLayout": True,
     "showPercentChange": False,
     "percentChangeColorMode": "standard",
+    "text": {"valueSize": style.STAT_VALUE, "titleSize": style.STAT_NAME},
 }
 _TABLE: Final[Json] = {"frameIndex": 0, "showHeader": True, "cellHeight": "sm"}
 _BARS: Final[Json] = {
@@ -104,6 +106,7 @@ _BARS: Final[Json] = {
     "minVizHeight": 16,
     "maxVizHeight": 32,
     "orientation": "horizontal",
+    "text": {"valueSize": style.BAR_VALUE, "titleSize": style.BAR_NAME},
     "legend": {"showLegend": False, "displayMode": "hidden", "placement": "bottom", "calcs": []},
     "reduceOptions": {"values": False, "calcs": ["lastNotNull"], "fields": ""},
 }

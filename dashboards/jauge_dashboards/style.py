@@ -11,24 +11,33 @@ STAT_HEIGHT: Final = 4
 PANEL_HEIGHT: Final = 8
 TABLE_HEIGHT: Final = 9
 
+# --- sizes of text in pixels: one each, so that no panel shouts
+STAT_VALUE: Final = 28
+STAT_NAME: Final = 14
+BAR_VALUE: Final = 18
+BAR_NAME: Final = 12
+"""Grafana keeps room beside a bar for names of 12 pixels: larger ones are cut."""
+EMPTY_CELL: Final = "–"
+"""In a table, where a resource has no such label."""
+
 # --- units, by Grafana's identifiers
 WATTS: Final = "watt"
 WATTS_SIGNED: Final = WATTS
 AMPERES: Final = "amp"
 CELSIUS: Final = "celsius"
-HUMIDITY: Final = "humidity"
+HUMIDITY: Final = "percent"
 SHARE: Final = "percentunit"
 SECONDS: Final = "s"
 DURATION: Final = "dtdurations"
-HOURS: Final = "h"
+HOURS: Final = "suffix:h"
 DAYS: Final = "d"
 LITRES_PER_HOUR: Final = "litreh"
 CUBIC_METRES: Final = "m3"
 COUNT: Final = "short"
-PER_SECOND: Final = "cps"
+PER_SECOND: Final = "suffix:/s"
 PLAIN: Final = "none"
 TEXT: Final = "string"
-LITRES_PER_KILOWATT_HOUR: Final = "suffix: L/kWh"
+LITRES_PER_KILOWATT_HOUR: Final = "suffix:L/kWh"
 
 UNITS: Final = frozenset(
     {
@@ -39,19 +48,20 @@ UNITS: Final = frozenset(
         SHARE,
         SECONDS,
         DURATION,
-        HOURS,
         DAYS,
         LITRES_PER_HOUR,
         CUBIC_METRES,
         COUNT,
-        PER_SECOND,
         PLAIN,
         TEXT,
     }
 )
 """Identifiers of Grafana's own list that dashboards may use."""
-CUSTOM_UNITS: Final = frozenset({LITRES_PER_KILOWATT_HOUR})
-"""Units that Grafana's list lacks, in its notation for custom ones (``suffix:``)."""
+CUSTOM_UNITS: Final = frozenset({LITRES_PER_KILOWATT_HOUR, HOURS, PER_SECOND})
+"""Units that Grafana's list lacks, or writes out in English, as custom ones (``suffix:``).
+
+Grafana puts the space between number and suffix itself.
+"""
 
 # --- colours: names of Grafana's palette, legible on dark and on light
 CALM: Final = "text"

@@ -1,5 +1,6 @@
 """What /metrics shows: well-formed, bounded, and no zero for what was not measured."""
 
+import pytest
 from jauge_collector.inventory import Inventory
 from jauge_collector.telemetry import Sample, Telemetry
 from jauge_models.wire import Address, Birth, ResourceDescription, SourceDescription, State
@@ -43,6 +44,16 @@ def test_agents_and_their_resources_are_shown() -> None:
         "name": "n" * 256,
         "room": 'r "1"\n\\',
     }
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_resource_without_a_name_goes_by_its_identifier(name: str) -> None:
+    """A legend that asks for the name shows which one it is."""
+    inventory = Inventory()
+    resource = ResourceDescription("pdu:r1-a", name=name, labels={"name": "other"})
+    inventory.born(Address("s", "a"), Birth("b", "1", 0.0, resources=[resource]), NOW_MS)
+    ((labels, _),) = samples(Telemetry(inventory))["jauge_resource_info"]
+    assert labels["name"] == "pdu:r1-a"
 
 
 def test_a_family_is_replaced_as_a_whole() -> None:

@@ -99,6 +99,8 @@ def test_indicators_are_shown_and_annotations_are_everywhere() -> None:
     for dashboard in building.dashboards("fr").values():
         colours = [one["iconColor"] for one in dashboard["annotations"]["list"]]
         assert colours == ["blue", "purple", "red"]
+        alert = dashboard["annotations"]["list"][2]["expr"]
+        assert alert.count('alertname!="Watchdog"') == alert.count("ALERTS{") == 2
     asked = [q.expr for board in BOARDS for view in board.views for q in view.queries]
     assert any("jauge_kpi_pue_ratio" in one for one in asked)
     assert any("jauge_kpi_wue" in one for one in asked)

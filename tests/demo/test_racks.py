@@ -1,6 +1,8 @@
 """The smaller instruments of the simulated hall agree with its plant."""
 
 import math
+import tomllib
+from importlib.resources import files
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,23 @@ def test_all_of_it_may_be_sent(time_ms: int) -> None:
         assert is_resource(resource)
         assert CATALOGUE[quantity].low <= value <= CATALOGUE[quantity].high
         assert resource in told or resource.startswith("sensor:")
+
+
+def test_one_feed_alone_would_carry_each_rack() -> None:
+    """The example passes its own breakers all year; one rack comes near, the other does not."""
+    told = files("jauge_demo").joinpath("site.toml").read_text("utf-8")
+    circuits = tomllib.loads(told)["circuits"]
+    limits = {(one["load"], one["phase"]): one["limit_a"] for one in circuits}
+    assert {load for load, _ in limits} == set(BY_PHASE)
+    nearest = dict.fromkeys(BY_PHASE, 0.0)
+    for time_ms in range(END_MS - 366 * 86_400_000, END_MS, 3 * 3_600_000):
+        values = instruments(plant_at(time_ms), time_ms)
+        for (load, phase), limit in limits.items():
+            phases = (f"phase:{load}-{feed}.{phase}".lower() for feed in FEEDS)
+            share = sum(values[name, "current"] for name in phases) / limit
+            nearest[load] = max(nearest[load], share)
+    assert 0.9 < nearest["A1"] < 1
+    assert nearest["B1"] < 0.9
 
 
 def test_one_gateway_may_bring_all_of_it() -> None:

@@ -17,6 +17,8 @@ _ELSEWHERE: Final = (
 )
 _LITRES: Final = "3600000"
 """l/h in a m3/s."""
+_LITTLE: Final = 10
+"""l/h up to which the axis reaches in winter, when no water is drawn."""
 _NAME: Final = "{{name}}"
 
 _NOW: Final = Row(
@@ -86,6 +88,7 @@ _DRAWN: Final = Row(
             queries=(Query(named(f"rate({_WATER}[$__rate_interval]) * {_LITRES}", "name"), _NAME),),
             unit=style.LITRES_PER_HOUR,
             low=0,
+            soft_high=_LITTLE,
             width=12,
         ),
         View(
@@ -94,6 +97,7 @@ _DRAWN: Final = Row(
             queries=(Query(named(f"{_FLOW} * {_LITRES}", "name"), _NAME),),
             unit=style.LITRES_PER_HOUR,
             low=0,
+            soft_high=_LITTLE,
             width=12,
         ),
     ),

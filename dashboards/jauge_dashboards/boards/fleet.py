@@ -119,6 +119,7 @@ _WHO: Final = Row(
                 Query(f"max by ({_AGENT}) ({_SKEW})"),
             ),
             unit=style.PLAIN,
+            decimals=2,
             columns=(
                 Column(field="agent", word="agent"),
                 Column(field="Value #A", word="silent_for", steps=style.at_most(3, 15)),
@@ -134,6 +135,7 @@ _WHO: Final = Row(
             form=Form.TABLE,
             queries=(Query(f"(time() - max by ({_AGENT}, source) ({_SOURCE})) / 60"),),
             unit=style.PLAIN,
+            decimals=1,
             columns=(
                 Column(field="agent", word="agent"),
                 Column(field="source", word="source"),
@@ -203,6 +205,7 @@ _COLLECTOR: Final = Row(
             ),
             unit=style.SHARE,
             low=0,
+            legend=False,
             width=12,
             height=7,
         ),
@@ -210,7 +213,7 @@ _COLLECTOR: Final = Row(
 )
 
 _WAITING: Final = metric("agent_spool_waiting_readings")
-_OUTCOMES: Final = metric("agent_spool_readings_total", outcome="!stored")
+_OUTCOMES: Final = metric("agent_spool_readings_total", outcome="!~stored|taken")
 _SPOOLS: Final = Row(
     "spools",
     (

@@ -22,9 +22,16 @@ def _of_gpus(quantity: str) -> str:
 _POWER: Final = _of_gpus("power")
 _ACTIVITY: Final = _of_gpus("gpu_utilisation")
 _FREE: Final = f"(count({_GIVEN}) - sum({_GIVEN}))"
-_GROWTH: Final = f"clamp_min(deriv(sum({_GIVEN})[$__range:$__interval]), 0)"
+_PAST: Final = f"sum({_GIVEN})[30d:1h]"
+_GROWTH: Final = f"clamp_min(deriv({_PAST}), 0)"
 _TEN_YEARS: Final = 3650
-_DAYS_TO_FULL: Final = f"clamp_max({_FREE} / {_GROWTH} / 86400, {_TEN_YEARS})"
+_WEEK_H: Final = 7 * 24
+_TOO_SHORT: Final = -1
+"""Stands for a past of less than a week: a step in it would pass for growth."""
+_DAYS_TO_FULL: Final = (
+    f"(clamp_max({_FREE} / {_GROWTH} / 86400, {_TEN_YEARS}) "
+    f"and (count_over_time({_PAST}) >= {_WEEK_H})) or (0 * count({_GIVEN}) + {_TOO_SHORT})"
+)
 _METER: Final = metric("meter_info", site="$site")
 _DRAWN: Final = metric("meter_power_watts", site="$site")
 _LIMIT: Final = metric("meter_limit_watts", site="$site")
@@ -63,7 +70,12 @@ _NOW: Final = Row(
             queries=(Query(_DAYS_TO_FULL),),
             unit=style.DAYS,
             decimals=0,
-            steps=style.at_least(180, 90),
+            steps=(
+                style.Step(None, style.CALM),
+                style.Step(0, style.BAD),
+                style.Step(90, style.WARN),
+                style.Step(180, style.GOOD),
+            ),
             states="days_to_full",
             width=4,
             height=style.STAT_HEIGHT,
@@ -116,14 +128,16 @@ _DRAW: Final = Row(
             queries=(
                 Query(
                     "sort("
-                    + joined(f"({_LIMIT} - on (site, meter) {_DRAWN})", _METER, "meter", "name")
+                    + joined(f"(1 - {_DRAWN} / on (site, meter) {_LIMIT})", _METER, "meter", "name")
                     + ")",
                     _NAME,
                 ),
             ),
-            unit=style.WATTS,
+            unit=style.SHARE,
             decimals=0,
             low=0,
+            high=1,
+            steps=style.at_least(0.2, 0.1),
             width=12,
         ),
     ),
@@ -137,7 +151,7 @@ _EACH: Final = Row(
             key="gpus",
             form=Form.TABLE,
             queries=tuple(
-                Query(f"{scale} * max by ({_KEY}) ({named(f'({one})', 'name')})")
+                Query(f"round({scale} * max by ({_KEY}) ({named(f'({one})', 'name')}))")
                 for scale, one in ((100, _GIVEN), (100, _ACTIVITY), (1, _POWER))
             ),
             unit=style.PLAIN,

@@ -127,9 +127,9 @@ _EACH: Final = Row(
             form=Form.TABLE,
             queries=(
                 Query(f"group by ({_KEY}, cluster, room, rack) ({_INFO})"),
-                Query(f"max by ({_KEY}, certainty) ({_NAMED})"),
-                Query(f"100 * max by ({_KEY}) ({_CPU})"),
-                Query(f"100 * max by ({_KEY}) ({_MEMORY})"),
+                Query(f"round(max by ({_KEY}, certainty) ({_NAMED}))"),
+                Query(f"round(100 * max by ({_KEY}) ({_CPU}), 0.1)"),
+                Query(f"round(100 * max by ({_KEY}) ({_MEMORY}), 0.1)"),
             ),
             unit=style.PLAIN,
             columns=(

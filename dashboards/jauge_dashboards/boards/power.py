@@ -105,7 +105,7 @@ _METERS: Final = Row(
             queries=(Query(joined(_METER, _INFO, "meter", "name"), "{{name}}"),),
             unit=style.WATTS,
             low=0,
-            width=16,
+            width=14,
         ),
         View(
             key="meters_now",
@@ -114,14 +114,15 @@ _METERS: Final = Row(
                 Query(f"max by (meter, name) ({joined(_METER, _INFO, 'meter', 'name')})"),
                 Query(f"max by (meter, name) ({joined(_LIMIT, _INFO, 'meter', 'name')})"),
             ),
-            unit=style.PLAIN,
+            unit=style.WATTS,
+            decimals=1,
             columns=(
                 Column(field="name", word="meter"),
-                Column(field="Value #A", word="power"),
+                Column(field="Value #A", word="drawn"),
                 Column(field="Value #B", word="limit"),
             ),
-            sort=("power", True),
-            width=8,
+            sort=("drawn", True),
+            width=10,
         ),
     ),
 )
@@ -185,6 +186,9 @@ _BATTERIES: Final = Row(
     ),
 )
 
+_NEAREST: Final = 9
+"""Bars that a panel has room for."""
+
 _LIMITS: Final = Row(
     "limits",
     (
@@ -211,8 +215,8 @@ _LIMITS: Final = Row(
             form=Form.BARS,
             queries=(
                 Query(
-                    f"sort_desc({reading('current', site='$site')} / on (site, agent, resource) "
-                    f"group_right () {_AMPERES})",
+                    f"sort_desc(topk({_NEAREST}, {reading('current', site='$site')} "
+                    f"/ on (site, agent, resource) group_right () {_AMPERES}))",
                     "{{load}} {{feed}} {{phase}}",
                 ),
             ),
@@ -229,6 +233,7 @@ _LIMITS: Final = Row(
             queries=(Query(_CURRENT, "{{load}} {{feed}} {{phase}}"),),
             unit=style.AMPERES,
             low=0,
+            legend=False,
             width=12,
         ),
         View(
@@ -236,8 +241,8 @@ _LIMITS: Final = Row(
             form=Form.BARS,
             queries=(
                 Query(
-                    f"sort_desc(sum by (load, phase) ({_CURRENT}) / on (load, phase) "
-                    f"min by (load, phase) ({_LOADED}))",
+                    f"sort_desc(topk({_NEAREST}, sum by (load, phase) ({_CURRENT}) "
+                    f"/ on (load, phase) min by (load, phase) ({_LOADED})))",
                     "{{load}} {{phase}}",
                 ),
             ),
@@ -267,13 +272,14 @@ _RACKS: Final = Row(
             key="racks_now",
             form=Form.TABLE,
             queries=(Query(_rack_power("pdu")),),
-            unit=style.PLAIN,
+            unit=style.WATTS,
+            decimals=1,
             columns=(
                 Column(field="room", word="room"),
                 Column(field="rack", word="rack"),
-                Column(field="Value", word="power"),
+                Column(field="Value", word="drawn"),
             ),
-            sort=("power", True),
+            sort=("drawn", True),
             width=8,
             links=(
                 Link(

@@ -13,8 +13,14 @@ _HUMIDITY: Final = reading("humidity", site="$site")
 _PLACES: Final = ("room", "row", "rack", "class")
 _AT_INTAKE: Final = joined(_TEMPERATURE, _INTAKE, "agent, resource", *_PLACES)
 _HUMID_INTAKE: Final = joined(_HUMIDITY, _INTAKE, "agent, resource", *_PLACES)
-_HERE: Final = "{{room}} {{row}} {{rack}}"
+_HERE: Final = "{{place}}"
 _ROWS_OF_THE_ROOM: Final = f"group by (class) ({_INTAKE})"
+
+
+def _at_place(expression: str) -> str:
+    """With the label ``place``: the rack, or the room and row of a sensor of a whole row."""
+    joined_up = f'label_join({expression}, "place", " ", "room", "row")'
+    return f'label_replace({joined_up}, "place", "$1", "rack", "(.+)")'
 
 
 def _limit(bound: str) -> str:
@@ -35,12 +41,13 @@ def _outside(range_: str) -> str:
     )
 
 
+def _by_rack(expression: str) -> str:
+    return f"sum by (room, row, rack) (sum_over_time({expression}[$__range:$__interval]))"
+
+
 def _hours(range_: str) -> str:
     """Hours outside over the time shown, by a sample at each of Grafana's intervals."""
-    return (
-        f"sort_desc(sum by (room, row, rack) "
-        f"(sum_over_time({_outside(range_)}[$__range:$__interval])) * $__interval_ms / 3600000)"
-    )
+    return f"sort_desc({_at_place(_by_rack(_outside(range_)))} * $__interval_ms / 3600000)"
 
 
 def _dew_point() -> str:
@@ -106,7 +113,7 @@ _AIR: Final = Row(
             key="intake",
             form=Form.LINES,
             queries=(
-                Query(_AT_INTAKE, _HERE),
+                Query(_at_place(_AT_INTAKE), _HERE),
                 Query(_shown_limit("allowable_high"), word="allowable", look="limit"),
                 Query(_shown_limit("allowable_low"), word="allowable", look="limit"),
                 Query(_shown_limit("recommended_high"), word="recommended", look="advice"),
@@ -154,7 +161,7 @@ _MOISTURE: Final = Row(
         View(
             key="humidity",
             form=Form.LINES,
-            queries=(Query(_HUMID_INTAKE, _HERE),),
+            queries=(Query(_at_place(_HUMID_INTAKE), _HERE),),
             unit=style.HUMIDITY,
             decimals=0,
             low=0,
@@ -165,7 +172,7 @@ _MOISTURE: Final = Row(
         View(
             key="dew_point",
             form=Form.LINES,
-            queries=(Query(_dew_point(), _HERE),),
+            queries=(Query(_at_place(_dew_point()), _HERE),),
             unit=style.CELSIUS,
             decimals=1,
             width=12,
@@ -187,6 +194,7 @@ _SENSORS: Final = Row(
                 Query(f"max by ({_KEY}) ({_HUMID_INTAKE})"),
             ),
             unit=style.PLAIN,
+            decimals=1,
             columns=(
                 Column(field="room", word="room"),
                 Column(field="row", word="row"),

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from jauge_models.compliance.status import Result
+
 from jauge_dashboards import style
 from jauge_dashboards.board import Board, Column, Form, Link, Query, Row, View, uid
 from jauge_dashboards.boards.variables import SITE
@@ -116,6 +118,9 @@ _FLOWS: Final = Row(
     ),
 )
 
+_MOVES: Final = "30d"
+"""Indicators over months move by the day: a day of them is a flat line."""
+
 _YEAR_LONG: Final = Row(
     "year",
     (
@@ -128,6 +133,7 @@ _YEAR_LONG: Final = Row(
             ),
             unit=style.PLAIN,
             decimals=3,
+            since=_MOVES,
             width=12,
             height=7,
         ),
@@ -149,6 +155,7 @@ _YEAR_LONG: Final = Row(
             ),
             unit=style.LITRES_PER_KILOWATT_HOUR,
             decimals=2,
+            since=_MOVES,
             width=12,
             height=7,
         ),
@@ -156,6 +163,7 @@ _YEAR_LONG: Final = Row(
 )
 
 _SEEN: Final = metric("collector_meter_last_seen_timestamp_seconds", site="$site")
+_SILENT_MIN: Final = f"((time() - {_SEEN}) / 60)"
 _GAPS: Final = Row(
     "gaps",
     (
@@ -177,10 +185,11 @@ _GAPS: Final = Row(
             queries=(
                 Query(
                     "max by (site, meter, name, location) "
-                    f"({joined(f'((time() - {_SEEN}) / 60)', _METER, 'meter', 'name', 'location')})"
+                    f"({joined(_SILENT_MIN, _METER, 'meter', 'name', 'location')})"
                 ),
             ),
             unit=style.PLAIN,
+            decimals=1,
             columns=(
                 Column(field="name", word="meter"),
                 Column(field="location", word="location"),
@@ -195,6 +204,16 @@ _GAPS: Final = Row(
 
 _DEMONSTRATED: Final = metric("compliance_share_ratio", site="$site", result="demonstrated")
 _REQUIRED: Final = metric("compliance_required_ratio", site="$site")
+
+
+def _by_result(expression: str) -> str:
+    """What is not 0, each result by its name in the reader's language."""
+    shown = f'label_replace({expression} > 0, "shown", "$1", "result", "(.+)")'
+    for result in Result:
+        shown = f'label_replace({shown}, "shown", "@result_{result}@", "result", "{result}")'
+    return shown
+
+
 _RECORD: Final = Row(
     "record",
     (
@@ -218,7 +237,7 @@ _RECORD: Final = Row(
         View(
             key="servers",
             form=Form.BARS,
-            queries=(Query(f"{metric('compliance_servers', site='$site')} > 0", "{{result}}"),),
+            queries=(Query(_by_result(metric("compliance_servers", site="$site")), "{{shown}}"),),
             unit=style.COUNT,
             decimals=0,
             low=0,

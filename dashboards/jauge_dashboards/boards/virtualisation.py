@@ -18,7 +18,7 @@ _NAMED_GUESTS: Final = named(_GUESTS, "name")
 _CPU: Final = reading("cpu_utilisation", site="$site", kind="guest")
 _MEAN: Final = f"avg_over_time({_CPU}[$__range])"
 _IDLE_GUESTS: Final = f"({_GUESTS} and on (site, agent, resource) ({_MEAN} < 0.05))"
-_MOST: Final = 15
+_MOST: Final = 8
 
 _NOW: Final = Row(
     "now",
@@ -105,9 +105,9 @@ _EACH: Final = Row(
 _KEY: Final = "site, agent, resource, guest, host, certainty, name"
 
 
-def _table(*queries: str) -> tuple[Query, ...]:
-    """Each query by the same labels, so that their values stand in one line."""
-    return tuple(Query(f"max by ({_KEY}) ({one})") for one in queries)
+def _table(*queries: tuple[str, float]) -> tuple[Query, ...]:
+    """Each query by the same labels, so that their values stand in one line, rounded to a step."""
+    return tuple(Query(f"round(max by ({_KEY}) ({one}), {step})") for one, step in queries)
 
 
 def _beside(expression: str) -> str:
@@ -134,7 +134,11 @@ _USE: Final = Row(
         View(
             key="all",
             form=Form.TABLE,
-            queries=_table(_NAMED_GUESTS, f"100 * ({_beside(_MEAN)})", f"({_beside(_PROCESSORS)})"),
+            queries=_table(
+                (_NAMED_GUESTS, 1),
+                (f"100 * ({_beside(_MEAN)})", 0.1),
+                (f"({_beside(_PROCESSORS)})", 1),
+            ),
             unit=style.PLAIN,
             columns=(
                 Column(field="name", word="guest"),
