@@ -150,6 +150,27 @@ bench: REAL_PARTS += collectd=collectd-core mosquitto_pub=mosquitto-clients
 bench: install real-parts ## the tables of docs/benchmarks.md, measured on this machine
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+# npm parts are for developers only; nothing that users install brings them.
+PREVIEW := dashboards/preview
+.PHONY: preview
+preview: install real-parts $(PREVIEW)/dist/index.html ## pictures of every dashboard by Grafana's own panels (needs npm)
+	@$(BIN)/python -m tests.preview $(ARGS)
+
+$(PREVIEW)/node_modules: $(PREVIEW)/package.json
+	@command -v npm >/dev/null || { echo "make preview needs node and npm (Debian: nodejs npm)" >&2; exit 2; }
+	@cd $(PREVIEW) && npm install --silent && touch node_modules
+
+$(PREVIEW)/dist/index.html: $(PREVIEW)/node_modules $(wildcard $(PREVIEW)/src/*) \
+    $(PREVIEW)/index.html $(PREVIEW)/vite.config.js
+	@cd $(PREVIEW) && npm run --silent build
+
+# The second time Grafana must have kept everything as it was written.
+.PHONY: grafana-smoke
+grafana-smoke: install ## URL=… TOKEN_FILE=…: the dashboards into a running Grafana, twice
+	@$(BIN)/jauge-dashboards push --url "$(URL)" --token-file "$(TOKEN_FILE)"
+	@again=$$($(BIN)/jauge-dashboards push --url "$(URL)" --token-file "$(TOKEN_FILE)"); \
+	! grep -v unchanged <<<"$$again" || { echo "Grafana did not keep these as written" >&2; exit 1; }
+
 # Universal, hashed, without an index address. Versions stay unless UPGRADE=--upgrade.
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
@@ -186,5 +207,6 @@ fuzz: install ## made-up input for every decoder, file and page, ten minutes eac
 
 .PHONY: clean
 clean: ## environments and caches away; the demo's data too
+	@rm -rf dashboards/preview/node_modules dashboards/preview/dist
 	@rm -rf .venv .venv-agent .venv-bench .venv-lock .venv-sbom build .demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -41,6 +41,15 @@ while (($#)); do
 	esac
 done
 
+[[ $version =~ ^([0-9A-Za-z][0-9A-Za-z._+-]*)?$ ]] || fail "'$version' is no version: letters, digits and . _ + -"
+for component in $components; do
+	case $component in
+	agent | gateway | collector | dashboards) ;;
+	*) fail "unknown component $component; see dist.sh --help" ;;
+	esac
+	[[ -f requirements/$component.txt ]] || fail "requirements/$component.txt is missing: make lock"
+done
+
 pip() {
 	"$python" -m pip --disable-pip-version-check --no-input "$@"
 }
@@ -62,14 +71,12 @@ own_version() {
 	printf '%s' "${wheel%%-*}"
 }
 version=${version:-$(own_version models)}
-[[ $version =~ ^[0-9A-Za-z][0-9A-Za-z._+-]*$ ]] || fail "'$version' is no version: letters, digits and . _ + -"
 
 packages_of() {
 	case $1 in
 	agent | gateway) echo models agent ;;
 	collector) echo models collector ;;
 	dashboards) echo models dashboards ;;
-	*) fail "unknown component $1" ;;
 	esac
 }
 
@@ -105,7 +112,6 @@ archive() {
 
 mkdir "$work/out"
 for component in $components; do
-	[[ -f requirements/$component.txt ]] || fail "requirements/$component.txt is missing: make lock"
 	for each in $pythons; do
 		for machine in $machines; do
 			archive "$component" "$each" "$machine"

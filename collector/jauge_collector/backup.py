@@ -244,8 +244,10 @@ class _Digesting:
 # --- bring one back
 
 
-def restore(file: Path, into: Path, *, progress: Progress) -> Manifest:
+def restore(file: Path, into: Path, now_ms: int, *, progress: Progress) -> Manifest:
     """Lay a backup's files out below a folder that is not there or empty, all checked.
+
+    What readings came after the backup is computed anew, from the store, when the ledger is used.
 
     Raises ConfigurationError where the folder holds anything, or the backup is not whole, not what
     its manifest says, or its ledger's chain is broken; the folder is left as it was then.
@@ -258,6 +260,9 @@ def restore(file: Path, into: Path, *, progress: Progress) -> Manifest:
     try:
         manifest = _lay_out(file, part, progress)
         _check_ledger(file, part / manifest.ledger, manifest, progress)
+        # What came since had set marks that the backup has not.
+        with Ledger(part / manifest.ledger) as ledger:
+            ledger.mark_all_since(manifest.made_ms, now_ms)
         if into.exists():
             into.rmdir()
         part.rename(into)

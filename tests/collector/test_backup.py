@@ -6,6 +6,7 @@ import json
 import sqlite3
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,21 @@ def test_the_collector_writes_meanwhile(place: Place, monkeypatch: pytest.Monkey
         assert (found.head, found.problems) == (manifest.head, ())
     with place.ledger() as ledger:
         assert len(ledger.entries("s", "event")) == 440
+
+
+def test_what_came_after_the_backup_is_computed_anew(place: Place) -> None:
+    """From what each agent had not brought by then, or from the backup on, up to the restore."""
+    with place.ledger() as ledger:
+        ledger.record({}, {("s", "late"): 5_000, ("s", "up-to-date"): 2**50}, 1)
+    before_ms = time.time_ns() // 1_000_000
+    made = place.back_up()
+    place.restore()
+    with place.ledger(place.into) as ledger:
+        marks = {mark.name: mark for mark in ledger.marks("s", 2**60) if mark.scope == "agent"}
+    assert marks["late"].start_ms == 5_000
+    assert before_ms <= marks["up-to-date"].start_ms == made["made_ms"]
+    assert {mark.end_ms for mark in marks.values()} == {max(m.end_ms for m in marks.values())}
+    assert marks["late"].end_ms >= made["made_ms"]
 
 
 def test_what_is_missing_is_told(place: Place) -> None:

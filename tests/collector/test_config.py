@@ -83,3 +83,21 @@ def test_what_load_fills_in_is_no_key(tmp_path: Path) -> None:
     for value in ("", ".", "/etc/other.toml"):
         assert refused(tmp_path, f'source = "{value}"').startswith("source: unknown key; ")
     assert load(tmp_path, "").source == tmp_path / "collector.toml"
+
+
+def test_a_credential_of_systemd_goes_before_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bare name that systemd handed over is that; all else lies where it did."""
+    settings = load(tmp_path, "")
+    given = tmp_path / "credentials"
+    (given / "tls").mkdir(parents=True)
+    for name in ("key.pem", "tls/key.pem"):
+        (given / name).touch()
+    beside = tmp_path / "key.pem"
+    assert settings.beside(Path("key.pem")) == beside
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given))
+    assert settings.beside(Path("key.pem")) == given / "key.pem"
+    assert settings.beside(Path("other.pem")) == tmp_path / "other.pem"
+    assert settings.beside(Path("tls/key.pem")) == tmp_path / "tls/key.pem"
+    assert settings.beside(beside) == beside

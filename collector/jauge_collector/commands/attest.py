@@ -115,34 +115,35 @@ async def _enter(args: argparse.Namespace, at: Desk) -> None:
     value = args.amount if args.reading is None else args.reading
     base = attestations.in_base(meter, value, args.unit)
     moments = _moments(args, at)
-    document = None
-    if args.document is not None:
-        folder = at.settings.state(Path("documents"))
-        document = attestations.keep_document(folder, args.document)
     name = f" ({args.document.name})" if args.document is not None else ""
     what: dict[str, Any] = {
         "entered": f"{value:.15g} {args.unit}",
         "signatory": args.signatory,
-        "document": document,
         "note": f"{args.note}{name}".strip(),
         "corrects": args.corrects,
         "now_ms": at.now_ms,
     }
+    folder = at.settings.state(Path("documents"))
+    with attestations.document_kept(at.ledger, folder, args.document) as document:
+        what["document"] = document
+        if args.reading is None:
+            key = attestations.enter_amount(
+                at.ledger,
+                at.site,
+                meter,
+                base,
+                start_ms=moments[0],
+                end_ms=moments[1],
+                invoice=args.invoice,
+                cause=args.cause,
+                **what,
+            )
+        else:
+            key = meters.enter_reading(at.ledger, at.site, meter, base, at_ms=moments[0], **what)
+    more: dict[str, Any] = {}
     if args.reading is None:
-        start_ms, end_ms = moments
-        key = attestations.enter_amount(
-            at.ledger,
-            at.site,
-            meter,
-            base,
-            start_ms=start_ms,
-            end_ms=end_ms,
-            invoice=args.invoice,
-            cause=args.cause,
-            **what,
-        )
-        aside = _set_aside(at, meter.id, key, start_ms, end_ms)
-        more: dict[str, Any] = {"counts": aside is None}
+        aside = _set_aside(at, meter.id, key, moments[0], moments[1])
+        more["counts"] = aside is None
         account = "it stands where nothing was measured"
         if aside is not None and args.invoice:
             account = "it is compared with what was measured, which goes before it (S15)"
@@ -153,9 +154,7 @@ async def _enter(args: argparse.Namespace, at: Desk) -> None:
                 "before; to have it count, attest only what was not measured"
             )
     else:
-        key = meters.enter_reading(at.ledger, at.site, meter, base, at_ms=moments[0], **what)
         account = await at.account()
-        more = {}
     entry = next(e for e in attestations.attested(at.ledger, at.site) if e.id == key)
     say(
         args,

@@ -47,12 +47,12 @@ def main(args: argparse.Namespace) -> int:
         raise ConfigurationError("--into", "", "goes with --restore", "give both, or --out alone")
     bar = Bar(sys.stderr)
     left_out: list[str] = []
+    now_ms = time.time_ns() // 1_000_000
     try:
         if args.restore is not None:
-            made = backup.restore(args.restore, args.into, progress=bar)
+            made = backup.restore(args.restore, args.into, now_ms, progress=bar)
         else:
             settings = config.load(args.config)
-            now_ms = time.time_ns() // 1_000_000
             made, left_out = backup.back_up(settings, args.out, now_ms, progress=bar)
     finally:
         bar.clear()

@@ -36,23 +36,21 @@ def main(args: argparse.Namespace) -> int:
         meter = meters.meter_of(at.site, args.meter)
         begin = at.moment("--at", args.at)
         end = None if args.valid_until is None else at.moment("--valid-until", args.valid_until)
-        document = None
-        if args.document is not None:
-            folder = at.settings.state(Path("documents"))
-            document = attestations.keep_document(folder, args.document)
-        key = calibrations.enter_calibration(
-            at.ledger,
-            at.site,
-            meter,
-            at_ms=begin,
-            valid_until_ms=end,
-            certificate=args.certificate,
-            now_ms=at.now_ms,
-            signatory=args.signatory,
-            document=document,
-            note=args.note,
-            corrects=args.corrects,
-        )
+        folder = at.settings.state(Path("documents"))
+        with attestations.document_kept(at.ledger, folder, args.document) as document:
+            key = calibrations.enter_calibration(
+                at.ledger,
+                at.site,
+                meter,
+                at_ms=begin,
+                valid_until_ms=end,
+                certificate=args.certificate,
+                now_ms=at.now_ms,
+                signatory=args.signatory,
+                document=document,
+                note=args.note,
+                corrects=args.corrects,
+            )
         entry = next(e for e in meters.life_of(at.ledger, at.site, meter) if e.id == key)
         say(
             args,

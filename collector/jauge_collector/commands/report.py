@@ -83,7 +83,12 @@ async def main(args: argparse.Namespace) -> int:
         bar("files", 1, 1)
         from jauge_collector.reports.write import write  # noqa: PLC0415 - --help is instant
 
-        written = write(report, args.out, args.lang, formats)
+        try:
+            written = write(report, args.out, args.lang, formats)
+        except OSError as error:
+            problem = f"{error.filename} cannot be written: {(error.strerror or 'error').lower()}"
+            fix = "make room, or name another folder"
+            raise ConfigurationError("--out", "", problem, fix) from None
     finally:
         bar.clear()
     _say(report, written, as_json=args.json)

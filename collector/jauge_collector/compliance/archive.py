@@ -8,9 +8,7 @@ line says how many readings there were. Equal readings give equal bytes.
 
 import asyncio
 import gzip
-import hashlib
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from gzip import GzipFile
 from pathlib import Path
@@ -22,8 +20,10 @@ from jauge_models.intervals import Point
 from jauge_models.resources import Series
 from jauge_models.topology import Meter
 
+from jauge_collector.compliance import evidence_file, kept_once
+from jauge_collector.compliance.evidence_file import json_line
 from jauge_collector.compliance.quarters import Quarter, span_ms
-from jauge_collector.compliance.sources import Sources
+from jauge_collector.compliance.sources import ARCHIVE, Sources
 from jauge_collector.compliance.whole_file import whole
 from jauge_collector.ledger import chain
 from jauge_collector.ledger.book import Ledger
@@ -32,8 +32,8 @@ from jauge_collector.registers.meters import topology_of
 from jauge_collector.sites import Site
 from jauge_collector.stores import Store
 
-ARCHIVE: Final = Path("archive")
-"""Folder below ``state_dir``."""
+__all__ = ["ARCHIVE", "archive", "expire", "file_of", "files_of", "readings"]
+
 FORM: Final = 1
 
 _SUFFIX: Final = ".ndjson.gz"
@@ -81,11 +81,11 @@ async def archive(
             "to_ms": end_ms,
             "meters": {name: [one[1:] for one in some] for name, (_, some) in meters.items()},
         }
-        _line(out, head)
+        json_line(out, head)
         for done, series in enumerate(every):
             if progress is not None:
                 progress("archive", done, len(every))
-            _line(out, {"series": series[1:]})
+            json_line(out, {"series": series[1:]})
             async for points in _points(store, series, low, high, outer):
                 await asyncio.to_thread(_write, out, points)
                 count += len(points)
@@ -93,16 +93,16 @@ async def archive(
                     min(first_ms, points[0].time_ms),
                     max(last_ms, points[-1].time_ms),
                 )
-        _line(out, {"readings": count})
+        json_line(out, {"readings": count})
     told: dict[str, Any] = {
-        "sha256": await asyncio.to_thread(_digest, file),
+        "sha256": await asyncio.to_thread(kept_once.digest, file),
         "bytes": file.stat().st_size,
         "readings": count,
         "series": len(every),
     }
     if count:
         told |= {"first_ms": first_ms, "last_ms": last_ms}
-    await asyncio.to_thread(_share, folder, site.name, quarter.name, revision)
+    await asyncio.to_thread(kept_once.share, file, files_of(folder, site.name, quarter.name)[::-1])
     return told
 
 
@@ -143,30 +143,7 @@ async def _points(
 
 def _write(out: GzipFile, points: Sequence[Point]) -> None:
     for at in range(0, len(points), _READINGS_A_LINE):
-        _line(out, points[at : at + _READINGS_A_LINE])
-
-
-def _line(out: GzipFile, said: object) -> None:
-    text = json.dumps(said, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    out.write(text.encode() + b"\n")
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _share(folder: Path, site_name: str, quarter: str, revision: int) -> None:
-    """Where an earlier edition's readings are the same, keep them once."""
-    file = file_of(folder, site_name, quarter, revision)
-    for number in range(revision - 1, 0, -1):
-        earlier = file_of(folder, site_name, quarter, number)
-        if earlier.exists() and _digest(earlier) == _digest(file):
-            link = file.with_name(f".{file.name}.link")
-            link.unlink(missing_ok=True)
-            os.link(earlier, link)
-            link.replace(file)
-            return
+        json_line(out, points[at : at + _READINGS_A_LINE])
 
 
 # --- read back
@@ -202,8 +179,9 @@ def readings(  # noqa: PLR0917 - where a quarter's readings are, and which of th
 
 
 def files_of(folder: Path, site_name: str, quarter: str) -> list[Path]:
-    """The archives of a quarter's editions, the first one first."""
-    found = (folder / site_name).glob(f"{quarter}-r*{_SUFFIX}")
+    """The archived readings of a quarter's editions, the first one first."""
+    every = (folder / site_name).glob(f"{quarter}-r*{_SUFFIX}")
+    found = (file for file in every if not file.name.endswith(evidence_file.SUFFIX))
     return sorted(found, key=lambda file: (len(file.name), file.name))
 
 
@@ -244,7 +222,10 @@ def expire(
     ledger: Ledger, folder: Path, site_name: str, quarter: str, now_ms: int, *, dry_run: bool
 ) -> int:
     """Archives of a quarter go, and the chain says so; how many files."""
-    files = files_of(folder, site_name, quarter)
+    files = [
+        *files_of(folder, site_name, quarter),
+        *evidence_file.files_of(folder, site_name, quarter),
+    ]
     if files and not dry_run:
         # The link comes first: a file that is there still is no lie, one that is not would be.
         content = {"act": "expired", "files": len(files)}

@@ -12,7 +12,7 @@ from jauge_models.configuration import ConfigurationError
 from sqlalchemy import Connection, select
 
 from jauge_collector import civil
-from jauge_collector.compliance import archive, life
+from jauge_collector.compliance import archive, evidence_archive, life
 from jauge_collector.compliance.life import Standing, State
 from jauge_collector.compliance.quarters import Quarter, span_ms
 from jauge_collector.compliance.sources import Sources
@@ -45,7 +45,7 @@ async def close_quarter(
     rows: Digests | None = None,
     progress: Progress | None = None,
 ) -> Standing:
-    """Archive the readings of a quarter, then close it with its report; see `life.close`.
+    """Archive a quarter's readings and evidence, then close it with its report; see `life.close`.
 
     ``state`` is the collector's ``state_dir``; ``rows`` are `digests` from before the report was
     gathered. Raises ConfigurationError, StoreError, LedgerError and OSError; what was cut short
@@ -60,6 +60,7 @@ async def close_quarter(
         archived = await archive.archive(
             sources, folder, quarter, revision=revision, progress=progress
         )
+        hours = await evidence_archive.keep(sources, folder, quarter, revision=revision)
         return life.close(
             sources.ledger,
             state / life.REPORTS,
@@ -69,7 +70,7 @@ async def close_quarter(
             now_ms=now_ms,
             note=note,
             rows=rows,
-            archived={**archived, "revision": revision},
+            archived={**archived, "hours": hours, "revision": revision},
         )
 
 

@@ -16,12 +16,12 @@ from jauge_models.compliance.windows import Window
 
 from jauge_collector import civil
 from jauge_collector.compliance import intake as air
+from jauge_collector.compliance import sensor_hours
 from jauge_collector.compliance.intake import Hour, Hours, Stay
 from jauge_collector.compliance.quarters import span_ms
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.registers.files import Registers
 from jauge_collector.registers.rooms import Place
-from jauge_collector.stores import Store
 
 QUANTITY: Final = "humidity"
 _HOUR_MS: Final = 3_600_000
@@ -53,9 +53,7 @@ async def humidity_of_rows(
     if envelope is None:  # refused when a policy is made
         return ()
     rows = rows_of(sources.registers, site.name, window.last)
-    span = span_ms(window, site.zone)
-    gap_ms = policy.hourly_s * 1000
-    readings = await read(sources.store, site.name, rows.values(), span, gap_ms, known=known)
+    readings = await read(sources, rows.values(), window, policy.hourly_s * 1000, known=known)
     return tuple(
         humidity(name, row, readings, envelope, window=window, zone=site.zone)
         for name, row in rows.items()
@@ -90,22 +88,21 @@ def rows_of(registers: Registers, site: str, day: date) -> dict[str, Row]:
 
 
 async def read(
-    store: Store,
-    site: str,
+    sources: Sources,
     rows: Iterable[Row],
-    span: tuple[int, int],
+    window: Window,
     gap_ms: int,
     *,
     known: Mapping[str, Hours],
 ) -> Readings:
-    """Hourly means of the rows' sensors over [start, end). Raises StoreError.
+    """Hourly means of the rows' sensors over a window. Raises as `sensor_hours.read`.
 
     ``known`` are hours of temperature that were read before; nothing is read twice.
     """
     sensors = list(dict.fromkeys(s for row in rows for stay in row.humidity for s in stay.sensors))
-    humid = await air.read(store, site, sensors, span, gap_ms, quantity=QUANTITY)
+    humid = await sensor_hours.read(sources, sensors, window, gap_ms, quantity=QUANTITY)
     more = [sensor for sensor in sensors if sensor not in known]
-    warm = await air.read(store, site, more, span, gap_ms)
+    warm = await sensor_hours.read(sources, more, window, gap_ms)
     return Readings(humid, {**known, **warm})
 
 

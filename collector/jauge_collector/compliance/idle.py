@@ -17,6 +17,7 @@ from jauge_models.intervals import Point
 from jauge_models.resources import Series
 
 from jauge_collector import civil
+from jauge_collector.compliance import evidence_file
 from jauge_collector.compliance.quarters import span_ms
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.ledger.descriptions import Described
@@ -56,8 +57,10 @@ class _Seen(NamedTuple):
 async def uses_of_servers(sources: Sources, quarter: Window, days: int) -> dict[str, Use]:
     """By id: how busy the listed servers of a site were up to the end of a quarter.
 
-    A declared host's feeds are one machine's: what one of them lacks another may tell. Raises
-    StoreError and LedgerError.
+    A declared host's feeds are one machine's: what one of them lacks another may tell. Where the
+    store has fewer days than asked for, what the quarter's last closing knew counts if that was of
+    more. Raises StoreError, LedgerError, and ConfigurationError where an archive is not what was
+    kept.
     """
     site = sources.site
     hosts = {feed: host for host in site.hosts for feed in host.meter.feeds}
@@ -69,10 +72,19 @@ async def uses_of_servers(sources: Sources, quarter: Window, days: int) -> dict[
         declared = [hosts[topology.Feed(*feed)] for feed in own if topology.Feed(*feed) in hosts]
         others = [Feed(f.agent, f.resource) for host in declared for f in host.meter.feeds]
         feeds[server.id] = list(dict.fromkeys([*own, *others]))
-    described = sources.ledger.descriptions(site.name, span_ms(quarter, site.zone)[1] - 1)
-    return await uses(
+    span = span_ms(quarter, site.zone)
+    described = sources.ledger.descriptions(site.name, span[1] - 1)
+    found = await uses(
         sources.store, site.name, feeds, described, quarter.last, days=days, zone=site.zone
     )
+    short = [name for name in feeds if name not in found or found[name].days < days]
+    if short:
+        for facts in evidence_file.facts(sources, *span):
+            for name in short:
+                kept = facts.uses.get(name)
+                if kept is not None and (name not in found or kept.days > found[name].days):
+                    found[name] = kept
+    return found
 
 
 async def uses(

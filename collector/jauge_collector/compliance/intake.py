@@ -116,21 +116,15 @@ async def read(
     gap_ms: int,
     *,
     quantity: str = QUANTITY,
-    known: Known | None = None,
 ) -> dict[str, Hours]:
     """Hourly means of sensors (``agent/resource``) over [start, end). Raises StoreError.
 
-    Between readings further apart than ``gap_ms`` nothing is measured. What is in ``known`` is
-    not read, and what is read is put there: for who needs the same hours twice.
+    Between readings further apart than ``gap_ms`` nothing is measured.
     """
     found: dict[str, Hours] = {}
     for sensor in dict.fromkeys(sensors):
         agent, _, resource = sensor.partition("/")
         series = Series(site, agent, resource, quantity)
-        asked = (series, span, gap_ms)
-        if known is not None and asked in known:
-            found[sensor] = known[asked]
-            continue
         sums: defaultdict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
         last: Point | None = None
         for begin in range(span[0], span[1], _AT_ONCE_MS):
@@ -143,8 +137,6 @@ async def read(
         found[sensor] = {
             at: Hour(covered, area / covered) for at, (area, covered) in sums.items() if covered
         }
-        if known is not None:
-            known[asked] = found[sensor]
     return found
 
 

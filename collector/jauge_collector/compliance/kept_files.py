@@ -3,13 +3,13 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from sqlalchemy import select
 
-from jauge_collector.compliance import archive, life
+from jauge_collector.compliance import archive, evidence_file, life
 from jauge_collector.ledger import chain, schema
 from jauge_collector.ledger.book import Ledger
 
@@ -63,7 +63,7 @@ def reports(ledger: Ledger, folder: Path, site: str | None) -> list[Named]:
 
 
 def archives(ledger: Ledger, folder: Path, site: str | None) -> list[Named]:
-    """The archived readings of each edition, but of quarters whose went by their time, as noted."""
+    """Readings and hours of each edition, but of quarters whose went by their time, as noted."""
     kept: dict[tuple[str, str], list[Named]] = defaultdict(list)
     for link, revision in _editions(ledger, chain.ARCHIVE, site):
         if revision is None:
@@ -76,6 +76,14 @@ def archives(ledger: Ledger, folder: Path, site: str | None) -> list[Named]:
                 f"archive {link.subject} of {link.site}, revision {revision}",
             )
         )
+        if isinstance(told := link.content.get("hours"), Mapping):
+            kept[link.site, link.subject].append(
+                Named(
+                    evidence_file.file_of(folder, link.site, link.subject, revision),
+                    told.get("sha256"),
+                    f"archived hours {link.subject} of {link.site}, revision {revision}",
+                )
+            )
     return [named for some in kept.values() for named in some]
 
 

@@ -19,6 +19,7 @@ from jauge_models.compliance.windows import Window
 from jauge_models.resources import Series
 from jauge_models.topology import MEASURES, Meter
 
+from jauge_collector.compliance import evidence_file
 from jauge_collector.compliance import intake as air
 from jauge_collector.compliance.metering import it_equation
 from jauge_collector.compliance.quarters import span_ms
@@ -52,13 +53,41 @@ async def slowest_interval_s(sources: Sources, quarter: Window) -> int | None:
     """
     site = sources.site
     span = span_ms(quarter, site.zone)
-    logged: list[tuple[Series, ...]] = []
-    slowest: list[int | None] = []
-    for meter in boundary_meters(site, span):
-        if meter.feeds:
-            logged.append(_series_of(site.name, meter))
-        else:
-            slowest.append(_by_hand_s(sources.ledger, site, meter, span[1]))
+    slowest = [
+        _by_hand_s(sources.ledger, site, meter, span[1])
+        for meter in boundary_meters(site, span)
+        if not meter.feeds
+    ]
+    known = await intervals_of(sources, quarter)
+    for several in _logged(sources, quarter):
+        of_meter = [known[one] for one in several if one in known]
+        slowest.append(min(of_meter, default=None))
+    found = [interval for interval in slowest if interval is not None]
+    return max(found) if found and len(found) == len(slowest) else None
+
+
+async def intervals_of(sources: Sources, quarter: Window) -> dict[Series, int]:
+    """The nominal interval of each series of boundary meters and intake sensors, where one tells.
+
+    Of a series of which the store tells none, that of the quarter's last closing that knew one.
+    Raises StoreError, LedgerError, and ConfigurationError where an archive is not what was kept.
+    """
+    site = sources.site
+    asked = [one for several in _logged(sources, quarter) for one in several]
+    known = await intervals_s(sources.store, asked, quarter, site.zone)
+    if missing := [one for one in asked if one not in known]:
+        for facts in evidence_file.facts(sources, *span_ms(quarter, site.zone)):
+            for one in missing:
+                if one in facts.intervals:
+                    known.setdefault(one, facts.intervals[one])
+    return known
+
+
+def _logged(sources: Sources, quarter: Window) -> list[tuple[Series, ...]]:
+    """The series that may feed each boundary meter with feeds, and that of each intake sensor."""
+    site = sources.site
+    meters = boundary_meters(site, span_ms(quarter, site.zone))
+    logged = [_series_of(site.name, meter) for meter in meters if meter.feeds]
     rows = air.rows_of(sources.registers, site.name, quarter.last)
     for sensor in dict.fromkeys(
         sensor
@@ -69,14 +98,7 @@ async def slowest_interval_s(sources: Sources, quarter: Window) -> int | None:
     ):
         agent, _, resource = sensor.partition("/")
         logged.append((Series(site.name, agent, resource, air.QUANTITY),))
-    known = await intervals_s(
-        sources.store, [one for some in logged for one in some], quarter, site.zone
-    )
-    for several in logged:
-        of_meter = [known[one] for one in several if one in known]
-        slowest.append(min(of_meter, default=None))
-    found = [interval for interval in slowest if interval is not None]
-    return max(found) if found and len(found) == len(slowest) else None
+    return logged
 
 
 def boundary_meters(site: Site, span: tuple[int, int]) -> list[Meter]:

@@ -24,6 +24,7 @@ from jauge_models.compliance.windows import Window, since, twelve_months
 from jauge_models.effectiveness import Kpi
 
 from jauge_collector.compliance import intake as air
+from jauge_collector.compliance import sensor_hours
 from jauge_collector.compliance.confirmed_ledger import counted
 from jauge_collector.compliance.electricity import MachineEnergy
 from jauge_collector.compliance.humidity import humidity_of_rows
@@ -132,7 +133,8 @@ async def record(sources: Sources, quarter: Quarter, today: date) -> Record:
     """Gather the evidence and judge it. ``sources.ledger`` is the whole one.
 
     Where the policy asks for a second person, what one person alone signed for counts for nothing.
-    Raises RegisterError, LedgerError and StoreError.
+    Raises RegisterError, LedgerError and StoreError, and ConfigurationError where an archive that
+    stands in for the store is not what was kept.
     """
     with counted(sources, limits(sources.registers)) as what, gc_paused():
         counting = replace(sources, ledger=what.ledger)
@@ -152,13 +154,11 @@ async def judged_record(
     energy = MachineEnergy(sources.ledger, site)
     listed = listing([registers], day)
     window = twelve_months(day)
-    hours = await air.read(
-        sources.store,
-        site.name,
+    hours = await sensor_hours.read(
+        sources,
         [sensor for place in registers.rooms for sensor in place.intake],
-        span_ms(window, site.zone),
+        window,
         policy.hourly_s * 1000,
-        known=sources.hours,
     )
     evidence = await _site_evidence(sources, quarter.window, window, hours, policy)
     uses = await uses_of_servers(sources, quarter.window, policy.idle_days)

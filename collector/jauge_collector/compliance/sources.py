@@ -1,5 +1,6 @@
 """What the record of a site is gathered from."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,6 +17,8 @@ from jauge_collector.registers.files import Registers
 from jauge_collector.sites import Site
 from jauge_collector.stores import Store
 
+ARCHIVE: Final = Path("archive")
+"""Folder of what closings keep of readings, below ``state_dir``."""
 REPORTS: Final = Path("reports")
 """Folder of stored reports, below ``state_dir``."""
 
@@ -39,10 +42,14 @@ class Sources:
     store: Store
     reports: Path | None = None
     """Folder of the stored reports; None: ``reports`` beside the ledger."""
+    archive: Path | None = None
+    """Folder of what closings kept of readings; None: ``archive`` beside the ledger."""
     kept_years: int = RetentionConfig().ledger_years
     """How long the ledger keeps what it holds of meters: ``retention.ledger_years``."""
     hours: Known = field(default_factory=dict, compare=False, repr=False)
     """Hours of sensors that were read already: a report needs the record's again."""
+    vouched: set[Hashable] = field(default_factory=set, compare=False, repr=False)
+    """Archives that were held against their digest already."""
     boundaries: dict[tuple[Ledger, int, int], BoundarySums] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -78,6 +85,11 @@ class Sources:
         """Where the reports of closed quarters are kept."""
         return self.reports or self.ledger_file.parent / REPORTS
 
+    @property
+    def archive_folder(self) -> Path:
+        """Where closings keep what the store will forget."""
+        return self.archive or self.ledger_file.parent / ARCHIVE
+
 
 def configured(
     settings: CollectorConfig, site: Site, registers: Registers, ledger: Ledger, store: Store
@@ -90,5 +102,6 @@ def configured(
         settings.state(settings.ledger.path),
         store,
         reports=settings.state(REPORTS),
+        archive=settings.state(ARCHIVE),
         kept_years=settings.retention.ledger_years,
     )

@@ -206,19 +206,21 @@ class Attesting:
     def _enter(
         self, who: Visitor, site: Site, draft: Draft, received: Received, entered: str
     ) -> int:
-        upload, document = received.upload, None
-        if upload is not None:
-            document = attestations.keep_document(self._documents, upload.path)
+        upload = received.upload
+        path = None if upload is None else upload.path
         name = f" ({upload.name})" if upload is not None and upload.name else ""
         what: dict[str, Any] = {
             "entered": entered,
             "signatory": who.name,
-            "document": document,
             "note": f"{draft.note}{name}".strip(),
             "corrects": draft.corrects,
             "now_ms": now_ms(),
         }
-        with Ledger(self._records.ledger_file) as ledger:
+        with (
+            Ledger(self._records.ledger_file) as ledger,
+            attestations.document_kept(ledger, self._documents, path) as document,
+        ):
+            what["document"] = document
             if draft.end_ms is None:
                 return meters.enter_reading(
                     ledger, site, draft.meter, draft.base, at_ms=draft.start_ms, **what

@@ -327,6 +327,18 @@ class Ledger(ShareBook, DescriptionBook):
             mark = (site, "meter", meter, start_ms, end_ms or 0)
             add_marks(connection, self._insert(schema.marks), [mark], now_ms)
 
+    def mark_all_since(self, start_ms: int, now_ms: int) -> None:
+        """What any known agent brought since a moment, or had not brought then, is due again."""
+        t = schema.agents.c
+        with self._writing() as connection:
+            known = connection.execute(select(t.site, t.agent, t.oldest_ms)).all()
+            marks = [
+                (site, "agent", agent, min(oldest_ms, start_ms), now_ms)
+                for site, agent, oldest_ms in known
+                if min(oldest_ms, start_ms) < now_ms
+            ]
+            add_marks(connection, self._insert(schema.marks), marks, now_ms)
+
     def marks(self, site: str, until_ms: int) -> list[Mark]:
         """Marks of agents first set by a moment, and all of meters."""
         with self._reading() as connection:

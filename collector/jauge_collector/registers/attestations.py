@@ -7,6 +7,8 @@ shown to be the one that was entered.
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
@@ -17,6 +19,7 @@ from jauge_models.topology import MEASURES, Meter
 from jauge_collector.importer.units import conversion
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.entries import Entry
+from jauge_collector.ledger.retention import named_documents
 from jauge_collector.registers.meters import MOST
 from jauge_collector.registers.regular_file import open_regular
 from jauge_collector.sites import Site
@@ -58,9 +61,10 @@ def enter_amount(
 ) -> int:
     """Keep a bill or monthly figure over [start, end), in base units.
 
-    ``invoice`` says that it is a supplier's, to be compared with what was measured (S15); ``cause``
-    is the written cause of a difference. Raises ConfigurationError where it overlaps another that
-    still holds, or a cause is given for what is no invoice.
+    ``entered`` is the value and unit as typed. ``invoice`` says that it is a supplier's, to be
+    compared with what was measured (S15); ``cause`` is the written cause of a difference. Raises
+    ConfigurationError where it overlaps another that still holds, or a cause is given for what is
+    no invoice.
     """
     if cause and not invoice:
         raise ConfigurationError(
@@ -72,7 +76,7 @@ def enter_amount(
         raise ConfigurationError("--to", "", "lies in the future", "attest what has been measured")
     if not 0 <= base <= MOST:
         raise ConfigurationError(
-            "--amount", "", f"{base:g} is no amount", "give what flowed, 0 or more"
+            "--amount", "", f"{entered} is no amount", "give what flowed, 0 or more"
         )
     for other in ledger.entries(site.name, AMOUNT, meter.id):
         if other.id != corrects and other.start_ms < end_ms and start_ms < (other.end_ms or 0):
@@ -102,12 +106,28 @@ def is_invoice(entry: Entry) -> bool:
     return bool(entry.content.get(INVOICE))
 
 
-def keep_document(folder: Path, file: Path) -> str:
-    """Copy a document into the folder under its SHA-256, on disk at return; returns that.
+@contextmanager
+def document_kept(ledger: Ledger, folder: Path, file: Path | None) -> Iterator[str | None]:
+    """A document on disk under its SHA-256 while its entry is made; None where there is none.
 
+    Where the entry is refused it goes again, unless it was there before or an entry names it.
     Raises ConfigurationError where it is no file, is larger than `LARGEST_DOCUMENT` or cannot be
     read or kept.
     """
+    if file is None:
+        yield None
+        return
+    name, is_new = _keep(folder, file)
+    try:
+        yield name
+    except ConfigurationError:
+        if is_new and name not in named_documents(ledger, ()):
+            (folder / name).unlink(missing_ok=True)
+        raise
+
+
+def _keep(folder: Path, file: Path) -> tuple[str, bool]:
+    """The SHA-256 of what was copied, and whether it was not there before."""
     try:
         with open_regular(file) as source:
             folder.mkdir(parents=True, exist_ok=True)
@@ -117,13 +137,14 @@ def keep_document(folder: Path, file: Path) -> str:
                     name = _copied(source, copy, file)
                     copy.flush()
                     os.fsync(copy.fileno())
+                    is_new = not (folder / name).exists()
                     part.replace(folder / name)
                 except BaseException:
                     part.unlink(missing_ok=True)
                     raise
     except OSError as error:
         raise _unkept(file, f"cannot be kept: {(error.strerror or 'error').lower()}") from None
-    return name
+    return name, is_new
 
 
 def _copied(source: IO[bytes], copy: IO[bytes], file: Path) -> str:

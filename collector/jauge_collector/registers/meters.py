@@ -107,10 +107,10 @@ def attended_ms(ledger: Ledger, site: str) -> dict[str, tuple[int, ...]]:
     return {meter: tuple(sorted(found)) for meter, found in moments.items()}
 
 
-def check_reading(base: float, *, at_ms: int, now_ms: int) -> None:
+def check_reading(base: float, *, at_ms: int, now_ms: int, entered: str = "") -> None:
     """Raises ConfigurationError where a value in base units is none that a dial has shown."""
     _not_ahead("--at", at_ms, now_ms)
-    _on_a_dial("--reading", base)
+    _on_a_dial("--reading", base, entered)
 
 
 def enter_reading(
@@ -128,7 +128,7 @@ def enter_reading(
     corrects: int | None = None,
 ) -> int:
     """Keep what a person read on the dial; ``entered`` is the value and unit as typed."""
-    check_reading(base, at_ms=at_ms, now_ms=now_ms)
+    check_reading(base, at_ms=at_ms, now_ms=now_ms, entered=entered)
     return ledger.append(
         site.name,
         READING,
@@ -352,10 +352,13 @@ def recorded(rows: Iterable[Interval], start_ms: int, end_ms: int) -> tuple[floa
     return amount, covered
 
 
-def _on_a_dial(option: str, base: float) -> None:
+def _on_a_dial(option: str, base: float, entered: str = "") -> None:
     if not 0 <= base <= MOST:
         raise ConfigurationError(
-            option, "", f"{base:g} is no dial reading", "enter what the dial shows, 0 or more"
+            option,
+            "",
+            f"{entered or f'{base:g}'} is no dial reading",
+            "enter what the dial shows, 0 or more",
         )
 
 

@@ -18,6 +18,7 @@ from typing import IO, Final
 
 from jauge_models.configuration import ConfigurationError
 
+from jauge_collector import civil
 from jauge_collector.compliance.life import Standing, file_of
 from jauge_collector.console.text import typeset
 from jauge_collector.csv_text import lines
@@ -214,6 +215,13 @@ class Dossier:
             yield told["provisional"]
         if record.simulated:
             yield told["simulated"]
+        if self.standing.restated:
+            yield told["restated"].format(
+                days=", ".join(
+                    civil.day(step.signed.at_ms, of.site.zone).isoformat()
+                    for step in self.standing.restated
+                )
+            )
         changed = sorted(
             name
             for name in record.registers.keys() | of.registers.digests.keys()

@@ -14,7 +14,7 @@ from jauge_models.compliance.policy import Policy
 from jauge_models.compliance.windows import Window, twelve_months
 
 from jauge_collector import __version__, civil
-from jauge_collector.compliance import intake as air
+from jauge_collector.compliance import sensor_hours
 from jauge_collector.compliance.confirmed_ledger import counted
 from jauge_collector.compliance.history import with_history
 from jauge_collector.compliance.metering import it_equation
@@ -109,13 +109,11 @@ async def _gathered(sources: Sources, quarter: Quarter, judged: Record, tell: "_
         )
     )
     tell.begin("rooms")
-    hours = await air.read(
-        sources.store,
-        site.name,
+    hours = await sensor_hours.read(
+        sources,
         [sensor for place in registers.rooms for sensor in place.intake],
-        year_span,
+        year,
         policy.hourly_s * 1000,
-        known=sources.hours,
     )
     rooms = temperature(registers, site, hours, policy, quarter=quarter.window, year=year)
     tell.begin("gaps")

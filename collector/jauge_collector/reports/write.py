@@ -4,6 +4,7 @@ Files are there whole or not at all. The same report gives the same names and th
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -36,17 +37,34 @@ def write(
 ) -> list[Path]:
     """Write a report into a folder, in the order of `Format`; returns the files written.
 
-    Raises OSError where the folder cannot be written, ValueError for an unknown format.
+    Raises OSError, with the file's name, where one cannot be written, and then takes back those
+    that were not there before; ValueError for an unknown format.
     """
     wanted = {Format(each) for each in formats}
     written: list[Path] = []
+    new: list[Path] = []
     for each in Format:
         if each in wanted:
             for name, content in _FILES[each](report, language):
                 path = folder / name
-                write_whole(path, content)
+                if not path.exists():
+                    new.append(path)
+                try:
+                    write_whole(path, content)
+                except OSError as error:
+                    _take_back(new, folder)
+                    raise OSError(error.errno, error.strerror, str(path)) from error
                 written.append(path)
     return written
+
+
+def _take_back(files: Iterable[Path], folder: Path) -> None:
+    """Remove files, and their folders below one, where nothing else is in these."""
+    with suppress(OSError):  # what is told is why the report could not be written
+        for path in files:
+            path.unlink(missing_ok=True)
+            if path.parent != folder and path.parent.exists() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
 
 
 def stem(report: Report, language: str = FIRST_LANGUAGE) -> str:

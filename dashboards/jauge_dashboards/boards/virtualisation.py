@@ -14,6 +14,8 @@ _GUESTS: Final = (
     f"({metric('guest_attributed_power_watts', site='$site', host='~$host')} "
     f"and on (site, host) {_INFO})"
 )
+_EACH_GUEST: Final = f"max by (site, guest) ({_GUESTS})"
+"""Each guest once: one that moves is seen on both hosts for a moment."""
 _NAMED_GUESTS: Final = named(_GUESTS, "name")
 _CPU: Final = reading("cpu_utilisation", site="$site", kind="guest")
 _MEAN: Final = f"avg_over_time({_CPU}[$__range])"
@@ -35,7 +37,7 @@ _NOW: Final = Row(
         View(
             key="guests_now",
             form=Form.STAT,
-            queries=(Query(f"sum({_GUESTS})"),),
+            queries=(Query(f"sum({_EACH_GUEST})"),),
             unit=style.WATTS,
             decimals=1,
             width=6,
@@ -44,7 +46,7 @@ _NOW: Final = Row(
         View(
             key="running",
             form=Form.STAT,
-            queries=(Query(f"count({_GUESTS})"),),
+            queries=(Query(f"count({_EACH_GUEST})"),),
             unit=style.COUNT,
             decimals=0,
             width=6,
@@ -77,7 +79,7 @@ _CLUSTERS: Final = Row(
             key="shares",
             form=Form.LINES,
             queries=(
-                Query(f"sum({_GUESTS})", word="guests"),
+                Query(f"sum({_EACH_GUEST})", word="guests"),
                 Query(f"sum({_OWN})", word="own"),
             ),
             unit=style.WATTS,

@@ -399,7 +399,11 @@ async def test_one_closes_at_a_time(bench: Bench) -> None:
         sources(bench), bench.folder, quarter(), report(), by="O", now_ms=bench.now_ms
     )
     assert done.revision == 1
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", f"{NAME}-r1.ndjson.gz"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".lock",
+        f"{NAME}-r1.hours.ndjson.gz",
+        f"{NAME}-r1.ndjson.gz",
+    ]
 
 
 # --- the archive

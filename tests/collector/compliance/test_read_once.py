@@ -2,18 +2,22 @@
 
 import asyncio
 import gc
+from datetime import date
 
 import pytest
 from jauge_collector import sites
 from jauge_collector.compliance import intake as air
+from jauge_collector.compliance import sensor_hours
 from jauge_collector.compliance.quarters import quarter_of
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.gc_pause import gc_paused
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.registers import files
+from jauge_collector.registers.files import Registers
 from jauge_collector.reports.content import Report
 from jauge_collector.reports.gather import gather
 from jauge_collector.stores.sqlite import SqliteStore
+from jauge_models.compliance.windows import Window, twelve_months
 
 from tests.collector.compliance.yard import END, HOUR, SENSOR, START, Yard
 
@@ -22,22 +26,24 @@ def test_hours_that_are_known_are_not_read_again(yard: Yard) -> None:
     """Not even once the store has lost them; another span or longest gap is read for itself."""
 
     async def twice() -> tuple[air.Hours, air.Hours, air.Hours, air.Hours]:
-        known: air.Known = {}
+        site = sites.load(yard.folder / "yard.toml")
+        year, shorter = twelve_months(date(2025, 12, 31)), twelve_months(date(2025, 12, 30))
         async with SqliteStore(yard.folder / "readings.db", retention_days=20000) as store:
+            with Ledger(yard.folder / "ledger.db") as ledger:
+                sources = Sources(site, Registers(), ledger, yard.folder / "ledger.db", store)
 
-            async def hours(end: int, gap: int) -> air.Hours:
-                asked = [SENSOR], (START, end), gap
-                return (await air.read(store, "yard", *asked, known=known))[SENSOR]
+                async def hours(window: Window, gap: int) -> air.Hours:
+                    return (await sensor_hours.read(sources, [SENSOR], window, gap))[SENSOR]
 
-            first = await hours(END, HOUR)
-            agent, _, resource = SENSOR.partition("/")
-            await store.erase("yard", [(agent, resource)])
-            return (
-                first,
-                await hours(END, HOUR),
-                await hours(END - HOUR, HOUR),
-                await hours(END, 2 * HOUR),
-            )
+                first = await hours(year, HOUR)
+                agent, _, resource = SENSOR.partition("/")
+                await store.erase("yard", [(agent, resource)])
+                return (
+                    first,
+                    await hours(year, HOUR),
+                    await hours(shorter, HOUR),
+                    await hours(year, 2 * HOUR),
+                )
 
     first, again, shorter, longer = asyncio.run(twice())
     assert len(first) == 365 * 24

@@ -144,6 +144,12 @@ def test_an_attested_amount_stands_where_nothing_was_measured(desk: Desk) -> Non
     digest = hashlib.sha256(b"%PDF example").hexdigest()
     assert told["document"] == digest
     assert (desk.folder / "documents" / digest).read_bytes() == b"%PDF example"
+    again = (*words, "--amount", "8.4", "--from", "2026-02-01", "--to", "2026-03-01", "--document")
+    desk.run(*again, str(bill), code=2)
+    bill.write_bytes(b"%PDF other")
+    desk.run(*again, str(bill), code=2)
+    kept = [path.name for path in (desk.folder / "documents").iterdir()]
+    assert kept == [digest], "a refused entry leaves none, and takes none away"
     desk.run(*words, "--amount", "0.3", "--from", "2026-01-01", "--to", "2026-01-02")
 
     async def check(bench: Bench) -> None:
@@ -361,12 +367,12 @@ WRONG = [
     (
         ("attest", "--meter", "mains", "--amount", "-5", "--unit", "kWh", "--from", "2026-01-01",
          "--to", "2026-01-02", "--signatory", "x"),
-        "-1.8e+07 is no amount",
+        "--amount: -5 kWh is no amount",
     ),
     (
         ("attest", "--meter", "mains", "--reading", "-5", "--unit", "kWh", "--at", "2026-01-01",
          "--signatory", "x"),
-        "--reading",
+        "--reading: -5 kWh is no dial reading",
     ),
     (
         ("attest", "--meter", "mains", "--amount", "1", "--unit", "kWh", "--from", "2026-01-01",

@@ -150,6 +150,30 @@ def test_it_says_that_it_is_provisional(
     assert "ont changé depuis la clôture\u202f: rooms." in told
 
 
+def test_it_says_that_rows_were_restated_since(
+    made: Callable[..., zipfile.ZipFile], commands: Commands, tmp_path: Path
+) -> None:
+    """The report is of the closing, the rows are not; until it is closed again, in both tongues."""
+    assert "RETRAITÉ" not in made().read("LISEZ-MOI.txt").decode()
+    with ledger_of(commands.yard.folder) as ledger:
+        content = {"by": "officer", "note": "an example", "asked_for": "2025-Q4"}
+        ledger.link("yard", "restatement", "2025-Q4", content, END + 20 * DAY)
+    for code, name, told in (
+        ("fr", "LISEZ-MOI.txt", "RETRAITÉ DEPUIS"),
+        ("en", "README.txt", "RESTATED SINCE"),
+    ):
+        commands.dossier(tmp_path / f"{code}.zip", "2025-Q4", "--lang", code)
+        text = zipfile.ZipFile(tmp_path / f"{code}.zip").read(name).decode()
+        assert told in text
+        assert "(2026-01-21)" in text
+    with ledger_of(commands.yard.folder) as ledger:
+        assert life.standing(ledger, "yard", "2025-Q4").restated
+    commands.yard.edit("documents.csv", "D-4;t;", "D-4;another title;")
+    closed(commands.yard.folder, "2025-Q4", note="an example")
+    commands.dossier(tmp_path / "again.zip")
+    assert "RETRAITÉ" not in zipfile.ZipFile(tmp_path / "again.zip").read("LISEZ-MOI.txt").decode()
+
+
 def test_entries_with_confirmations_and_documents(
     commands: Commands, made: Callable[..., zipfile.ZipFile]
 ) -> None:

@@ -1,5 +1,6 @@
 """Files of a report: their names, their order, and the same bytes again."""
 
+import resource
 from pathlib import Path
 
 import msgspec
@@ -53,6 +54,22 @@ def test_every_format_and_the_same_bytes_again(report: Report, tmp_path: Path) -
         assert one.read_bytes() == two.read_bytes(), one.name
     there = {path for path in (tmp_path / "one").rglob("*") if path.is_file()}
     assert there == set(first)
+
+
+def test_a_full_disk_leaves_nothing_and_names_the_file(report: Report, tmp_path: Path) -> None:
+    """What was there before stays as it was written."""
+    size = max(path.stat().st_size for path in write(report, tmp_path / "try", "fr", ["csv"]))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "other.txt").touch()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"/jauge-yard-2025-Q4/[a-z]+\.(csv|json)"):
+            write(report, out, "fr", ["csv"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in out.rglob("*")] == ["other.txt"]
 
 
 def test_an_unknown_format_writes_nothing(report: Report, tmp_path: Path) -> None:
