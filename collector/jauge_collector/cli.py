@@ -31,6 +31,7 @@ COMMANDS: Final = (
     "event",
     "clock",
     "connections",
+    "inventory",
     "purge",
     "token",
     "verify",
