@@ -150,6 +150,15 @@ bench: REAL_PARTS += collectd=collectd-core mosquitto_pub=mosquitto-clients
 bench: install real-parts ## the tables of docs/benchmarks.md, measured on this machine
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: dist
+dist: install ## archives for an offline installation, in dist/
+	@deploy/dist.sh --python $(BIN)/python $(ARGS)
+
+.PHONY: lint-deploy
+lint-deploy: install ## roles and plays, at the strictest profile
+	@cd deploy/ansible && PATH="$(CURDIR)/$(BIN):$$PATH" && ansible-lint --offline --profile production && \
+	  yamllint . && shellcheck ../dist.sh ../mosquitto/certificates.sh
+
 # npm parts are for developers only; nothing that users install brings them.
 PREVIEW := dashboards/preview
 .PHONY: preview
@@ -182,6 +191,7 @@ lock: ## requirements/*.txt anew from the pyproject.toml files; UPGRADE=--upgrad
 	@$(LOCK) --group dev --all-extras $(call projects,$(PACKAGES)) -o requirements/dev.txt
 	@$(LOCK) -c requirements/dev.txt --group build $(call projects,$(DEMO_PACKAGES)) -o requirements/demo.txt
 	@$(LOCK) -c requirements/dev.txt $(call projects,models collector) -o requirements/collector.txt
+	@$(LOCK) -c requirements/dev.txt $(call projects,models dashboards) -o requirements/dashboards.txt
 	@$(LOCK) -c requirements/dev.txt $(call projects,models agent) -o requirements/agent.txt
 	@$(LOCK) -c requirements/dev.txt --all-extras $(call projects,models agent) -o requirements/gateway.txt
 	@$(LOCK) -c requirements/dev.txt --group test -o requirements/agent-tests.txt

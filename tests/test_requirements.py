@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {
     "agent.txt": ["models", "agent"],
     "collector.txt": ["models", "collector"],
+    "dashboards.txt": ["models", "dashboards"],
     "demo.txt": ["models", "agent", "collector", "deploy/demo"],
     "dev.txt": ["models", "agent", "collector", "dashboards", "deploy/demo"],
 }
