@@ -21,6 +21,7 @@ from jauge_collector import config as collector_config
 from jauge_collector import sites
 from jauge_collector.importer import mapping
 from jauge_dashboards import cli as dashboards_cli
+from jauge_dashboards.alerts import settings as alert_settings
 from jauge_demo import cli as demo_cli
 
 from tests.agent.certificates import Authority
@@ -118,6 +119,8 @@ def test_configuration_blocks_read(document: Path, tmp_path: Path) -> None:
             collector_config.load(path)
         elif block.name == "mapping.toml":
             mapping.load(path)
+        elif block.name == "alerts.toml":
+            alert_settings.load(path)
         else:
             sites.load(path)
 

@@ -252,7 +252,7 @@ async def test_a_cause_holds_back_its_consequences_and_an_event_its_scope(
 def test_the_example_of_the_documentation_can_be_used(tmp_path: Path) -> None:
     """As it stands there."""
     page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (example,) = re.findall(r"^```toml alerts.toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     file = tmp_path / "alerts.toml"
     file.write_text(example, encoding="utf-8")
     _amtool("check-config", str(_written(tmp_path, load(file))))
