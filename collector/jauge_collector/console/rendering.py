@@ -3,12 +3,10 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from jauge_collector import __version__
 from jauge_collector.access.roles import WHOLE, Permission
@@ -16,6 +14,7 @@ from jauge_collector.console import charts, partbar
 from jauge_collector.console.gate import Visitor
 from jauge_collector.console.guard import GATE, VISITOR
 from jauge_collector.console.text import CODES, Language, choose, language
+from jauge_collector.templates import environment
 
 DEFAULT: Final[web.AppKey[str]] = web.AppKey("language", str)
 """Language where the browser asks for none."""
@@ -144,7 +143,7 @@ class Visit:
     def html(self, template: str, status: int = 200, **context: Any) -> web.Response:
         """A page out of its template."""
         text = (
-            _environment()
+            environment("jauge_collector.console")
             .get_template(template)
             .render(
                 L=self.language,
@@ -172,14 +171,3 @@ class Visit:
     def _with_query(self, query: Mapping[str, str]) -> str:
         path = self.shown_at or self.request.rel_url.raw_path
         return f"{path}?{urlencode(query)}" if query else path
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("jauge_collector.console"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from functools import cache
 from typing import Final, NamedTuple
 
 from jauge_models.compliance.criteria import CRITERIA
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from jauge_collector.compliance.words import words as compliance_words
 from jauge_collector.publication.content import Indicator, LegalField, Public
 from jauge_collector.publication.open_data import LICENCE, Table
 from jauge_collector.publication.words import PublicWords
 from jauge_collector.registers.facility_fields import FIELDS, Family, Kind
+from jauge_collector.templates import environment
 
 INDEX: Final = "index"
 ACCESSIBILITY: Final = "accessibility"
@@ -265,7 +264,9 @@ class _Show:
 def _page(here: str, public: Public, words: PublicWords, **values: object) -> bytes:
     state = words.states[accessibility_state(public.pages)]
     links = tuple(_links(words, state))
-    template = _environment().get_template(f"{here}.html")
+    template = environment("jauge_collector.publication", keep_trailing_newline=True).get_template(
+        f"{here}.html"
+    )
     text = template.render(
         here=here, public=public, words=words, links=links, licence=LICENCE, **values
     )
@@ -276,15 +277,3 @@ def _links(words: PublicWords, state: str) -> Iterator[tuple[str, str]]:
     yield INDEX, words("home")
     yield ACCESSIBILITY, words("accessibility_link", state=state)
     yield ECODESIGN, words("ecodesign_link")
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("jauge_collector.publication"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import msgspec
 import typst
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from jauge_collector.reports.composition import compose, created_ms
 from jauge_collector.reports.content import Report
 from jauge_collector.reports.object_streams import packed
+from jauge_collector.templates import environment
 
 STANDARDS: Final = ("a-2a", "ua-1")
 """What typst 0.15 sets together: PDF/UA-1 goes with PDF/A-1 to A-3, never with PDF/A-4."""
@@ -33,7 +33,11 @@ def html(report: Report, language: str) -> str:
     Its list of servers links to the tables that `write` puts beside it.
     """
     document = compose(report, language)
-    return _environment().get_template("report.html.j2").render(d=document, svg=Markup)
+    return (
+        environment("jauge_collector.reports")
+        .get_template("report.html.j2")
+        .render(d=document, svg=Markup)
+    )
 
 
 def typeset(template: str, data: object, time_ms: int) -> bytes:
@@ -65,14 +69,3 @@ def pictures(template: str, data: object, *, ppi: float = 80) -> list[bytes]:
 def _fonts() -> typst.Fonts:
     """The fonts that the wheel carries, so that a page is the same on every machine."""
     return typst.Fonts(include_system_fonts=False)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("jauge_collector.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
