@@ -7,6 +7,8 @@ the keys of board, row and view; places in the grid follow from the order.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from typing import Final
 
 from jauge_dashboards import style
 from jauge_dashboards.style import Step
@@ -90,6 +92,15 @@ class View:
     """Of a table: the word of the column to sort by, and whether the largest comes first."""
     missing: str = "not_measured"
     """Key of ``[missing]``: what stands where there is no value."""
+
+
+stat: Final = partial(View, form=Form.STAT, height=style.STAT_HEIGHT)
+"""One value."""
+count: Final = partial(stat, unit=style.COUNT, decimals=0)
+"""One value: how many."""
+lines: Final = partial(View, form=Form.LINES)
+bars: Final = partial(View, form=Form.BARS)
+table: Final = partial(View, form=Form.TABLE)
 
 
 @dataclass(frozen=True, slots=True)

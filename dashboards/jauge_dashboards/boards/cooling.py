@@ -3,7 +3,7 @@
 from typing import Final
 
 from jauge_dashboards import style
-from jauge_dashboards.board import Board, Form, Link, Query, Row, View
+from jauge_dashboards.board import Board, Link, Query, Row, lines, stat
 from jauge_dashboards.boards.variables import SITE
 from jauge_dashboards.queries import metric, named, reading
 
@@ -24,9 +24,8 @@ _NAME: Final = "{{name}}"
 _NOW: Final = Row(
     "now",
     (
-        View(
+        stat(
             key="wue",
-            form=Form.STAT,
             queries=(
                 Query(
                     metric(
@@ -41,30 +40,24 @@ _NOW: Final = Row(
             decimals=2,
             names=True,
             width=6,
-            height=style.STAT_HEIGHT,
             links=(Link(word="indicator", url="${console}/${site}/kpi/wue"),),
         ),
-        View(
+        stat(
             key="drawn",
-            form=Form.STAT,
             queries=(Query(f"sum(increase({_WATER}[$__range]))"),),
             unit=style.CUBIC_METRES,
             decimals=2,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        stat(
             key="heat_now",
-            form=Form.STAT,
             queries=(Query(f"sum({_HEAT})"),),
             unit=style.WATTS,
             decimals=1,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        stat(
             key="warmest_intake",
-            form=Form.STAT,
             queries=(
                 Query(
                     f"max({reading('temperature', site='$site')} and on (site, agent, resource) "
@@ -74,7 +67,6 @@ _NOW: Final = Row(
             unit=style.CELSIUS,
             decimals=1,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
     ),
 )
@@ -82,18 +74,16 @@ _NOW: Final = Row(
 _DRAWN: Final = Row(
     "water",
     (
-        View(
+        lines(
             key="registers",
-            form=Form.LINES,
             queries=(Query(named(f"rate({_WATER}[$__rate_interval]) * {_LITRES}", "name"), _NAME),),
             unit=style.LITRES_PER_HOUR,
             low=0,
             soft_high=_LITTLE,
             width=12,
         ),
-        View(
+        lines(
             key="flows",
-            form=Form.LINES,
             queries=(Query(named(f"{_FLOW} * {_LITRES}", "name"), _NAME),),
             unit=style.LITRES_PER_HOUR,
             low=0,
@@ -106,18 +96,16 @@ _DRAWN: Final = Row(
 _CARRIED: Final = Row(
     "heat",
     (
-        View(
+        lines(
             key="heat",
-            form=Form.LINES,
             queries=(Query(named(_HEAT, "name"), _NAME),),
             unit=style.WATTS,
             low=0,
             stacked=True,
             width=12,
         ),
-        View(
+        lines(
             key="units",
-            form=Form.LINES,
             queries=(Query(named(_TEMPERATURE, "name"), _NAME),),
             unit=style.CELSIUS,
             decimals=1,
@@ -129,17 +117,15 @@ _CARRIED: Final = Row(
 _CAUSES: Final = Row(
     "causes",
     (
-        View(
+        lines(
             key="around",
-            form=Form.LINES,
             queries=(Query(named(_ELSEWHERE, "name"), _NAME),),
             unit=style.CELSIUS,
             decimals=1,
             width=12,
         ),
-        View(
+        lines(
             key="it",
-            form=Form.LINES,
             queries=(
                 Query(
                     metric("total_power_watts", site="$site", symbol="E_IT", zone=""),

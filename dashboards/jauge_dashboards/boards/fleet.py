@@ -3,7 +3,7 @@
 from typing import Final
 
 from jauge_dashboards import style
-from jauge_dashboards.board import Board, Column, Form, Link, Query, Row, View
+from jauge_dashboards.board import Board, Column, Link, Query, Row, bars, count, lines, stat, table
 from jauge_dashboards.boards.variables import SITE
 from jauge_dashboards.queries import alerts, metric, none_is_zero
 
@@ -33,32 +33,23 @@ def _rate(name: str) -> str:
 _NOW: Final = Row(
     "now",
     (
-        View(
+        count(
             key="online",
-            form=Form.STAT,
             queries=(Query(f"sum(max by ({_AGENT}) ({_ONLINE}))"),),
-            unit=style.COUNT,
-            decimals=0,
             width=4,
-            height=style.STAT_HEIGHT,
             links=(_FLEET,),
         ),
-        View(
+        count(
             key="silent",
-            form=Form.STAT,
             queries=(
                 Query(none_is_zero(f"count(time() - max by ({_AGENT}) ({_SEEN}) > {_SILENT_S})")),
             ),
-            unit=style.COUNT,
-            decimals=0,
             steps=style.NONE_IS_GOOD,
             width=4,
-            height=style.STAT_HEIGHT,
             links=(_FLEET,),
         ),
-        View(
+        count(
             key="silent_sources",
-            form=Form.STAT,
             queries=(
                 Query(
                     none_is_zero(
@@ -66,42 +57,29 @@ _NOW: Final = Row(
                     )
                 ),
             ),
-            unit=style.COUNT,
-            decimals=0,
             steps=style.NONE_IS_GOOD,
             width=4,
-            height=style.STAT_HEIGHT,
             links=(_FLEET,),
         ),
-        View(
+        count(
             key="quarantined",
-            form=Form.STAT,
             queries=(Query(f"max({metric('collector_agents_quarantined')})"),),
-            unit=style.COUNT,
-            decimals=0,
             steps=style.NONE_IS_GOOD,
             width=4,
-            height=style.STAT_HEIGHT,
             links=(_FLEET,),
         ),
-        View(
+        stat(
             key="lag",
-            form=Form.STAT,
             queries=(Query(f"max({metric('collector_lag_seconds', stage='!kpis')})"),),
             unit=style.SECONDS,
             decimals=0,
             steps=style.at_most(60, 300),
             width=4,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        count(
             key="pages",
-            form=Form.STAT,
             queries=(Query(f"{_PAGES} or {_WATCHED}"),),
-            unit=style.COUNT,
-            decimals=0,
             width=4,
-            height=style.STAT_HEIGHT,
             missing="no_alerting",
         ),
     ),
@@ -110,9 +88,8 @@ _NOW: Final = Row(
 _WHO: Final = Row(
     "who",
     (
-        View(
+        table(
             key="agents",
-            form=Form.TABLE,
             queries=(
                 Query(f"(time() - max by ({_AGENT}) ({_SEEN})) / 60"),
                 Query(f"{_said(1, 'online')} or {_said(0, 'offline')}"),
@@ -130,9 +107,8 @@ _WHO: Final = Row(
             sort=("silent_for", True),
             width=12,
         ),
-        View(
+        table(
             key="sources",
-            form=Form.TABLE,
             queries=(Query(f"(time() - max by ({_AGENT}, source) ({_SOURCE})) / 60"),),
             unit=style.PLAIN,
             decimals=1,
@@ -150,9 +126,8 @@ _WHO: Final = Row(
 _ARRIVAL: Final = Row(
     "arrival",
     (
-        View(
+        lines(
             key="stored",
-            form=Form.LINES,
             queries=(
                 Query(_rate("collector_readings_received_total"), word="received"),
                 Query(_rate("collector_readings_stored_total"), word="stored", look="electricity"),
@@ -161,9 +136,8 @@ _ARRIVAL: Final = Row(
             low=0,
             width=12,
         ),
-        View(
+        lines(
             key="lost",
-            form=Form.LINES,
             queries=(
                 Query(
                     none_is_zero(_rate("collector_readings_refused_total")), word="readings_refused"
@@ -184,18 +158,16 @@ _ARRIVAL: Final = Row(
 _COLLECTOR: Final = Row(
     "collector",
     (
-        View(
+        lines(
             key="lags",
-            form=Form.LINES,
             queries=(Query(f"max by (stage) ({metric('collector_lag_seconds')})", "{{stage}}"),),
             unit=style.SECONDS,
             low=0,
             width=12,
             height=7,
         ),
-        View(
+        lines(
             key="queues",
-            form=Form.LINES,
             queries=(
                 Query(
                     f"max by (queue) ({metric('collector_queue_size')} "
@@ -217,9 +189,8 @@ _OUTCOMES: Final = metric("agent_spool_readings_total", outcome="!~stored|taken"
 _SPOOLS: Final = Row(
     "spools",
     (
-        View(
+        lines(
             key="waiting",
-            form=Form.LINES,
             queries=(Query(f"max by (instance) ({_WAITING})", "{{instance}}"),),
             unit=style.COUNT,
             low=0,
@@ -227,9 +198,8 @@ _SPOOLS: Final = Row(
             height=7,
             missing="no_agent_scraped",
         ),
-        View(
+        lines(
             key="dropped",
-            form=Form.LINES,
             queries=(
                 Query(
                     f"sum by (instance, outcome, reason) (rate({_OUTCOMES}[$__rate_interval])) "
@@ -255,18 +225,16 @@ _CERTIFICATES: Final = (
 _SOON: Final = Row(
     "soon",
     (
-        View(
+        lines(
             key="skew",
-            form=Form.LINES,
             queries=(Query(f"max by ({_AGENT}) ({_SKEW})", "{{agent}}"),),
             unit=style.SECONDS,
             decimals=2,
             width=8,
             height=7,
         ),
-        View(
+        bars(
             key="budget",
-            form=Form.BARS,
             queries=(
                 Query(
                     none_is_zero(
@@ -283,9 +251,8 @@ _SOON: Final = Row(
             width=8,
             height=7,
         ),
-        View(
+        bars(
             key="certificates",
-            form=Form.BARS,
             queries=(Query(f"sort((({_CERTIFICATES}) - time()) / 86400)", "{{use}}"),),
             unit=style.DAYS,
             decimals=0,

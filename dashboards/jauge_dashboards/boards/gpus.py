@@ -3,7 +3,7 @@
 from typing import Final
 
 from jauge_dashboards import style
-from jauge_dashboards.board import Board, Column, Form, Query, Row, View
+from jauge_dashboards.board import Board, Column, Form, Query, Row, View, bars, lines, stat, table
 from jauge_dashboards.boards.variables import SITE, hosts_with
 from jauge_dashboards.queries import joined, metric, named, none_is_zero, reading
 
@@ -55,18 +55,15 @@ _NOW: Final = Row(
         _count("installed", f"count({_GIVEN})"),
         _count("given", f"sum({_GIVEN})"),
         _count("working", none_is_zero(f"count({_ACTIVITY} > 0.05)")),
-        View(
+        stat(
             key="power_now",
-            form=Form.STAT,
             queries=(Query(f"sum({_POWER})"),),
             unit=style.WATTS,
             decimals=1,
             width=5,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        stat(
             key="days_to_full",
-            form=Form.STAT,
             queries=(Query(_DAYS_TO_FULL),),
             unit=style.DAYS,
             decimals=0,
@@ -78,7 +75,6 @@ _NOW: Final = Row(
             ),
             states="days_to_full",
             width=4,
-            height=style.STAT_HEIGHT,
         ),
     ),
 )
@@ -86,9 +82,8 @@ _NOW: Final = Row(
 _ALLOCATION: Final = Row(
     "allocation",
     (
-        View(
+        lines(
             key="allocation",
-            form=Form.LINES,
             queries=(
                 Query(f"sum({_GIVEN})", word="given", look="electricity"),
                 Query(f"count({_GIVEN})", word="installed", look="limit"),
@@ -97,9 +92,8 @@ _ALLOCATION: Final = Row(
             low=0,
             width=12,
         ),
-        View(
+        lines(
             key="activity",
-            form=Form.LINES,
             queries=(Query(named(f"({_ACTIVITY})", "name"), _NAME),),
             unit=style.SHARE,
             decimals=0,
@@ -113,18 +107,16 @@ _ALLOCATION: Final = Row(
 _DRAW: Final = Row(
     "draw",
     (
-        View(
+        lines(
             key="power",
-            form=Form.LINES,
             queries=(Query(named(f"({_POWER})", "name"), _NAME),),
             unit=style.WATTS,
             low=0,
             stacked=True,
             width=12,
         ),
-        View(
+        bars(
             key="room_left",
-            form=Form.BARS,
             queries=(
                 Query(
                     "sort("
@@ -147,9 +139,8 @@ _KEY: Final = "site, agent, resource, host, rack, name"
 _EACH: Final = Row(
     "each",
     (
-        View(
+        table(
             key="gpus",
-            form=Form.TABLE,
             queries=tuple(
                 Query(f"round({scale} * max by ({_KEY}) ({named(f'({one})', 'name')}))")
                 for scale, one in ((100, _GIVEN), (100, _ACTIVITY), (1, _POWER))

@@ -3,7 +3,7 @@
 from typing import Final
 
 from jauge_dashboards import style
-from jauge_dashboards.board import Board, Column, Form, Link, Query, Row, View, uid
+from jauge_dashboards.board import Board, Column, Link, Query, Row, count, lines, stat, table, uid
 from jauge_dashboards.boards.variables import SITE, hosts_with
 from jauge_dashboards.queries import joined, metric, none_is_zero, reading
 
@@ -36,43 +36,29 @@ _MEMORY: Final = _of_host(
 _NOW: Final = Row(
     "now",
     (
-        View(
+        stat(
             key="power_now",
-            form=Form.STAT,
             queries=(Query(f"sum({_NAMED})"),),
             unit=style.WATTS,
             decimals=1,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        count(
             key="telling",
-            form=Form.STAT,
             queries=(Query(f"count({_NAMED})"),),
-            unit=style.COUNT,
-            decimals=0,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        count(
             key="untold",
-            form=Form.STAT,
             queries=(Query(none_is_zero(f"count({_INFO} unless on (site, host) {_POWER})")),),
-            unit=style.COUNT,
-            decimals=0,
             steps=style.NONE_IS_GOOD,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        count(
             key="estimated",
-            form=Form.STAT,
             queries=(Query(none_is_zero(f"count({_ESTIMATED})")),),
-            unit=style.COUNT,
-            decimals=0,
             steps=style.NONE_IS_GOOD,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
     ),
 )
@@ -80,9 +66,8 @@ _NOW: Final = Row(
 _DRAW: Final = Row(
     "draw",
     (
-        View(
+        lines(
             key="power",
-            form=Form.LINES,
             queries=(Query(_NAMED, "{{name}}"),),
             unit=style.WATTS,
             low=0,
@@ -95,9 +80,8 @@ _DRAW: Final = Row(
 _BUSY: Final = Row(
     "busy",
     (
-        View(
+        lines(
             key="cpu",
-            form=Form.LINES,
             queries=(Query(_CPU, "{{name}}"),),
             unit=style.SHARE,
             decimals=0,
@@ -105,9 +89,8 @@ _BUSY: Final = Row(
             high=1,
             width=12,
         ),
-        View(
+        lines(
             key="memory",
-            form=Form.LINES,
             queries=(Query(_MEMORY, "{{name}}"),),
             unit=style.SHARE,
             decimals=0,
@@ -122,9 +105,8 @@ _KEY: Final = "host, name"
 _EACH: Final = Row(
     "each",
     (
-        View(
+        table(
             key="hosts",
-            form=Form.TABLE,
             queries=(
                 Query(f"group by ({_KEY}, cluster, room, rack) ({_INFO})"),
                 Query(f"round(max by ({_KEY}, certainty) ({_NAMED}))"),

@@ -3,7 +3,19 @@
 from typing import Final
 
 from jauge_dashboards import style
-from jauge_dashboards.board import Board, Column, Form, Link, Query, Row, View, uid
+from jauge_dashboards.board import (
+    Board,
+    Column,
+    Link,
+    Query,
+    Row,
+    bars,
+    count,
+    lines,
+    stat,
+    table,
+    uid,
+)
 from jauge_dashboards.boards.variables import PDU_RACK, PDU_ROOM, SITE
 from jauge_dashboards.queries import joined, metric, named, none_is_zero, reading
 
@@ -55,42 +67,32 @@ def _total(symbol: str) -> str:
 _NOW: Final = Row(
     "now",
     (
-        View(
+        stat(
             key="power_now",
-            form=Form.STAT,
             queries=(Query(_total("E_DC")),),
             unit=style.WATTS,
             decimals=1,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        stat(
             key="it_now",
-            form=Form.STAT,
             queries=(Query(_total("E_IT")),),
             unit=style.WATTS,
             decimals=1,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        stat(
             key="losses_now",
-            form=Form.STAT,
             queries=(Query(f"sum({_LOSSES})"),),
             unit=style.WATTS,
             decimals=1,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        count(
             key="tickets",
-            form=Form.STAT,
             queries=(Query(none_is_zero(f"sum({_TICKETS})")),),
-            unit=style.COUNT,
-            decimals=0,
             steps=style.NONE_IS_GOOD,
             width=6,
-            height=style.STAT_HEIGHT,
             links=(Link(word="tickets", url="${console}/${site}/tickets"),),
         ),
     ),
@@ -99,17 +101,15 @@ _NOW: Final = Row(
 _METERS: Final = Row(
     "meters",
     (
-        View(
+        lines(
             key="meters",
-            form=Form.LINES,
             queries=(Query(joined(_METER, _INFO, "meter", "name"), "{{name}}"),),
             unit=style.WATTS,
             low=0,
             width=14,
         ),
-        View(
+        table(
             key="meters_now",
-            form=Form.TABLE,
             queries=(
                 Query(f"max by (meter, name) ({joined(_METER, _INFO, 'meter', 'name')})"),
                 Query(f"max by (meter, name) ({joined(_LIMIT, _INFO, 'meter', 'name')})"),
@@ -130,16 +130,14 @@ _METERS: Final = Row(
 _LOST: Final = Row(
     "lost",
     (
-        View(
+        lines(
             key="losses",
-            form=Form.LINES,
             queries=(Query(_NAMED_LOSSES, "{{name}}"),),
             unit=style.WATTS,
             width=12,
         ),
-        View(
+        lines(
             key="ups_load",
-            form=Form.LINES,
             queries=(Query(named(reading("load", site="$site", kind="ups"), "name"), "{{name}}"),),
             unit=style.SHARE,
             low=0,
@@ -152,9 +150,8 @@ _LOST: Final = Row(
 _BATTERIES: Final = Row(
     "batteries",
     (
-        View(
+        bars(
             key="charge",
-            form=Form.BARS,
             queries=(
                 Query(
                     named(reading("charge", site="$site", kind="~ups|battery"), "name"), "{{name}}"
@@ -168,9 +165,8 @@ _BATTERIES: Final = Row(
             width=12,
             height=5,
         ),
-        View(
+        bars(
             key="runtime",
-            form=Form.BARS,
             queries=(
                 Query(
                     named(reading("runtime", site="$site", kind="~ups|battery"), "name"), "{{name}}"
@@ -192,9 +188,8 @@ _NEAREST: Final = 9
 _LIMITS: Final = Row(
     "limits",
     (
-        View(
+        bars(
             key="meter_limits",
-            form=Form.BARS,
             queries=(
                 Query(
                     "sort_desc("
@@ -210,9 +205,8 @@ _LIMITS: Final = Row(
             steps=style.NEAR_A_LIMIT,
             width=12,
         ),
-        View(
+        bars(
             key="phase_limits",
-            form=Form.BARS,
             queries=(
                 Query(
                     f"sort_desc(topk({_NEAREST}, {reading('current', site='$site')} "
@@ -227,18 +221,16 @@ _LIMITS: Final = Row(
             steps=style.NEAR_A_LIMIT,
             width=12,
         ),
-        View(
+        lines(
             key="phases",
-            form=Form.LINES,
             queries=(Query(_CURRENT, "{{load}} {{feed}} {{phase}}"),),
             unit=style.AMPERES,
             low=0,
             legend=False,
             width=12,
         ),
-        View(
+        bars(
             key="one_feed",
-            form=Form.BARS,
             queries=(
                 Query(
                     f"sort_desc(topk({_NEAREST}, sum by (load, phase) ({_CURRENT}) "
@@ -259,18 +251,16 @@ _LIMITS: Final = Row(
 _RACKS: Final = Row(
     "racks",
     (
-        View(
+        lines(
             key="racks",
-            form=Form.LINES,
             queries=(Query(_rack_power("pdu"), "{{rack}}"),),
             unit=style.WATTS,
             low=0,
             stacked=True,
             width=16,
         ),
-        View(
+        table(
             key="racks_now",
-            form=Form.TABLE,
             queries=(Query(_rack_power("pdu")),),
             unit=style.WATTS,
             decimals=1,

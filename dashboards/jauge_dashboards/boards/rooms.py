@@ -3,7 +3,7 @@
 from typing import Final
 
 from jauge_dashboards import style
-from jauge_dashboards.board import Board, Column, Form, Query, Row, View
+from jauge_dashboards.board import Board, Column, Query, Row, bars, count, lines, stat, table
 from jauge_dashboards.boards.variables import INTAKE_RACK, INTAKE_ROOM, SITE
 from jauge_dashboards.queries import joined, metric, none_is_zero, reading
 
@@ -65,43 +65,31 @@ _SILENT: Final = (
 _NOW: Final = Row(
     "now",
     (
-        View(
+        stat(
             key="warmest",
-            form=Form.STAT,
             queries=(Query(f"max({_AT_INTAKE})"),),
             unit=style.CELSIUS,
             decimals=1,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        stat(
             key="coldest",
-            form=Form.STAT,
             queries=(Query(f"min({_AT_INTAKE})"),),
             unit=style.CELSIUS,
             decimals=1,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        count(
             key="outside_now",
-            form=Form.STAT,
             queries=(Query(f"sum({_outside('recommended')})"),),
-            unit=style.COUNT,
-            decimals=0,
             steps=style.NONE_IS_GOOD,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        count(
             key="silent",
-            form=Form.STAT,
             queries=(Query(none_is_zero(f"count({_SILENT})")),),
-            unit=style.COUNT,
-            decimals=0,
             steps=style.NONE_IS_GOOD,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
     ),
 )
@@ -109,9 +97,8 @@ _NOW: Final = Row(
 _AIR: Final = Row(
     "air",
     (
-        View(
+        lines(
             key="intake",
-            form=Form.LINES,
             queries=(
                 Query(_at_place(_AT_INTAKE), _HERE),
                 Query(_shown_limit("allowable_high"), word="allowable", look="limit"),
@@ -130,9 +117,8 @@ _AIR: Final = Row(
 _OUTSIDE: Final = Row(
     "outside",
     (
-        View(
+        bars(
             key="outside_recommended",
-            form=Form.BARS,
             queries=(Query(_hours("recommended"), _HERE),),
             unit=style.HOURS,
             decimals=1,
@@ -141,9 +127,8 @@ _OUTSIDE: Final = Row(
             width=12,
             height=6,
         ),
-        View(
+        bars(
             key="outside_allowable",
-            form=Form.BARS,
             queries=(Query(_hours("allowable"), _HERE),),
             unit=style.HOURS,
             decimals=1,
@@ -158,9 +143,8 @@ _OUTSIDE: Final = Row(
 _MOISTURE: Final = Row(
     "moisture",
     (
-        View(
+        lines(
             key="humidity",
-            form=Form.LINES,
             queries=(Query(_at_place(_HUMID_INTAKE), _HERE),),
             unit=style.HUMIDITY,
             decimals=0,
@@ -169,9 +153,8 @@ _MOISTURE: Final = Row(
             width=12,
             height=7,
         ),
-        View(
+        lines(
             key="dew_point",
-            form=Form.LINES,
             queries=(Query(_at_place(_dew_point()), _HERE),),
             unit=style.CELSIUS,
             decimals=1,
@@ -185,9 +168,8 @@ _KEY: Final = "room, row, rack, class"
 _SENSORS: Final = Row(
     "sensors",
     (
-        View(
+        table(
             key="sensors",
-            form=Form.TABLE,
             queries=(
                 Query(f"group by ({_KEY}) ({_INTAKE})"),
                 Query(f"max by ({_KEY}) ({_AT_INTAKE})"),

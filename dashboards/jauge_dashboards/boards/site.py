@@ -5,7 +5,7 @@ from typing import Final
 from jauge_models.compliance.status import Result
 
 from jauge_dashboards import style
-from jauge_dashboards.board import Board, Column, Form, Link, Query, Row, View, uid
+from jauge_dashboards.board import Board, Column, Link, Query, Row, bars, lines, stat, table, uid
 from jauge_dashboards.boards.variables import SITE
 from jauge_dashboards.queries import joined, metric
 
@@ -24,68 +24,56 @@ def _total(symbol: str) -> str:
 _NOW: Final = Row(
     "now",
     (
-        View(
+        stat(
             key="power_now",
-            form=Form.STAT,
             queries=(Query(_total("E_DC")),),
             unit=style.WATTS,
             decimals=1,
             width=4,
-            height=style.STAT_HEIGHT,
             links=(Link(word="power", url=_NARROW),),
         ),
-        View(
+        stat(
             key="it_now",
-            form=Form.STAT,
             queries=(Query(_total("E_IT")),),
             unit=style.WATTS,
             decimals=1,
             width=4,
-            height=style.STAT_HEIGHT,
             links=(Link(word="power", url=_NARROW),),
         ),
-        View(
+        stat(
             key="pue",
-            form=Form.STAT,
             queries=(Query(metric("kpi_pue_ratio", **_YEAR), "{{label}}"),),
             unit=style.PLAIN,
             decimals=2,
             width=4,
-            height=style.STAT_HEIGHT,
             names=True,
             links=(Link(word="indicator", url=f"{_INDICATOR}pue"),),
         ),
-        View(
+        stat(
             key="wue",
-            form=Form.STAT,
             queries=(
                 Query(metric("kpi_wue_cubic_metres_per_megawatt_hour", **_YEAR), "{{label}}"),
             ),
             unit=style.LITRES_PER_KILOWATT_HOUR,
             decimals=2,
             width=4,
-            height=style.STAT_HEIGHT,
             names=True,
             links=(Link(word="indicator", url=f"{_INDICATOR}wue"),),
         ),
-        View(
+        stat(
             key="coverage",
-            form=Form.STAT,
             queries=(Query(metric("kpi_coverage_ratio", kpi="pue", **_YEAR)),),
             unit=style.SHARE,
             decimals=1,
             steps=style.at_least(0.99, 0.95),
             width=4,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        stat(
             key="compliance",
-            form=Form.STAT,
             queries=(Query(metric("compliance_share_ratio", site="$site", result="demonstrated")),),
             unit=style.SHARE,
             decimals=1,
             width=4,
-            height=style.STAT_HEIGHT,
             links=(_COMPLIANCE,),
         ),
     ),
@@ -94,9 +82,8 @@ _NOW: Final = Row(
 _FLOWS: Final = Row(
     "flows",
     (
-        View(
+        lines(
             key="power",
-            form=Form.LINES,
             queries=(
                 Query(_total("E_DC"), word="data_centre", look="electricity"),
                 Query(_total("E_IT"), word="it", look="it"),
@@ -105,9 +92,8 @@ _FLOWS: Final = Row(
             low=0,
             width=16,
         ),
-        View(
+        bars(
             key="meters",
-            form=Form.BARS,
             queries=(Query(f"sort_desc({joined(_POWER, _METER, 'meter', 'name')})", "{{name}}"),),
             unit=style.WATTS,
             decimals=1,
@@ -124,9 +110,8 @@ _MOVES: Final = "30d"
 _YEAR_LONG: Final = Row(
     "year",
     (
-        View(
+        lines(
             key="pue_year",
-            form=Form.LINES,
             queries=(
                 Query(metric("kpi_pue_ratio", **_YEAR), word="twelve_months", look="electricity"),
                 Query(metric("kpi_pue_ratio", site="$site", period="quarter"), word="quarter"),
@@ -137,9 +122,8 @@ _YEAR_LONG: Final = Row(
             width=12,
             height=7,
         ),
-        View(
+        lines(
             key="wue_year",
-            form=Form.LINES,
             queries=(
                 Query(
                     metric("kpi_wue_cubic_metres_per_megawatt_hour", **_YEAR),
@@ -167,9 +151,8 @@ _SILENT_MIN: Final = f"((time() - {_SEEN}) / 60)"
 _GAPS: Final = Row(
     "gaps",
     (
-        View(
+        bars(
             key="coverages",
-            form=Form.BARS,
             queries=(Query(metric("kpi_coverage_ratio", **_YEAR), "{{kpi}} {{zone}}"),),
             unit=style.SHARE,
             decimals=1,
@@ -179,9 +162,8 @@ _GAPS: Final = Row(
             width=12,
             height=7,
         ),
-        View(
+        table(
             key="meters_seen",
-            form=Form.TABLE,
             queries=(
                 Query(
                     "max by (site, meter, name, location) "
@@ -217,9 +199,8 @@ def _by_result(expression: str) -> str:
 _RECORD: Final = Row(
     "record",
     (
-        View(
+        lines(
             key="trajectory",
-            form=Form.LINES,
             queries=(
                 Query(
                     f'label_replace({_DEMONSTRATED}, "shown", "@demonstrated@", "", "") or '
@@ -234,9 +215,8 @@ _RECORD: Final = Row(
             height=7,
             links=(_COMPLIANCE,),
         ),
-        View(
+        bars(
             key="servers",
-            form=Form.BARS,
             queries=(Query(_by_result(metric("compliance_servers", site="$site")), "{{shown}}"),),
             unit=style.COUNT,
             decimals=0,

@@ -3,7 +3,7 @@
 from typing import Final
 
 from jauge_dashboards import style
-from jauge_dashboards.board import Board, Column, Form, Link, Query, Row, View
+from jauge_dashboards.board import Board, Column, Link, Query, Row, bars, count, lines, stat, table
 from jauge_dashboards.boards.variables import SITE, hosts_with
 from jauge_dashboards.queries import joined, metric, named, none_is_zero, reading
 
@@ -25,41 +25,29 @@ _MOST: Final = 8
 _NOW: Final = Row(
     "now",
     (
-        View(
+        stat(
             key="hosts_now",
-            form=Form.STAT,
             queries=(Query(f"sum({_POWER})"),),
             unit=style.WATTS,
             decimals=1,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        stat(
             key="guests_now",
-            form=Form.STAT,
             queries=(Query(f"sum({_EACH_GUEST})"),),
             unit=style.WATTS,
             decimals=1,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        count(
             key="running",
-            form=Form.STAT,
             queries=(Query(f"count({_EACH_GUEST})"),),
-            unit=style.COUNT,
-            decimals=0,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
-        View(
+        count(
             key="idle_now",
-            form=Form.STAT,
             queries=(Query(none_is_zero(f"count({_IDLE_GUESTS})")),),
-            unit=style.COUNT,
-            decimals=0,
             width=6,
-            height=style.STAT_HEIGHT,
         ),
     ),
 )
@@ -67,17 +55,15 @@ _NOW: Final = Row(
 _CLUSTERS: Final = Row(
     "clusters",
     (
-        View(
+        lines(
             key="clusters",
-            form=Form.LINES,
             queries=(Query(f"sum by (cluster) ({_POWER})", "{{cluster}}"),),
             unit=style.WATTS,
             low=0,
             width=12,
         ),
-        View(
+        lines(
             key="shares",
-            form=Form.LINES,
             queries=(
                 Query(f"sum({_EACH_GUEST})", word="guests"),
                 Query(f"sum({_OWN})", word="own"),
@@ -93,9 +79,8 @@ _CLUSTERS: Final = Row(
 _EACH: Final = Row(
     "each",
     (
-        View(
+        lines(
             key="guests",
-            form=Form.LINES,
             queries=(Query(f"topk({_MOST}, {_NAMED_GUESTS})", "{{name}}"),),
             unit=style.WATTS,
             low=0,
@@ -122,9 +107,8 @@ _PROCESSORS: Final = reading("processors", site="$site", kind="guest")
 _USE: Final = Row(
     "use",
     (
-        View(
+        bars(
             key="least",
-            form=Form.BARS,
             queries=(Query(f"sort(bottomk(10, {_beside(_MEAN)}))", "{{name}}"),),
             unit=style.SHARE,
             decimals=1,
@@ -133,9 +117,8 @@ _USE: Final = Row(
             width=8,
             height=style.TABLE_HEIGHT,
         ),
-        View(
+        table(
             key="all",
-            form=Form.TABLE,
             queries=_table(
                 (_NAMED_GUESTS, 1),
                 (f"100 * ({_beside(_MEAN)})", 0.1),
