@@ -8,6 +8,8 @@ from pathlib import Path
 
 from jauge_models.configuration import ConfigurationError
 
+from jauge_collector.commands import new_file
+
 _COMMAND = "jauge-collector connections"
 
 
@@ -67,13 +69,7 @@ def main(args: argparse.Namespace) -> int:
         sys.stderr.write(f"{line}\n")
     text = as_csv(found) if args.to == "csv" else as_toml(found)
     if args.out is not None:
-        try:
-            with args.out.open("x", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError:
-            raise ConfigurationError(
-                str(args.out), "", "is there already", "choose another name"
-            ) from None
+        new_file.write(args.out, text)
     if args.json:
         rows = [{name: getattr(one, name) for name in COLUMNS} for one in found]
         sys.stdout.write(f"{json.dumps({'connections': rows, 'notes': lines}, indent=1)}\n")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jauge_models.configuration import ConfigurationError
 
+from jauge_collector.commands import new_file
 from jauge_collector.registers.problems import RegisterError
 
 if TYPE_CHECKING:
@@ -57,13 +58,7 @@ async def main(args: argparse.Namespace) -> int:
         sys.stderr.write(f"{line}\n")
     text = servers.written(found)
     if args.out is not None:
-        try:
-            with args.out.open("x", encoding="utf-8") as out:
-                out.write(text)
-        except FileExistsError:
-            raise ConfigurationError(
-                str(args.out), "", "is there already", "choose another name"
-            ) from None
+        new_file.write(args.out, text)
     if args.json:
         told = {"servers": [one.id for one in found], "notes": lines}
         sys.stdout.write(f"{json.dumps(told, indent=1, ensure_ascii=False)}\n")
