@@ -76,7 +76,7 @@ $(V)/installed: requirements/dev.txt $(call projects,$(PACKAGES)) | $(BIN)/pytho
 
 # Most tests wait for real programs; the files of one folder or module stay together.
 JOBS ?= 2
-SIDE_BY_SIDE = --numprocesses $(JOBS) --dist loadfile
+SIDE_BY_SIDE = --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
 test: install real-parts test-light-agent $(SBOM)/installed ## all tests; installs or names the real parts they start

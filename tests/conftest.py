@@ -19,6 +19,14 @@ class _ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
         return "tests/faults" if of_faults else super()._split_scope(nodeid)
 
 
+_WAIT_LONGEST = ("tests/end_to_end/", "tests/faults/", "tests/demo/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for real programs begins first: begun last, it leaves the other workers idle."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_WAIT_LONGEST))
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
     """How ``--dist loadfile`` shares out."""
     return _ByFile(config, log)
