@@ -7,6 +7,7 @@ temperatures of single cores last (`jauge_models.budgets.rank`).
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from jauge_models.budgets import Budgets, Family, Rations, family_of, owner_of, rank
@@ -73,7 +74,7 @@ class Budget:
         if seen is None:
             seen = {sample[:2] for offer in offers for sample in offer.samples}
         if self._admitted.issuperset(seen):
-            return [sample for offer in offers for sample in offer.samples]
+            return list(chain.from_iterable(offer.samples for offer in offers))
         self._meet(offers)
         taken: list[Sample] = []
         for offer in offers:

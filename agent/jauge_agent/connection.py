@@ -18,7 +18,7 @@ from paho.mqtt import client as paho
 
 from jauge_agent.packets import Packets
 
-_DEAF_S: Final = 2.0
+_DEAF_S: Final = 2.5
 """How long incoming messages may be gathered: they and a loss are noticed that much later."""
 
 
@@ -104,7 +104,8 @@ class Connection(aiomqtt.Client):
                 number = info.mid
         finally:
             self._corked = False
-        self._write()
+        if self._client.want_write():
+            self._write()
         return number
 
     def keep_alive(self) -> None:
@@ -118,12 +119,14 @@ class Connection(aiomqtt.Client):
             self._disconnected.set_exception(error)
 
     def gather(self) -> None:
-        """Leave what comes in until `read` is called, but for two seconds at most."""
+        """Leave what comes in until `read` is called, but for a few seconds at most."""
         sock = self._client.socket()
         if sock is None:
             return
         if self._deaf is None:
             self._loop.remove_reader(sock)
+        elif self._deaf.when() - self._loop.time() > _DEAF_S / 2:
+            return  # a timer costs more than it is worth to have it later
         else:
             self._deaf.cancel()
         self._deaf = self._loop.call_later(_DEAF_S, self.listen)

@@ -4,6 +4,8 @@ paho makes five system calls, a lock and a dozen objects of each, which is a fif
 agent costs at one tick a second. These packets are written and read here; all others are paho's.
 """
 
+import ssl
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -49,9 +51,10 @@ class Packets:
         self._ended = False
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> int:
-        """Queue a message at QoS 1 for ``client.loop_write``; returns its number.
+        """Write a message at QoS 1; returns its number.
 
-        Raises MqttCodeError when the connection is gone.
+        What the socket does not take at once is left for ``client.loop_write``, an error of the
+        socket too. Raises MqttCodeError when the connection is gone.
         """
         client = self._client
         if client.socket() is None:
@@ -70,7 +73,9 @@ class Packets:
                 payload,
             )
         )
-        client._packet_queue(kind, packet, number, 1)  # noqa: SLF001 - paho offers no other way
+        rest = packet[self._written(packet) :]
+        if rest:
+            client._packet_queue(kind, rest, number, 1)  # noqa: SLF001 - paho offers no other way
         return number
 
     def read(self) -> None:
@@ -89,10 +94,21 @@ class Packets:
                 self._client.loop_read()
                 return
             self._split(self._begun + piece if self._begun else piece)
-            # What TLS has decrypted already makes no socket readable.
-            pending = getattr(self._client.socket(), "pending", None)
-            if len(piece) < _PIECE and (pending is None or not pending()):
+            # TLS gives one record at a time, whatever lies behind it in the socket.
+            if len(piece) < _PIECE and not isinstance(self._client.socket(), ssl.SSLSocket):
                 return
+
+    def _written(self, packet: bytes) -> int:
+        """Write what the socket takes at once, unless another packet waits; how many bytes."""
+        client = self._client
+        if client.want_write():
+            return 0
+        try:
+            written = client._sock_send(packet)  # noqa: SLF001 - paho offers no other way
+        except OSError:  # no room, or an error that paho shall meet
+            return 0
+        client._last_msg_out = time.monotonic()  # noqa: SLF001 - paho offers no other way
+        return written
 
     def _split(self, data: bytes) -> None:
         at, end = 0, len(data)

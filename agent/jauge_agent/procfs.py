@@ -5,11 +5,13 @@ described there raises ValueError or LookupError, and is left to psutil, which k
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 _CHUNK: Final = 16_384
+_CERTAIN: Final = 2048
+"""Half the smallest page: an answer below it is all there is, as no line is nearly as long."""
 _LARGEST: Final = 4 * 1024 * 1024
 """Bytes after which a file is taken for something else."""
 _SECTOR_BYTES: Final = 512
@@ -42,7 +44,10 @@ class ProcFile:
     def whole(self) -> bytes:
         """All of it. Raises OSError; ValueError where it has no end."""
         text = self.head(_CHUNK)
-        # The kernel gives whole lines as far as they fit, so that a short answer is no end.
+        # The kernel gives whole lines as far as they fit into a page, so that a short answer is no
+        # end, unless a whole line more would have fitted. Asking on has it write all of them again.
+        if len(text) < _CERTAIN:
+            return text
         while more := os.pread(self._opened(), _CHUNK, len(text)):
             text += more
             if len(text) > _LARGEST:
@@ -91,26 +96,31 @@ class Procfs:
                 if unit != b"kB":
                     raise ValueError("no kB")
                 found[name] = int(value) * 1024
+                if len(found) == 2:
+                    break
         total, available = found[b"MemTotal"], found[b"MemAvailable"]
         if available > total:
             raise ValueError("more available than there is")  # some containers; psutil knows
         return total, available
 
-    def disks(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Bytes read and written, of each block device, partitions among them."""
+    def disks(self, but: Collection[str] = ()) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Bytes read and written, of each block device ``but`` some; partitions are among them."""
         for line in self._diskstats.whole().splitlines():
             fields = line.split()
             if len(fields) < 14:
                 raise ValueError("a line of an old kernel")
-            moved = (int(fields[5]) * _SECTOR_BYTES, int(fields[9]) * _SECTOR_BYTES)
-            yield fields[2].decode(), moved
+            name = fields[2].decode()
+            if name not in but:
+                yield name, (int(fields[5]) * _SECTOR_BYTES, int(fields[9]) * _SECTOR_BYTES)
 
-    def interfaces(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Bytes received and sent, of each network interface."""
+    def interfaces(self, but: Collection[str] = ()) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Bytes received and sent, of each network interface ``but`` some."""
         for line in self._net_dev.whole().splitlines()[2:]:
-            name, _, rest = line.rpartition(b":")
-            fields = rest.split()
-            yield name.strip().decode(), (int(fields[0]), int(fields[8]))
+            start, _, rest = line.rpartition(b":")
+            name = start.strip().decode()
+            if name not in but:
+                fields = rest.split()
+                yield name, (int(fields[0]), int(fields[8]))
 
     def close(self) -> None:
         """Give the files back."""

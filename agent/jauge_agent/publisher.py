@@ -105,6 +105,7 @@ class Publisher:
         self.hearing = Hearing(_log, address.base_name[:-1])
         self.broker = Broker(broker, address)
         self._address = address
+        self._topics = {channel: address.topic(channel) for channel in Channel}
         self._boot = boot
         self._spool = spool
         self._lanes = Lanes(spool, resend_after_s, chance)
@@ -123,6 +124,7 @@ class Publisher:
         """Connections in a row that were accepted and did not become steady."""
         self._timer: asyncio.TimerHandle | None = None
         self._pumping: asyncio.Handle | None = None
+        self._is_reading = False
         self._files_at = 0.0
         where: dict[str, Any] = {"host": broker.host, "port": broker.port}
         self._trouble = Trouble(_log, "broker", words=("not reached", "reached"), **where)
@@ -249,7 +251,7 @@ class Publisher:
         Returns when the connection shall be made anew: with renewed certificates, or after a
         question to the broker, which may allow one connection to a certificate.
         """
-        await client.hear(self._topic(Channel.ACK))
+        await client.hear(self._topics[Channel.ACK])
         raise_if_cancelled()
         self._birth_due = True
         self._lanes.connected(asyncio.get_running_loop().time())
@@ -335,7 +337,7 @@ class Publisher:
 
     def _pump_soon(self) -> None:
         """Pump when the client may be used, which it may not from within its own calls."""
-        if self._client is not None and self._pumping is None:
+        if self._client is not None and self._pumping is None and not self._is_reading:
             self._pumping = asyncio.get_running_loop().call_soon(self._pump)
 
     def _pump(self) -> None:
@@ -343,8 +345,13 @@ class Publisher:
         client = self._client
         if client is None:
             return
-        # First what has come in: no batch goes again whose answer lies there.
-        client.read()
+        # First what has come in: no batch goes again whose answer lies there. What is to be sent
+        # for it is sent here, without another turn of the loop.
+        self._is_reading = True
+        try:
+            client.read()
+        finally:
+            self._is_reading = False
         if self._pumping is not None:
             self._pumping.cancel()
             self._pumping = None
@@ -370,7 +377,7 @@ class Publisher:
             self._sent.add(batch.seq)
             self.hearing.sent(now)
             try:
-                number = client.send(self._topic(Channel.READINGS), self._sealed(batch))
+                number = client.send(self._topics[Channel.READINGS], self._sealed(batch))
             except aiomqtt.MqttError:
                 self._lanes.failed(batch)
                 raise
@@ -434,11 +441,8 @@ class Publisher:
         self._send(client, Channel.BIRTH, self._announcements.birth())
 
     def _send(self, client: Connection, channel: Channel, payload: bytes) -> None:
-        number = client.send(self._topic(channel), payload, retain=True)
+        number = client.send(self._topics[channel], payload, retain=True)
         self._outstanding[number] = (asyncio.get_running_loop().time(), None)
-
-    def _topic(self, channel: Channel) -> str:
-        return self._address.topic(channel)
 
     def _sealed(self, batch: Batch) -> bytes:
         unanswered = (batch.time_ms, self._spool.oldest_ms(), self._open_tick_ms())

@@ -21,6 +21,7 @@ from jauge_models.wire import ResourceDescription, Sample, SourceDescription
 from jauge_agent.budget import Budget, Key, Offer
 from jauge_agent.config import ConfiguredSource
 from jauge_agent.logs import say
+from jauge_agent.soundness import Sound
 from jauge_agent.worker import Deliver, SourceStats, Worker
 
 GRACE_S: Final = 0.25
@@ -58,9 +59,15 @@ class _Tick:
         self.offers: list[Offer] = []
         self.seen: set[Key] = set()
 
-    def is_first(self, sample: Sample) -> bool:
-        """Note a series; False when it already has a value at this tick."""
-        series = (sample.resource, sample.quantity)
+    def first(self, sound: Sound) -> Sequence[Sample]:
+        """Those whose series have no value at this tick yet, each once."""
+        samples, series = sound
+        if len(series) == len(samples) and self.seen.isdisjoint(series):
+            self.seen |= series
+            return samples
+        return [sample for sample in samples if self._is_first(sample[:2])]
+
+    def _is_first(self, series: Key) -> bool:
         if series in self.seen:
             return False
         self.seen.add(series)
@@ -106,6 +113,14 @@ class Runner:
             for configured in sources
             if configured.settings.enabled
         ]
+        self._period_of = {
+            worker: max(1, round(worker.settings.period_s * 1000)) for worker in self._workers
+        }
+        self._parted_ms = 0.0
+        """Wall clock minus monotonic clock, when last looked at."""
+        self._next_tick: asyncio.TimerHandle | None = None
+        self._last_ms = 0
+        """The last tick, or the time from which the next one is reckoned."""
 
     @property
     def source_stats(self) -> Mapping[str, SourceStats]:
@@ -145,35 +160,57 @@ class Runner:
                     closing.create_task(worker.close())
 
     async def _give_ticks(self) -> None:
-        time = asyncio.get_running_loop().time
-        period_of = {
-            worker: max(1, round(worker.settings.period_s * 1000)) for worker in self._workers
-        }
-        if not period_of:
-            await asyncio.Event().wait()
-        parted_ms = self._clocks_part_ms()
-        last_ms = self._now_ms()
-        while True:
-            due_ms = min(last_ms - last_ms % period + period for period in period_of.values())
-            await asyncio.sleep(max(0.0, (due_ms - parted_ms) / 1000 - time()))
-            step_ms = self._clocks_part_ms() - parted_ms
-            parted_ms += step_ms
-            now_ms = self._now_ms()
-            if abs(step_ms) > STEP_MS:
-                self._record_step(round(step_ms))
-                last_ms = now_ms
-                continue
-            if now_ms < due_ms:
-                continue
-            shortest = min(period_of.values())
-            if now_ms - due_ms >= min(shortest, LATEST_MS):
-                self.stats.missed += 1 + (now_ms - due_ms) // shortest
-                last_ms = now_ms
-                continue
-            last_ms = due_ms
-            self._give_tick(
-                due_ms, [worker for worker in self._workers if due_ms % period_of[worker] == 0]
-            )
+        """Give ticks until cancelled, each from a timer: a task takes another turn of the loop."""
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._workers:
+            self._parted_ms = self._clocks_part_ms()
+            self._last_ms = self._now_ms()
+            self._plan_tick(failed)
+        try:
+            await failed
+        finally:
+            if self._next_tick is not None:
+                self._next_tick.cancel()
+
+    def _plan_tick(self, failed: asyncio.Future[None]) -> None:
+        due_ms = self._next_due_ms()
+        self._next_tick = asyncio.get_running_loop().call_at(
+            (due_ms - self._parted_ms) / 1000, self._tick_due, due_ms, failed
+        )
+
+    def _tick_due(self, due_ms: int, failed: asyncio.Future[None]) -> None:
+        try:
+            self._reach(due_ms)
+            self._plan_tick(failed)
+        except Exception as error:  # noqa: BLE001 - carried to the task that waits
+            if not failed.done():
+                failed.set_exception(error)
+
+    def _next_due_ms(self) -> int:
+        last_ms = self._last_ms
+        return min(last_ms - last_ms % period + period for period in self._period_of.values())
+
+    def _reach(self, due_ms: int) -> None:
+        """Give the tick, unless the clock was set meanwhile or it is too early or too late."""
+        step_ms = self._clocks_part_ms() - self._parted_ms
+        self._parted_ms += step_ms
+        now_ms = self._now_ms()
+        if abs(step_ms) > STEP_MS:
+            self._record_step(round(step_ms))
+            self._last_ms = now_ms
+            return
+        if now_ms < due_ms:
+            return
+        shortest = min(self._period_of.values())
+        if now_ms - due_ms >= min(shortest, LATEST_MS):
+            self.stats.missed += 1 + (now_ms - due_ms) // shortest
+            self._last_ms = now_ms
+            return
+        self._last_ms = due_ms
+        self._give_tick(
+            due_ms,
+            [worker for worker, period in self._period_of.items() if due_ms % period == 0],
+        )
 
     def _clocks_part_ms(self) -> float:
         """Wall clock minus monotonic clock, both read without a pause of the process between."""
@@ -196,11 +233,11 @@ class Runner:
             loop = asyncio.get_running_loop()
             self._open_ticks[tick] = loop.call_later(GRACE_S, self._close, tick)
 
-    def _answered(self, worker: Worker, tick: _Tick, samples: Sequence[Sample]) -> None:
+    def _answered(self, worker: Worker, tick: _Tick, sound: Sound) -> None:
         """A source has answered a tick, if only with nothing."""
         tick.waiting -= 1
-        first = [sample for sample in samples if tick.is_first(sample)]
-        worker.stats.left_out["repeated"] += len(samples) - len(first)
+        first = tick.first(sound)
+        worker.stats.left_out["repeated"] += len(sound.samples) - len(first)
         if first:
             tick.offers.append(worker.offer(first))
         if tick.closed or tick.waiting == 0:

@@ -6,8 +6,8 @@ one line in the table ``jauge_agent.sources.BUILT_IN``, and a folder of fixtures
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from types import MappingProxyType
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 import msgspec
 from jauge_models.wire import Method, ResourceDescription, Sample
@@ -29,15 +29,17 @@ class FatalError(SourceError):
     """The source cannot go on; the others do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+_NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
+
+
+class Outcome(NamedTuple):
     """What one read gave. ``failed`` counts, by a bounded reason, values that could not be had."""
 
     samples: Sequence[Sample]
-    failed: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, int] = _NONE
     resources: Sequence[ResourceDescription] | None = None
     """All that can be read now, when it is not what was said before; the agent announces it."""
-    dated: Mapping[int, Sequence[Sample]] = field(default_factory=dict)
+    dated: Mapping[int, Sequence[Sample]] = _NONE
     """Samples that the device itself dated, by time in ms since the Unix epoch: each moment makes
     a batch of its own. They may lie hours back, never ahead of the agent's clock."""
 

@@ -7,8 +7,8 @@ import msgspec
 from jauge_models.wire import Sample
 
 from jauge_agent.config import ConfiguredSource
+from jauge_agent.soundness import flaw_in
 from jauge_agent.source import AbsentError, ResourceDescription, Source
-from jauge_agent.worker import flaw_in
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
-import sys
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +12,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from jauge_models.quantities import CATALOGUE
-from jauge_models.readings import Flaw, flaw_of
 from jauge_models.wire import ResourceDescription, Sample
 
 from jauge_agent.budget import Budget, Offer
 from jauge_agent.config import ConfiguredSource
 from jauge_agent.logs import Trouble, say
+from jauge_agent.soundness import NOTHING, Sound, Soundness
 from jauge_agent.source import (
     AbsentError,
     FatalError,
@@ -37,14 +36,12 @@ sender bring (``limits.readings_per_s``)."""
 _REASONS: Final = 24
 """Different reasons counted per source, so that no source can grow the metrics without end."""
 _CLOSE_S: Final = 5.0
-_SERIES: Final = 10_000
-"""Series remembered as sound; a gateway with more checks each value in full now and then."""
 
 _Result = TypeVar("_Result")
 
 _log = logging.getLogger(__name__)
 
-Answer = Callable[[Sequence[Sample]], None]
+Answer = Callable[[Sound], None]
 """Takes what a source gave for one tick, if only nothing."""
 
 Deliver = Callable[[int, Sequence[Sample]], None]
@@ -119,9 +116,10 @@ class Worker:
         self._wake = asyncio.Event()
         self._failures_in_row = 0
         self._not_before = 0.0
+        self._time: Callable[[], float] = time.monotonic
+        """That of the event loop, once it runs: asking for the loop is a system call each time."""
         self._trouble = Trouble(_log, "source", source=self.name)
-        self._flaws_said: set[Flaw] = set()
-        self._limits: dict[tuple[str, str], tuple[float, float]] = {}
+        self._soundness = Soundness(self.name, self.stats.left_out)
 
     def is_ready(self) -> bool:
         """Whether a tick can be given: open, done with the last tick, and not backing off."""
@@ -130,16 +128,16 @@ class Worker:
         if self._answer is not None:
             self.stats.skipped += 1
             return False
-        return asyncio.get_running_loop().time() >= self._not_before
+        return self._time() >= self._not_before
 
     def start(self, answer: Answer) -> None:
         """Read once and give the samples to ``answer``, now or later, whatever happens."""
-        samples = self._read_at_once()
-        if samples is not None:
-            answer(samples)
+        sound = self._read_at_once()
+        if sound is not None:
+            answer(sound)
         else:
             self._answer = answer
-        if samples is None or self.stats.standing is Standing.STOPPED:
+        if sound is None or self.stats.standing is Standing.STOPPED:
             self._wake.set()
 
     def offer(self, samples: Sequence[Sample]) -> Offer:
@@ -148,18 +146,19 @@ class Worker:
 
     async def run(self) -> None:
         """Open the source, then read at each tick given, until it ends or is cancelled."""
+        self._time = asyncio.get_running_loop().time
         if not await self._open():
             return
         while True:
             await self._wake.wait()
             self._wake.clear()
             if (answer := self._answer) is not None:
-                samples: Sequence[Sample] = ()
+                sound = NOTHING
                 try:
-                    samples = await self._read()
+                    sound = await self._read()
                 finally:
                     self._answer = None
-                    answer(samples)
+                    answer(sound)
             if self.stats.standing is Standing.STOPPED:
                 await self.close()
                 return
@@ -207,45 +206,43 @@ class Worker:
                 self._on_change()
                 return True
 
-    async def _read(self) -> Sequence[Sample]:
+    async def _read(self) -> Sound:
         """What the source gave and the catalogue allows."""
         if self._source is None:
-            return ()
-        time = asyncio.get_running_loop().time
+            return NOTHING
         self.stats.reads += 1
-        begun = time()
+        begun = self._time()
         try:
             outcome = await self._called(self._source.read())
-            self.stats.last_duration_s = time() - begun
+            self.stats.last_duration_s = self._time() - begun
             await self._spread(outcome.dated)
             return self._taken(outcome)
         except Exception as error:  # noqa: BLE001 - see _failed
-            self.stats.last_duration_s = time() - begun
+            self.stats.last_duration_s = self._time() - begun
             self._failed(error)
-            return ()
+            return NOTHING
 
-    def _read_at_once(self) -> Sequence[Sample] | None:
+    def _read_at_once(self) -> Sound | None:
         """The same from a source that needs no waiting for; None from any other."""
         if self._read_now is None:
             return None
-        time = asyncio.get_running_loop().time
-        begun = time()
+        begun = self._time()
         try:
             outcome = self._read_now()
             if outcome is None:
                 return None
             for time_ms in sorted(outcome.dated):
                 self._take_dated(time_ms, outcome.dated[time_ms])
-            samples = self._taken(outcome)
+            sound = self._taken(outcome)
         except Exception as error:  # noqa: BLE001 - see _failed
             self._failed(error)
-            samples = ()
+            sound = NOTHING
         self.stats.reads += 1
-        self.stats.last_duration_s = time() - begun
-        return samples
+        self.stats.last_duration_s = self._time() - begun
+        return sound
 
-    def _taken(self, outcome: Outcome) -> Sequence[Sample]:
-        sound = [sample for sample in outcome.samples if self._is_sound(sample)]
+    def _taken(self, outcome: Outcome) -> Sound:
+        sound = self._soundness.sound(outcome.samples)
         for reason, number in outcome.failed.items():
             self._count_missing(reason, number)
         if outcome.resources is not None:
@@ -272,8 +269,8 @@ class Worker:
         if time_ms > self._now_ms() + _AHEAD_MS:
             self.stats.left_out["ahead"] += len(samples)
             return
-        sound = [sample for sample in samples if self._is_sound(sample)]
-        if taken := self._budget.taken([self.offer(sound)]):
+        sound = self._soundness.sound(samples)
+        if taken := self._budget.taken([self.offer(sound.samples)], sound.series):
             self._deliver(time_ms, taken)
 
     def _let_remember(self, source: Source) -> None:
@@ -305,38 +302,6 @@ class Worker:
             raise RuntimeError("the source cancelled its own call")
         result: _Result = task.result()
         return result
-
-    def _is_sound(self, sample: Sample) -> bool:
-        resource, quantity, value = sample
-        try:
-            low, high = self._limits[resource, quantity]
-            if low <= value <= high:
-                return True
-        except (KeyError, TypeError):
-            pass  # a new series, or none at all
-        flaw = flaw_in(sample)
-        if flaw is None:
-            # What is left to check of a series that was sound once is its value.
-            if len(self._limits) >= _SERIES:
-                self._limits.clear()
-            entry = CATALOGUE[quantity]
-            largest = sys.float_info.max
-            self._limits[resource, quantity] = (entry.low, min(entry.high, largest))
-            return True
-        self.stats.left_out[flaw] += 1
-        if flaw not in self._flaws_said:
-            self._flaws_said.add(flaw)
-            say(
-                _log,
-                logging.WARNING,
-                "value left out",
-                source=self.name,
-                flaw=flaw,
-                resource=str(sample.resource)[:128],
-                quantity=str(sample.quantity)[:128],
-                value=str(sample.value)[:64],
-            )
-        return False
 
     def _worked(self) -> None:
         self._failures_in_row = 0
@@ -382,13 +347,3 @@ def _explained(error: Exception, deadline_s: float) -> tuple[str, str]:
     if isinstance(error, RetryError | AbsentError):
         return "retry", str(error)
     return "bug", f"{type(error).__name__}: {error}"
-
-
-def flaw_in(sample: Sample) -> Flaw | None:
-    """What is wrong with a sample, whatever a source put into it."""
-    try:
-        entry = CATALOGUE.get(sample.quantity)
-        unit = entry.unit if entry else ""
-        return flaw_of(sample.resource, sample.quantity, unit, sample.value)
-    except (TypeError, OverflowError):
-        return Flaw.VALUE

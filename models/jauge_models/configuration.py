@@ -1,10 +1,9 @@
 """Configuration files: TOML text into frozen structs, with errors a person can act on."""
 
-import difflib
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from enum import Enum
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -86,9 +85,8 @@ def _explained(message: str, into: type[msgspec.Struct], file: str) -> Configura
     if unknown := _UNKNOWN.match(problem):
         key = f"{path}.{unknown['key']}".lstrip(".")
         known = _keys_at(into, path)
-        near = difflib.get_close_matches(unknown["key"], known, n=1)
-        if near:
-            fix = f"did you mean {near[0]!r}?"
+        if near := _nearest(unknown["key"], known):
+            fix = f"did you mean {near!r}?"
         else:
             fix = f"known keys are {', '.join(known)}" if known else "remove it"
         return ConfigurationError(file, key, "unknown key", fix)
@@ -107,9 +105,16 @@ def _explained(message: str, into: type[msgspec.Struct], file: str) -> Configura
 def _no_choice(value: str, kind: Any, file: str, path: str) -> ConfigurationError:
     choices = _choices_of(kind)
     listed = ", ".join(repr(choice) for choice in choices)
-    near = difflib.get_close_matches(value.strip("'"), map(str, choices), n=1)
-    fix = f"did you mean {near[0]!r}? choices are {listed}" if near else f"choices are {listed}"
+    near = _nearest(value.strip("'"), [str(choice) for choice in choices])
+    fix = f"did you mean {near!r}? choices are {listed}" if near else f"choices are {listed}"
     return ConfigurationError(file, path, f"{value} is no choice", fix if choices else "")
+
+
+def _nearest(word: str, known: Sequence[str]) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415 - memory that only a mistake needs
+
+    near = get_close_matches(word, known, n=1)
+    return near[0] if near else None
 
 
 def _keys_at(into: Any, path: str) -> list[str]:

@@ -9,6 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -160,17 +161,13 @@ def encode_samples(samples: Iterable[Sample]) -> bytes:
 
     This is what the spool keeps; `seal` makes it a pack. Raises ValueError when empty.
     """
-    records = [
-        Record(
-            n=f"{sample.resource}/{sample.quantity}",
-            u=CATALOGUE[sample.quantity].unit,
-            v=_rounded(sample.value, CATALOGUE[sample.quantity].decimals),
-        )
-        for sample in samples
-    ]
-    if not records:
+    columns = tuple(zip(*samples, strict=True))
+    if not columns:
         raise ValueError("a batch needs at least one sample")
-    return _ENCODER.encode(records)
+    resources, quantities, values = columns
+    names, units, decimals = zip(*map(_described, resources, quantities), strict=True)
+    rounded = map(round, map(float, values), decimals)
+    return _ENCODER.encode(list(map(Record, names, units, rounded)))
 
 
 def encode_dated(samples: Sequence[tuple[float, Sample]]) -> bytes:
@@ -403,8 +400,11 @@ def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
     return found
 
 
-def _rounded(value: float, decimals: int) -> float:
-    return round(value, decimals)
+@lru_cache(maxsize=4096)
+def _described(resource: str, quantity: str) -> tuple[str, str, int]:
+    """Name, unit and decimals of a series: the same at every tick."""
+    entry = CATALOGUE[quantity]
+    return f"{resource}/{quantity}", str(entry.unit), entry.decimals
 
 
 def _check_sender(boot: str, sent_at: float) -> None:

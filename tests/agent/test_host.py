@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from jauge_agent.procfs import Procfs
+from jauge_agent.procfs import ProcFile, Procfs
 from jauge_agent.source import Outcome
 from jauge_agent.sources.host import HostSettings, HostSource
 
@@ -346,3 +346,14 @@ async def test_what_is_not_told_is_left_out(machine: Path) -> None:
     (machine / "proc/cpuinfo").unlink()
     (machine / "proc/meminfo").write_text("MemTotal:\n")
     assert await labels(machine) == {}
+
+
+@pytest.mark.parametrize("size", [0, 100, 2047, 2048, 2049, 16_384, 50_000])
+def test_a_file_of_procfs_is_read_to_its_end(tmp_path: Path, size: int) -> None:
+    """However many answers of the kernel it takes; read again it is whole again."""
+    path = tmp_path / "diskstats"
+    path.write_bytes(bytes(n % 251 for n in range(size)))
+    file = ProcFile(path)
+    assert file.whole() == path.read_bytes()
+    assert file.whole() == path.read_bytes()
+    file.close()

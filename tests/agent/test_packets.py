@@ -1,8 +1,11 @@
 """The packets of every tick, written and read without paho; the rest is still paho's."""
 
 import socket
+import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
@@ -11,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jauge_agent.packets import Packets, ProtocolError
 from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.agent.certificates import Authority
 
 
 class Line:
@@ -109,6 +114,34 @@ def test_a_message_is_written_as_mqtt_has_it(size: int, retain: bool) -> None:
         assert len(set(numbers)) == 2
 
 
+def test_no_message_overtakes_one_that_waits() -> None:
+    """What the socket did not take goes first, then the next one, each whole."""
+    with line() as one:
+        payloads = [bytes([n]) * 3_000_000 for n in range(3)] + [b"small"]
+        numbers = [one.packets.publish("t", payload, retain=False) for payload in payloads]
+        wanted = b"".join(
+            packet(0x32, text("t") + number.to_bytes(2, "big") + payload)
+            for number, payload in zip(numbers, payloads, strict=True)
+        )
+        received = bytearray()
+        while len(received) < len(wanted):
+            received += one.broker.recv(1_000_000)
+            one.client.loop_write()
+        assert received == wanted
+
+
+def test_an_error_of_the_socket_is_left_to_paho() -> None:
+    """Its own callback says that the connection is lost, when it writes."""
+    with line() as one:
+        ended: list[object] = []
+        one.client.on_disconnect = lambda *arguments: ended.append(arguments[3])
+        one.broker.close()
+        one.packets.publish("t", b"", retain=False)
+        assert one.client.want_write()
+        one.client.loop_write()
+        assert len(ended) == 1
+
+
 def test_without_a_connection_nothing_is_queued() -> None:
     """Whoever sends is told."""
     with line() as one:
@@ -122,6 +155,27 @@ def test_what_is_no_mqtt_or_too_large_ends_the_connection(nonsense: bytes) -> No
     """A length that is none, and one of 256 MiB, of which nothing is awaited."""
     with line() as one, pytest.raises(ProtocolError):
         one.feed(nonsense, 100)
+
+
+def test_one_look_takes_all_records_of_tls(tmp_path: Path) -> None:
+    """Else an agent that looks once a tick, and is sent two packets, falls ever further behind."""
+    authority = Authority(tmp_path)
+    server = authority.issue("server")
+    ours, theirs = socket.socketpair()
+    trusting = ssl.create_default_context(cafile=str(authority.certificate))
+    proving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    proving.load_cert_chain(server.certificate, server.key)
+    with ours, theirs, ThreadPoolExecutor() as threads:
+        wrapped = threads.submit(proving.wrap_socket, theirs, server_side=True)
+        with (
+            trusting.wrap_socket(ours, server_hostname="localhost") as end,
+            wrapped.result() as broker,
+        ):
+            one = Line(end, broker)
+            for number in range(1, 11):
+                broker.sendall(packet(0x40, number.to_bytes(2, "big")))
+            one.packets.read()
+        assert one.acknowledged == list(range(1, 11))
 
 
 def test_the_end_of_a_connection_is_told_to_paho() -> None:

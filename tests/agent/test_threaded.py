@@ -8,6 +8,29 @@ from jauge_agent.source import RetryError
 from jauge_agent.threaded import OwnThread
 
 
+class Calls:
+    """A function that counts its calls, and says when one is made."""
+
+    def __init__(self, *, start: int = 0, failing: int = 0) -> None:
+        self.number = start
+        self.made = threading.Semaphore(0)
+        self._failing = failing
+
+    def __call__(self) -> int:
+        """The number of the call, but for the one that fails."""
+        self.number += 1
+        number = self.number
+        self.made.release()
+        return number if number != self._failing else number // 0
+
+
+async def asked(thread: OwnThread, function: Calls) -> int:
+    """What a source does at a tick: at once where that is possible."""
+    if (result := thread.call_now(function)) is not None:
+        return result
+    return await thread.call(function)
+
+
 async def test_calls_run_on_one_other_thread() -> None:
     """Results and exceptions come back; the event loop's thread does not run the call."""
     thread = OwnThread("probe")
@@ -50,6 +73,56 @@ async def test_the_thread_ends_when_closed_and_starts_anew() -> None:
         assert not worker.is_alive()
     assert await thread.call(lambda: 3) == 3
     thread.close()
+    thread.close()
+
+
+async def test_what_is_called_again_and_again_is_called_ahead() -> None:
+    """The second result lies ready when it is asked for; one that has grown old is not given."""
+    now = 100.0
+    thread = OwnThread("probe", 0.02, clock=lambda: now)
+    calls = Calls()
+    assert await asked(thread, calls) == 1
+    calls.made.acquire(timeout=5)
+    assert calls.made.acquire(timeout=5), "the second was made without being asked for"
+    assert await asked(thread, calls) == 2
+    assert calls.made.acquire(timeout=5)
+    now += 1.0
+    assert await asked(thread, calls) > 3
+    thread.close()
+
+
+async def test_a_failure_ahead_is_told_to_who_asks() -> None:
+    """And the next call is made as ever."""
+    thread = OwnThread("probe", 0.02, clock=lambda: 100.0)
+    calls = Calls(failing=2)
+    assert await asked(thread, calls) == 1
+    calls.made.acquire(timeout=5)
+    assert calls.made.acquire(timeout=5)
+    with pytest.raises(ZeroDivisionError):
+        await asked(thread, calls)
+    assert await asked(thread, calls) == 3
+    thread.close()
+
+
+@pytest.mark.parametrize("every_s", [None, 60.0])
+async def test_other_calls_are_made_when_asked_for(every_s: float | None) -> None:
+    """Those that are not said to repeat soon, and one of another function than before."""
+    thread = OwnThread("probe", every_s)
+    calls = Calls()
+    assert [await asked(thread, calls) for _ in range(3)] == [1, 2, 3]
+    assert await thread.call(lambda: "another") == "another"
+    thread.close()
+    assert calls.number == 3
+
+
+async def test_another_function_is_not_given_what_was_called_ahead() -> None:
+    """Each gets its own."""
+    thread = OwnThread("probe", 0.02, clock=lambda: 100.0)
+    calls, others = Calls(), Calls(start=100)
+    assert await asked(thread, calls) == 1
+    calls.made.acquire(timeout=5)
+    assert calls.made.acquire(timeout=5)
+    assert await asked(thread, others) == 101
     thread.close()
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from hypothesis import strategies as st
+from jauge_agent.soundness import flaw_in
 from jauge_agent.source import Source, SourceError
 from jauge_agent.sources.ipmi import answers as ipmi
 from jauge_agent.sources.modbus import profile as maps
@@ -24,7 +25,6 @@ from jauge_agent.sources.redfish.walking import Walk
 from jauge_agent.sources.snmp.device import SnmpDevice
 from jauge_agent.sources.snmp.profile import SYS_OBJECT_ID, profiles
 from jauge_agent.sources.snmp.session import Value
-from jauge_agent.worker import flaw_in
 from jauge_models.wire import Sample
 
 from tests.agent.ipmi.test_answers import TABLES, TEXTS

@@ -115,6 +115,14 @@ def test_a_zero_is_sent_as_a_zero() -> None:
     assert json.loads(wire.encode_samples([Sample("host", "power", 0.0)]))[0]["v"] == 0
 
 
+def test_whole_numbers_and_truths_are_sent_as_numbers() -> None:
+    """Whatever number a source holds, the record has one that every reader takes."""
+    samples = [Sample("host", "memory_used", value) for value in (5_123_456_789, True, 2**60)]
+    found = json.loads(wire.encode_samples(samples))
+    assert [record["v"] for record in found] == [5_123_456_789, 1, 2**60]
+    assert not any(record["v"] is True for record in found)
+
+
 def test_an_empty_batch_is_no_batch() -> None:
     """A batch needs a sample."""
     with pytest.raises(ValueError, match="at least one"):

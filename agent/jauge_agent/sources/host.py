@@ -5,7 +5,7 @@ Read from procfs, and by psutil what of it does not look as this kernel's docume
 
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +30,6 @@ from jauge_agent.sysfs import Attribute, NoValueError, text_of
 from jauge_agent.threaded import OwnThread
 
 _HOST: Final = "host"
-_NOTHING: Final = Outcome(())
 _NETWORK: Final = ("network_received", "network_sent")
 
 _Read = Callable[[], Mapping[str, float]]
@@ -63,12 +62,13 @@ class HostSource:
         self._disks = _Devices(self._is_whole_disk)
         self._interfaces = _Devices(self._is_interface)
         self._zones = _ThermalZones(self._sysfs)
-        self._thread = OwnThread("thermal zones")
+        self._thread = OwnThread("thermal zones", settings.period_s)
+        self._parts = tuple(self._listed_parts())
 
     async def open(self) -> Sequence[ResourceDescription]:
         """See what the machine offers; absent without procfs."""
         outcome = self._read_host()
-        self._processor = _Processor()
+        self._processor.forget()
         if outcome.failed.get("processor"):
             raise AbsentError(f"{self._root}/stat cannot be read: is procfs mounted there?")
         names = {"cpu_utilisation": None} | {sample.quantity: None for sample in outcome.samples}
@@ -82,12 +82,14 @@ class HostSource:
     async def read(self) -> Outcome:
         """Read everything once. Raises RetryError when nothing could be read."""
         # The firmware may take its time to answer for a thermal zone.
-        zones = await self._thread.call(self._zones.read) if self._zones else _NOTHING
+        zones = await self._thread.call(self._zones.read) if self._zones else None
         return _joined(self._read_host(), zones)
 
     def read_now(self) -> Outcome | None:
         """The same; None when the firmware takes its time."""
-        zones = self._thread.call_now(self._zones.read) if self._zones else _NOTHING
+        if not self._zones:
+            return _joined(self._read_host(), None)
+        zones = self._thread.call_now(self._zones.read)
         return None if zones is None else _joined(self._read_host(), zones)
 
     async def close(self) -> None:
@@ -98,12 +100,12 @@ class HostSource:
 
     def _read_host(self) -> Outcome:
         samples: list[Sample] = []
-        failed: Counter[str] = Counter()
-        for part, read, read_by_psutil in self._parts():
+        failed: dict[str, int] = {}
+        for part, read, read_by_psutil in self._parts:
             try:
                 found = self._found(part, read, read_by_psutil)
             except _UNREADABLE:
-                failed[part] += 1
+                failed[part] = 1
             else:
                 samples += [Sample(_HOST, quantity, value) for quantity, value in found.items()]
         return Outcome(samples, failed)
@@ -117,7 +119,7 @@ class HostSource:
         with _procfs_at(self._root):
             return read_by_psutil()
 
-    def _parts(self) -> Iterable[tuple[str, _Read, _Read]]:
+    def _listed_parts(self) -> Iterable[tuple[str, _Read, _Read]]:
         """What is read, one by one, so that what fails takes nothing else with it."""
         procfs, processor = self._procfs, self._processor
         disks, interfaces = self._disks, self._interfaces
@@ -134,12 +136,14 @@ class HostSource:
             ),
             (
                 "disks",
-                lambda: _named(disks.total(procfs.disks()), "disk_read", "disk_written"),
+                lambda: _named(
+                    disks.total(procfs.disks(disks.others)), "disk_read", "disk_written"
+                ),
                 lambda: _named(disks.total(_disks_by_psutil()), "disk_read", "disk_written"),
             ),
             (
                 "network",
-                lambda: _named(interfaces.total(procfs.interfaces()), *_NETWORK),
+                lambda: _named(interfaces.total(procfs.interfaces(interfaces.others)), *_NETWORK),
                 lambda: _named(interfaces.total(_interfaces_by_psutil()), *_NETWORK),
             ),
             ("load", _load, _load),
@@ -193,7 +197,7 @@ class _ThermalZones:
     def read(self) -> Outcome:
         """Read every zone; it may give nothing."""
         samples: list[Sample] = []
-        failed: Counter[str] = Counter()
+        failed: defaultdict[str, int] = defaultdict(int)
         limits = CATALOGUE["temperature"]
         for resource, attribute in self._zones:
             try:
@@ -225,6 +229,10 @@ class _Processor:
         self._busy_s = 0.0
         self._total_s: float | None = None
 
+    def forget(self) -> None:
+        """Let the next read have none before it."""
+        self._busy_s, self._total_s = 0.0, None
+
     def shares(self, now: ProcessorTimes) -> Mapping[str, float]:
         """What the times are worth."""
         total = now.total_s
@@ -246,19 +254,21 @@ class _Devices:
 
     def __init__(self, counts: Callable[[str], bool]) -> None:
         self._counts = counts
-        self._known: dict[str, bool] = {}
+        self.others: set[str] = set()
+        """Those that do not count."""
         self._before: dict[str, tuple[int, int]] = {}
         self._sum = (0, 0)
 
     def total(self, devices: Iterable[tuple[str, tuple[int, int]]]) -> tuple[int, int] | None:
         """The two totals, or None where no device counts."""
         for name, now in devices:
-            counts = self._known.get(name)
-            if counts is None:
-                counts = self._known[name] = self._counts(name)
-            if not counts:
-                continue
-            before = self._before.get(name, (0, 0))
+            if (before := self._before.get(name)) is None:
+                if name in self.others:
+                    continue
+                if not self._counts(name):
+                    self.others.add(name)
+                    continue
+                before = (0, 0)
             self._sum = (
                 self._sum[0] + _grown(before[0], now[0]),
                 self._sum[1] + _grown(before[1], now[1]),
@@ -271,13 +281,14 @@ def _grown(before: int, now: int) -> int:
     return now - before if now >= before else now
 
 
-def _joined(outcome: Outcome, zones: Outcome) -> Outcome:
-    samples = [*outcome.samples, *zones.samples]
-    failed = Counter(outcome.failed)
-    failed.update(zones.failed)
-    if not samples:
-        raise RetryError(f"nothing could be read: {', '.join(sorted(failed))}")
-    return Outcome(samples, failed)
+def _joined(outcome: Outcome, zones: Outcome | None) -> Outcome:
+    """Both as one, whose reasons are never the same; raises RetryError where nothing was read."""
+    if zones is not None:
+        samples = [*outcome.samples, *zones.samples]
+        outcome = Outcome(samples, {**outcome.failed, **zones.failed})
+    if not outcome.samples:
+        raise RetryError(f"nothing could be read: {', '.join(sorted(outcome.failed))}")
+    return outcome
 
 
 def _memory(total: int, available: int) -> Mapping[str, float]:

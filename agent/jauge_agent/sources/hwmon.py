@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from jauge_models.quantities import CATALOGUE, Quantity
+from jauge_models.quantities import CATALOGUE
 from jauge_models.resources import MAX_NAME_LENGTH, identity
 
 from jauge_agent.source import (
@@ -73,19 +73,22 @@ class _Chip:
 class _Sensor:
     resource: str
     name: str
-    channel: _Channel
-    limits: Quantity
+    quantity: str
+    method: Method
+    divisor: float
+    low: float
+    high: float
     value: Attribute
     fault: Attribute | None
 
-    def read(self) -> float:
+    def read(self) -> Sample:
         """The value in the catalogue's unit; raises NoValueError, also for a broken sensor."""
         if self.fault is not None and self.fault.read() != 0:
             raise NoValueError("fault")
-        value = self.value.read() / self.channel.divisor
-        if not self.limits.low <= value <= self.limits.high:
-            raise NoValueError("range")
-        return value
+        value = self.value.read() / self.divisor
+        if self.low <= value <= self.high:
+            return Sample(self.resource, self.quantity, value)
+        raise NoValueError("range")
 
     def close(self) -> None:
         self.value.close()
@@ -100,7 +103,7 @@ class HwmonSource:
 
     def __init__(self, settings: HwmonSettings) -> None:
         self._sensors = _Sensors(Path(settings.sysfs_root) / "class" / "hwmon")
-        self._thread = OwnThread("hwmon")
+        self._thread = OwnThread("hwmon", settings.period_s)
 
     async def open(self) -> Sequence[ResourceDescription]:
         """Find the sensors; absent where there is none."""
@@ -135,7 +138,7 @@ class _Sensors:
         quantities: defaultdict[str, dict[str, Method]] = defaultdict(dict)
         names: dict[str, str] = {}
         for sensor in self._sensors:
-            quantities[sensor.resource][sensor.channel.quantity] = sensor.channel.method
+            quantities[sensor.resource][sensor.quantity] = sensor.method
             names.setdefault(sensor.resource, sensor.name)
         return [
             ResourceDescription(id=resource, quantities=methods, name=names[resource])
@@ -145,14 +148,12 @@ class _Sensors:
     def read(self) -> Outcome:
         """Read every sensor. Raises RetryError when none gave a value."""
         samples: list[Sample] = []
-        failed: Counter[str] = Counter()
+        failed: defaultdict[str, int] = defaultdict(int)
         for sensor in self._sensors:
             try:
-                value = sensor.read()
+                samples.append(sensor.read())
             except NoValueError as missing:
                 failed[missing.reason] += 1
-            else:
-                samples.append(Sample(sensor.resource, sensor.channel.quantity, value))
         if not samples:
             raise RetryError(f"no sensor gave a value: {', '.join(sorted(failed))}")
         return Outcome(samples, failed)
@@ -202,6 +203,7 @@ def _sensors(chips: Sequence[_Chip]) -> list[_Sensor]:
         said_by = Counter((_type(index), _slug(label)) for index, label in labels.items())
         for index, path in chip.values.items():
             slug, channel = _slug(labels[index]), _CHANNELS[_type(index)]
+            limits = CATALOGUE[channel.quantity]
             # Two sensors of one chip may carry one label: then neither is known by it.
             last = slug if slug and said_by[_type(index), slug] == 1 else index
             sensors.append(
@@ -209,8 +211,11 @@ def _sensors(chips: Sequence[_Chip]) -> list[_Sensor]:
                     resource=_PREFIX
                     + identity(f"{chip_name}.{last}")[: MAX_NAME_LENGTH - len(_PREFIX)],
                     name=f"{chip.name} {labels[index] or index}",
-                    channel=channel,
-                    limits=CATALOGUE[channel.quantity],
+                    quantity=channel.quantity,
+                    method=channel.method,
+                    divisor=channel.divisor,
+                    low=limits.low,
+                    high=limits.high,
                     value=Attribute(path),
                     fault=_optional(chip.folder / f"{index}_fault"),
                 )

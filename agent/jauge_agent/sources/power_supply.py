@@ -51,7 +51,7 @@ class PowerSupplySource:
     def __init__(self, settings: PowerSupplySettings) -> None:
         self._folder = Path(settings.sysfs_root) / "class" / "power_supply"
         self._readings: list[_Reading] = []
-        self._thread = OwnThread("power_supply")
+        self._thread = OwnThread("power_supply", settings.period_s)
 
     async def open(self) -> Sequence[ResourceDescription]:
         """Find the batteries; absent where there is none."""

@@ -1,7 +1,7 @@
 """Energy counters of the processors: RAPL through Linux' powercap interface."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -105,7 +105,7 @@ class RaplSource:
     def read_now(self) -> Outcome:
         """Read every counter, a register each. Raises RetryError when none could be read."""
         samples: list[Sample] = []
-        failed: Counter[str] = Counter()
+        failed: defaultdict[str, int] = defaultdict(int)
         for counter in self._counters:
             try:
                 samples.append(Sample(counter.resource, "energy", counter.read_j()))

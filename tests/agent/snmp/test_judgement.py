@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jauge_agent.soundness import flaw_in
 from jauge_agent.source import Outcome, SourceError
 from jauge_agent.sources.snmp.device import SnmpDevice
 from jauge_agent.sources.snmp.judgement import Measured, Total, judged, number_in
 from jauge_agent.sources.snmp.profile import SYS_OBJECT_ID, Profile, profiles
 from jauge_agent.sources.snmp.session import Value
 from jauge_agent.testing import run_virtual
-from jauge_agent.worker import flaw_in
 from jauge_models.wire import Sample
 
 ANYTHING = st.one_of(

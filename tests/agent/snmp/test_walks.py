@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from jauge_agent.soundness import flaw_in
 from jauge_agent.source import FatalError, Outcome, ResourceDescription
 from jauge_agent.sources.snmp.device import ListedDevice
 from jauge_agent.sources.snmp.settings import SnmpDeviceSettings
-from jauge_agent.worker import flaw_in
 
 from tests.agent.snmp.agents import WALKS, objects_of, walk
 

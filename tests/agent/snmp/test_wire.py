@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from jauge_agent.soundness import flaw_in
 from jauge_agent.source import SourceError
 from jauge_agent.sources.snmp.device import ListedDevice
 from jauge_agent.sources.snmp.settings import SnmpDeviceSettings
-from jauge_agent.worker import flaw_in
 
 from tests.agent.snmp.agents import Snmpd
 from tests.agent.snmp.test_snmpd import OBJECTS
