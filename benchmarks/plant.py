@@ -91,7 +91,11 @@ def write_files(folder: Path, size: Size) -> Path:
         "policy.toml": 'version = "an example"\n[goal]\nedition = "an example"\n'
         "[counting]\ntwo_people = []\n",
         "rooms.csv": "\n".join(
-            ["room;row;rack;intake", *(f"R;{at};;gw/sensor:in-{at}" for at in _rows(size)), ""]
+            [
+                "room;row;rack;intake",
+                *(f"R;{at};;{name}" for at, name in enumerate(sensors(size))),
+                "",
+            ]
         ),
         "servers.csv": "\n".join(
             [
@@ -132,7 +136,17 @@ def fill_ledger(ledger: Ledger, size: Size) -> int:
 
 async def fill_store(store: Store, size: Size) -> int:
     """A year of each intake sensor and the last power of each machine; returns how many."""
-    return await _write(store, _temperatures(size)) + await _write(store, _powers(size))
+    return await fill_sensors(store, size) + await _write(store, _powers(size))
+
+
+async def fill_sensors(store: Store, size: Size) -> int:
+    """A year of each intake sensor; returns how many."""
+    return await _write(store, _temperatures(size))
+
+
+def sensors(size: Size) -> list[str]:
+    """The intake sensors, as ``agent/resource``."""
+    return [f"gw/sensor:in-{at}" for at in _rows(size)]
 
 
 def _rows(size: Size) -> range:
@@ -212,8 +226,9 @@ def _record(key: int, name: str, row: _Record) -> Any:
 
 
 def _temperatures(size: Size) -> Iterator[Reading]:
-    for at in _rows(size):
-        series = Series(SITE, "gw", f"sensor:in-{at}", "temperature")
+    for at, name in enumerate(sensors(size)):
+        agent, _, resource = name.partition("/")
+        series = Series(SITE, agent, resource, "temperature")
         for time_ms in range(START_MS, END_MS + 1, size.sensor_s * 1000):
             yield Reading(series, time_ms, 22 + 4 * math.sin(time_ms / 8.64e7 + at))
 

@@ -20,6 +20,7 @@ COMMANDS: Final = (
     "import_",
     "kpi",
     "guests",
+    "plan",
     "servers",
     "report",
     "quarter",

@@ -230,6 +230,17 @@ class EmissionSection(Dated, frozen=True, kw_only=True):
     """The year that the figure is about."""
 
 
+class CapacitySection(_Section, frozen=True, kw_only=True):
+    """For `jauge-collector plan`: what GPU workloads can be placed on."""
+
+    plant: str | None = None
+    """TOML file of GPU servers, racks with their breakers and rooms, relative to this one."""
+    price_eur_per_kwh: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
+    """What a kWh costs, in euros, everything included; absent: no euros are told."""
+    price_source: str = ""
+    """Where the price stands: a contract, an invoice, with its year."""
+
+
 class SiteFile(_Section, frozen=True, kw_only=True):
     """Everything declared about one site."""
 
@@ -238,6 +249,7 @@ class SiteFile(_Section, frozen=True, kw_only=True):
     hosts: list[HostSection] = []
     attribution: AttributionSection = AttributionSection()
     registers: RegistersSection = RegistersSection()
+    capacity: CapacitySection = CapacitySection()
     equations: list[EquationSection] = []
     connections: list[ConnectionSection] = []
     circuits: list[CircuitSection] = []

@@ -33,6 +33,7 @@ def _gauge(
     )
 
 
+_OF_LIMIT: Final = ("limit", "place")
 _OF_KPI: Final = ("label", "category", "period", "status")
 
 
@@ -208,6 +209,54 @@ SITE_METRICS: Final = (
         "1 while a declared event runs; its scope is empty for the whole site.",
         "kind",
         "scope",
+    ),
+    # --- GPU capacity
+    _gauge("capacity_gpus", _COUNT, "GPUs of a kind that a site's plant has.", "gpu"),
+    _gauge(
+        "capacity_gpus_used",
+        _COUNT,
+        "GPUs of a kind that somebody had in the last hour that is known; where nothing tells of "
+        "holders, those at work.",
+        "gpu",
+    ),
+    _gauge(
+        "capacity_used_ratio",
+        _RATIO,
+        "Used part of a limit: GPUs, and the power of racks and rooms, by the 95th percentile of "
+        "the hours measured; a breaker by the most that its nodes draw once a feed is lost.",
+        *_OF_LIMIT,
+    ),
+    _gauge(
+        "capacity_full_probability_ratio",
+        _RATIO,
+        "Chance that a limit is reached within its horizon, if use goes on as it was measured.",
+        *_OF_LIMIT,
+    ),
+    _gauge(
+        "capacity_full_seconds",
+        MetricUnit.SECOND,
+        "Time by which a limit is reached with a chance of 0.1, 0.5 and 0.9; no sample where that "
+        "is not within the horizon.",
+        *_OF_LIMIT,
+        "chance",
+    ),
+    _gauge(
+        "capacity_full_horizon_seconds",
+        MetricUnit.SECOND,
+        "How far ahead the history of a limit lets one tell whether it is reached; a year at most.",
+        *_OF_LIMIT,
+    ),
+    _gauge(
+        "capacity_forecast_skill_ratio",
+        _RATIO,
+        "By how much the forecast errs less than the same time before; no sample where no model "
+        "was better, so that it is that one.",
+        *_OF_LIMIT,
+    ),
+    _gauge(
+        "capacity_timestamp_seconds",
+        MetricUnit.TIMESTAMP,
+        "When the capacity was worked out that the figures are of.",
     ),
     # --- the record
     _gauge("compliance_servers", _COUNT, "Servers by where they stand in the record.", "result"),

@@ -20,10 +20,12 @@ from jauge_models.site_metrics import SITE_METRICS
 
 from jauge_collector import civil
 from jauge_collector.attribution import hosts_now
+from jauge_collector.capacity.families import of_capacity
 from jauge_collector.compliance import life
 from jauge_collector.compliance.closing import proposals
 from jauge_collector.compliance.quarters import quarter_of
 from jauge_collector.console.figures import BusyError, Figures, now_ms
+from jauge_collector.console.plans import Making, Plans
 from jauge_collector.console.records import Found, Records
 from jauge_collector.ledger.book import Ledger, LedgerError
 from jauge_collector.power_now import meters_now, totals_now
@@ -111,8 +113,11 @@ class _Part:
 class Published:
     """Families of all sites. `close` it."""
 
-    def __init__(self, state: ServiceState, figures: Figures, records: Records) -> None:
+    def __init__(
+        self, state: ServiceState, figures: Figures, records: Records, plans: Plans
+    ) -> None:
         self._state = state
+        self._plans = plans
         self._figures = figures
         self._records = records
         self._registers: dict[str, tuple[Hashable, Registers]] = {}
@@ -125,6 +130,7 @@ class Published:
                 (self._rooms, AGAIN_S, SELDOM_S),
                 (self._record, SELDOM_S, 3 * SELDOM_S),
                 (self._proposed, SELDOM_S, 3 * SELDOM_S),
+                (self._capacity, SELDOM_S, 3 * SELDOM_S),
             )
         ]
 
@@ -191,6 +197,14 @@ class Published:
         if found is None:
             raise BusyError("the record is being made")
         return of_record(found.record, found.worked_ms) if isinstance(found, Found) else {}
+
+    async def _capacity(self, site: Site) -> Families:
+        if site.capacity.plant is None:
+            return {}
+        known = await self._plans.known(site)
+        if isinstance(known, Making):
+            raise BusyError("the capacity is being worked out")
+        return await asyncio.to_thread(of_capacity, site.name, known)
 
     async def _proposed(self, site: Site) -> Families:
         def work(ledger: Ledger) -> int | None:

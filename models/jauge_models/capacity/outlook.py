@@ -1,0 +1,112 @@
+"""What the use of one limit comes to if it goes on as it did: its forecast, and when it is full."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from jauge_models.capacity.forecast import Forecast, forecast, longest_horizon
+from jauge_models.capacity.fullness import Fullness, Limit, days_to_full
+from jauge_models.capacity.history import TooLittleHistory
+
+_HOURS_AHEAD: Final = 28 * 24
+_DAYS_AHEAD: Final = 365
+_SEASONS: Final = (24, 168)
+_SEASONS_OF_DAYS: Final = (7,)
+_KNOWN_OF_DAY: Final = 12
+"""Hours of a day that have to be known for its highest to count."""
+
+
+class UseHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Hours of the use of one limit, in order of time; None where not known.
+
+    ``place``: kind of GPU, rack, breaker or room, "" for all of them. ``values`` and ``of`` in
+    GPUs, MiB or W; ``of`` None: no limit is declared. ``start_ms``: of the first hour, best a
+    local midnight, since days are counted from it.
+    """
+
+    limit: Limit
+    place: str = ""
+    start_ms: int
+    values: tuple[float | None, ...]
+    of: float | None = None
+
+
+class TooLittle(msgspec.Struct, frozen=True, kw_only=True):
+    """Why nothing is said: ``have`` of the ``needed`` steps; ``missing`` as in ``history``."""
+
+    missing: str
+    have: int
+    needed: int
+
+
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    """The hours that come, and when the limit is reached.
+
+    ``hours``: at most four weeks, or None and ``too_little``. ``full``: by each day's highest
+    hour; None where no limit is declared or days are too few, which ``too_few_days`` says then.
+    """
+
+    limit: Limit
+    place: str
+    hours: Forecast | None
+    too_little: TooLittle | None = None
+    full: Fullness | None = None
+    too_few_days: TooLittle | None = None
+
+
+def outlook(past: UseHistory) -> Outlook:
+    """What comes after this history."""
+    hours = _ahead(past.values, past.start_ms, 3600.0, _HOURS_AHEAD, _SEASONS)
+    full: Fullness | TooLittle | None = None
+    if past.of is not None:
+        days = _ahead(_highest(past.values), past.start_ms, 86400.0, _DAYS_AHEAD, _SEASONS_OF_DAYS)
+        full = (
+            days_to_full({past.limit: days}, {past.limit: past.of})[0]
+            if isinstance(days, Forecast)
+            else days
+        )
+    return Outlook(
+        limit=past.limit,
+        place=past.place,
+        # The paths of what was missed are what fullness draws from, and of no use to a reader.
+        hours=msgspec.structs.replace(hours, misses=()) if isinstance(hours, Forecast) else None,
+        too_little=hours if isinstance(hours, TooLittle) else None,
+        full=full if isinstance(full, Fullness) else None,
+        too_few_days=full if isinstance(full, TooLittle) else None,
+    )
+
+
+def _ahead(
+    values: Sequence[float | None],
+    start_ms: int,
+    step_s: float,
+    most: int,
+    seasons: Sequence[int],
+) -> Forecast | TooLittle:
+    """As far ahead as the history allows a forecast to be tested, at most ``most`` steps."""
+    horizon = max(1, min(most, longest_horizon(len(values), seasons)))
+    while True:
+        try:
+            return forecast(
+                values,
+                start_ms=start_ms,
+                step_s=step_s,
+                horizon=horizon,
+                seasons=seasons,
+                least=0.0,
+            )
+        except TooLittleHistory as error:
+            if horizon == 1:
+                return TooLittle(missing=error.missing, have=error.have, needed=error.needed)
+        # Gaps leave less to test with than the length of the history promises.
+        horizon = max(1, horizon * 3 // 4)
+
+
+def _highest(values: Sequence[float | None]) -> list[float | None]:
+    """The highest hour of each whole day, None where too little of it is known."""
+    days: list[float | None] = []
+    for start in range(0, len(values) - 23, 24):
+        known = [value for value in values[start : start + 24] if value is not None]
+        days.append(max(known) if len(known) >= _KNOWN_OF_DAY else None)
+    return days
