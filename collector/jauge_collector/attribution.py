@@ -316,10 +316,10 @@ class _Hosts:
     def _common_ms(self, guests: Mapping[str, Sequence[str]], newest_ms: int, now_ms: int) -> int:
         """The newest moment of which both the host and, where any was read of late, guests tell."""
         told = [
-            last.time_ms
+            seen_ms
             for guest, agents in guests.items()
             for agent in agents
-            if (last := self.newest.seen(agent, guest, now_ms + AHEAD_MS)) is not None
+            if (seen_ms := self.newest.seen_ms(agent, guest, now_ms + AHEAD_MS)) is not None
         ]
         return min(newest_ms, max(told, default=newest_ms))
 

@@ -193,6 +193,21 @@ class ConsoleConfig(_Section, frozen=True, kw_only=True):
     access: AccessConfig = AccessConfig()
 
 
+class AlertsConfig(_Section, frozen=True, kw_only=True):
+    """Alertmanager, whose alerts the console shows; it is only ever asked."""
+
+    url: str | None = None
+    """Base URL, such as ``http://127.0.0.1:9093``; https unless it is on this machine."""
+    ca_file: Path | None = None
+    """Certificates of the authorities to trust; the system's where absent."""
+    username: str | None = None
+    """User name, where it asks for one."""
+    password_file: Path | None = None
+    """File that holds the password, nothing else."""
+    token_file: Path | None = None
+    """File that holds a bearer token, nothing else; instead of name and password."""
+
+
 class LimitsConfig(_Section, frozen=True, kw_only=True):
     """How much may come, from all and from one sender; what exceeds is dropped and counted.
 
@@ -305,6 +320,7 @@ class CollectorFile(_Section, frozen=True, kw_only=True):
     limits: LimitsConfig = LimitsConfig()
     budget: BudgetConfig = BudgetConfig()
     console: ConsoleConfig = ConsoleConfig()
+    alerts: AlertsConfig = AlertsConfig()
     policy: PolicyConfig = PolicyConfig()
     crosschecks: CrossChecksConfig = CrossChecksConfig()
 
@@ -378,6 +394,7 @@ def load(path: Path) -> CollectorConfig:
             str(path), "console.language", f"{config.console.language!r}", "use 'fr' or 'en'"
         )
     _check_urls(str(path), config)
+    _check_alerts(str(path), config.alerts)
     _check_access(str(path), config.console, _bound(config.console))
     if not config.sites:
         raise ConfigurationError(str(path), "sites", "names no site file", "add one")
@@ -401,6 +418,35 @@ def _check_urls(file: str, config: CollectorFile) -> None:
         if url is not None and not _is_url(url):
             fix = "write 'http://127.0.0.1:8428', or https"
             raise ConfigurationError(file, key, f"{url!r} is no URL of HTTP", fix)
+
+
+def _check_alerts(file: str, alerts: AlertsConfig) -> None:
+    """What would show alerts to whoever listens, or never. Raises ConfigurationError."""
+    secrets = {"password_file": alerts.password_file, "token_file": alerts.token_file}
+    known = {"ca_file": alerts.ca_file, "username": alerts.username} | secrets
+    if alerts.url is None:
+        for key, value in known.items():
+            if value is not None:
+                raise ConfigurationError(
+                    file, f"alerts.{key}", "is set without a URL", "set alerts.url"
+                )
+        return
+    fix = "write 'http://127.0.0.1:9093', or https with the name of another machine"
+    parts = urlsplit(alerts.url) if _is_url(alerts.url) else None
+    if parts is None or parts.query or parts.fragment or "@" in parts.netloc:
+        problem = f"{alerts.url!r} is no base URL of HTTP without a secret in it"
+        raise ConfigurationError(file, "alerts.url", problem, fix)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        problem = f"{alerts.url} would cross the network in clear"
+        raise ConfigurationError(file, "alerts.url", problem, fix)
+    if all(secrets.values()):
+        raise ConfigurationError(
+            file, "alerts.token_file", "stands beside password_file", "keep one of both"
+        )
+    if (alerts.username is None) != (alerts.password_file is None):
+        raise ConfigurationError(
+            file, "alerts.password_file", "one of it and username is missing", "name both"
+        )
 
 
 def _is_url(text: str) -> bool:

@@ -7,6 +7,7 @@ epoch, UTC; W, J, processors.
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from jauge_models.attribution import GuestActivity
@@ -27,6 +28,8 @@ _QUANTITIES: Final = {
     "outlet": ("power", "energy"),
     "inlet": ("power", "energy"),
 }
+_NONE: Final[Mapping[str, Sequence[Point]]] = {}
+_TIME: Final = attrgetter("time_ms")
 _OF_HOSTS: Final = frozenset({"host", "outlet", "inlet"})
 """Kinds that are read only where they tell of a host that is asked for."""
 
@@ -71,7 +74,8 @@ class Newest:
                 if kind_of(name) == "gpu_instance":
                     whole = "gpu:" + name.partition(":")[2].rpartition(".")[0]
                     self._parts[agent, whole].append(name)
-        self._readings: Mapping[Series, Sequence[Point]] = {}
+        self._readings: dict[tuple[str, str], dict[str, Sequence[Point]]] = {}
+        """By agent and resource, then by quantity."""
         self._held: dict[tuple[str, int], list[str]] = {}
         """GPUs by agent and number of who holds them."""
         self._now_ms = 0
@@ -99,7 +103,9 @@ class Newest:
 
     def read(self, readings: Mapping[Series, Sequence[Point]], now_ms: int) -> None:
         """Take what the store holds of late of what is `wanted`."""
-        self._readings, self._now_ms = readings, now_ms
+        self._readings, self._now_ms = {}, now_ms
+        for (_, agent, resource, quantity), points in readings.items():
+            self._readings.setdefault((agent, resource), {})[quantity] = points
         self._held = defaultdict(list)
         for agent in self.hosting:
             for gpu in self.gpus_of(agent):
@@ -119,11 +125,9 @@ class Newest:
         self, agent: str, resource: str, quantity: str, until_ms: int, patience_ms: int
     ) -> Last | None:
         """The last reading by a moment, no older than that."""
-        points = self._readings.get(Series(self._site, agent, resource, quantity), ())
-        at = bisect_right(points, until_ms, key=lambda point: point.time_ms) - 1
-        if at < 0 or points[at].time_ms < min(until_ms, self._now_ms) - patience_ms:
-            return None
-        return Last(*points[at], points[at - 1] if at else None)
+        points = self._readings.get((agent, resource), _NONE).get(quantity, ())
+        at = _at(points, until_ms, min(until_ms, self._now_ms) - patience_ms)
+        return None if at < 0 else Last(*points[at], points[at - 1] if at else None)
 
     def places(self) -> dict[tuple[str, int], list[str]]:
         """The guests on each host, by agent and number of the host, by their newest readings."""
@@ -142,19 +146,21 @@ class Newest:
                     found[agent, number].append(guest)
         return found
 
-    def seen(self, agent: str, guest: str, until_ms: int) -> Last | None:
-        """The last sign that a guest runs."""
-        patience = self.patience_ms(agent)
-        signs = [
-            last
-            for quantity in ("runs_on", "cpu_utilisation", "cpu_time")
-            if (last := self.last(agent, guest, quantity, until_ms, patience)) is not None
-        ]
-        return max(signs, key=lambda last: last.time_ms, default=None)
+    def seen_ms(self, agent: str, guest: str, until_ms: int) -> int | None:
+        """When the last sign came that a guest runs."""
+        told = self._readings.get((agent, guest), _NONE)
+        since_ms = min(until_ms, self._now_ms) - self.patience_ms(agent)
+        latest: int | None = None
+        for quantity in ("runs_on", "cpu_utilisation", "cpu_time"):
+            points = told.get(quantity, ())
+            at = _at(points, until_ms, since_ms)
+            if at >= 0 and (latest is None or points[at].time_ms > latest):
+                latest = points[at].time_ms
+        return latest
 
     def activity(self, agent: str, guest: str, at_ms: int) -> GuestActivity | None:
         """What a guest does; None where it was not seen of late."""
-        if self.seen(agent, guest, at_ms) is None:
+        if self.seen_ms(agent, guest, at_ms) is None:
             return None
         patience = self.patience_ms(agent)
         processors = self.last(agent, guest, "processors", at_ms, _MOST_PATIENCE_MS)
@@ -222,6 +228,17 @@ class Newest:
             return max(power.value, 0.0)
         energy = self.last(agent, gpu, "energy", at_ms, patience)
         return None if energy is None else energy.rate
+
+
+def _at(points: Sequence[Point], until_ms: int, since_ms: int) -> int:
+    """Place of the last reading of [since, until]; -1 where there is none."""
+    if not points:
+        return -1
+    if points[-1].time_ms <= until_ms:
+        at = len(points) - 1  # as a rule the newest, which needs no search
+    else:
+        at = bisect_right(points, until_ms, key=_TIME) - 1
+    return at if at >= 0 and points[at].time_ms >= since_ms else -1
 
 
 def _patience_ms(birth: Birth) -> int:

@@ -36,6 +36,7 @@ from jauge_collector.connection_file import read_connections
 from jauge_collector.declared_hosts import Host, resolve_hosts
 from jauge_collector.registers.files import RegistersSection
 from jauge_collector.site_file import (
+    CapacitySection,
     ConnectionSection,
     Dated,
     EquationSection,
@@ -49,6 +50,7 @@ _T = TypeVar("_T")
 
 RESERVED: Final = frozenset(
     {
+        "alerts",
         "api",
         "audit",
         "faults",
@@ -57,6 +59,7 @@ RESERVED: Final = frozenset(
         "logout",
         "metrics",
         "readyz",
+        "runbooks",
         "sites",
         "static",
     }
@@ -111,6 +114,8 @@ class Site:
     """Who answers for idle power."""
     registers: RegistersSection = field(default_factory=RegistersSection)
     """Names of the officer's files; `registers.files.load` reads them."""
+    capacity: CapacitySection = field(default_factory=CapacitySection)
+    """For the planner of GPU workloads; `capacity.plant_file.load` reads its plant."""
 
     def equation(self, symbol: Symbol, zone: str = "") -> Equation | None:
         """The equation of a total; of several E_IT, the one declared first leads."""
@@ -215,6 +220,7 @@ class _Resolver:
             circuits=self._circuits(),
             idle=self._declared.attribution.idle,
             registers=self._declared.registers,
+            capacity=self._declared.capacity,
         )
 
     def _hosts(self) -> tuple[Host, ...]:

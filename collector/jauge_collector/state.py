@@ -36,6 +36,6 @@ class ServiceState:
     faults: Faults
     """What was not stored, by reason, with the last example of each."""
     telemetry: Telemetry
-    """``telemetry.registry`` is what /metrics renders."""
+    """``telemetry.exposition`` is what /metrics shows."""
     readiness: Callable[[], Sequence[Part]]
     """How each part stands now; /readyz is 503 unless all are ready."""

@@ -6,7 +6,7 @@ are bounded: reasons and queues come from enumerations, agents and resources fro
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,11 +14,13 @@ from jauge_models.metrics import METRICS
 from jauge_models.metrics import Metric as Entry
 from jauge_models.resources import kind_of
 from jauge_models.site_metrics import SITE_METRICS
-from jauge_models.wire import MAX_LABELS, MAX_TEXT_LENGTH
+from jauge_models.wire import MAX_LABELS, MAX_TEXT_LENGTH, Address, Birth
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from jauge_collector.exposition import family, joined, line
 from jauge_collector.inbox import Drop
 from jauge_collector.inventory import Agent, Inventory
 
@@ -48,7 +50,7 @@ class Telemetry:
     """The collector's own metrics."""
 
     def __init__(self, inventory: Inventory) -> None:
-        self.registry = CollectorRegistry()
+        self._own = CollectorRegistry()
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
 
         self.messages = counter("messages_received")
@@ -87,11 +89,14 @@ class Telemetry:
         """When every stage was last seen to make progress, in Unix seconds."""
         self._lags: dict[str, Callable[[], float | None]] = {}
         self._pulled: dict[str, Callable[[], Iterable[Sample]]] = {}
-        self.registry.register(_Own(self))
+        self._own.register(_Own(self))
         self._families: dict[str, Sequence[Sample]] = dict.fromkeys(_SET_AS_A_WHOLE, ())
-        self.registry.register(_Agents(inventory))
-        self.registry.register(_Families(self._families))
-        ProcessCollector(registry=self.registry)
+        self._own.register(_Agents(inventory))
+        ProcessCollector(registry=self._own)
+        self._resources = _Resources(inventory)
+        self.registry = CollectorRegistry()
+        """Everything, for who asks for a sample; /metrics is `exposition`."""
+        self.registry.register(_Everything(self._own, self._families, self._resources))
 
     def count_drop(self, reason: Drop) -> None:
         """A message that the inbox did not take."""
@@ -141,6 +146,17 @@ class Telemetry:
             0.0,
         )
 
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The page of /metrics and its type, in the format that a request's ``Accept`` names."""
+        encode, content_type = choose_encoder(accept)
+        families = [
+            family(name, METRICS[name].help, (line(name, s.labels, s.value) for s in samples))
+            for name, samples in list(self._families.items())
+        ]
+        described = METRICS[_RESOURCE_INFO].help
+        families.append(family(_RESOURCE_INFO, described, self._resources.lines()))
+        return joined(encode(self._own), families), content_type
+
     def own(self) -> Iterable[Metric]:
         """What is read from the parts when /metrics is asked for."""
         drops, lags = _counted(_entry("queue_dropped_total")), _gauged(_entry("lag_seconds"))
@@ -169,15 +185,15 @@ class Telemetry:
 
     def _counter(self, name: str) -> Counter:
         entry = _entry(f"{name}_total")
-        return Counter(entry.family, entry.help, entry.labels, registry=self.registry)
+        return Counter(entry.family, entry.help, entry.labels, registry=self._own)
 
     def _gauge(self, name: str) -> Gauge:
         entry = _entry(name)
-        return Gauge(entry.name, entry.help, entry.labels, registry=self.registry)
+        return Gauge(entry.name, entry.help, entry.labels, registry=self._own)
 
     def _histogram(self, name: str, buckets: Sequence[float]) -> Histogram:
         entry = _entry(name)
-        return Histogram(entry.name, entry.help, buckets=buckets, registry=self.registry)
+        return Histogram(entry.name, entry.help, buckets=buckets, registry=self._own)
 
 
 def _entry(name: str) -> Entry:
@@ -208,17 +224,59 @@ class _Own(Collector):
         return self._telemetry.own()
 
 
-class _Families(Collector):
-    def __init__(self, families: Mapping[str, Sequence[Sample]]) -> None:
-        self._families = families
+class _Everything(Collector):
+    """What the client library knows, and the families that are set as a whole."""
+
+    def __init__(
+        self,
+        own: CollectorRegistry,
+        families: Mapping[str, Sequence[Sample]],
+        resources: "_Resources",
+    ) -> None:
+        self._parts = own, families, resources
 
     def collect(self) -> Iterable[Metric]:
-        for name, samples in list(self._families.items()):
+        own, families, resources = self._parts
+        yield from own.collect()
+        for name, samples in list(families.items()):
             yield _whole(name, samples)
+        yield _whole(_RESOURCE_INFO, resources.samples())
+
+
+class _Resources:
+    """``jauge_resource_info``: what each agent's birth describes, as long as it is the same."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._told: dict[Address, tuple[Birth, str]] = {}
+
+    def samples(self) -> Iterator[Sample]:
+        """One for each resource."""
+        for agent in list(self._inventory):
+            yield from _resources_of(agent)
+
+    def lines(self) -> list[str]:
+        """The same as lines; those of an agent are kept until it sends another birth."""
+        told: dict[Address, tuple[Birth, str]] = {}
+        for agent in list(self._inventory):
+            if (birth := agent.birth) is None:
+                continue
+            known = self._told.get(agent.address)
+            if known is None or known[0] is not birth:
+                lines = (line(_RESOURCE_INFO, s.labels, s.value) for s in _resources_of(agent))
+                known = birth, "".join(lines)
+            told[agent.address] = known
+        self._told = told
+        return [lines for _, lines in told.values()]
+
+
+def _resources_of(agent: Agent) -> Iterator[Sample]:
+    for resource in agent.birth.resources if agent.birth else ():
+        yield Sample(resource_labels(agent, resource.id, resource.name, resource.labels), 1.0)
 
 
 class _Agents(Collector):
-    """Agents and what they measure, read from the inventory when /metrics is asked for."""
+    """Agents, read from the inventory when /metrics is asked for."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
@@ -240,12 +298,6 @@ class _Agents(Collector):
             counted.add_metric([], count)
             yield counted
         yield from self._of_each(agents)
-        info = Metric(_RESOURCE_INFO, METRICS[_RESOURCE_INFO].help, "gauge")
-        for agent in agents:
-            for resource in agent.birth.resources if agent.birth else ():
-                labels = resource_labels(agent, resource.id, resource.name, resource.labels)
-                info.add_sample(_RESOURCE_INFO, labels, 1.0)
-        yield info
 
     def _of_each(self, agents: Sequence[Agent]) -> Iterable[Metric]:
         seen, online = (

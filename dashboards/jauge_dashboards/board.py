@@ -13,6 +13,9 @@ from typing import Final
 from jauge_dashboards import style
 from jauge_dashboards.style import Step
 
+CONSOLE: Final = "http://127.0.0.1:8090"
+"""Where the collector's console is, unless a build or the file of alerts says otherwise."""
+
 
 class Form(StrEnum):
     """How a view shows its answer."""

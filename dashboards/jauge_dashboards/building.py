@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from jauge_dashboards import drawing, provisioning, queries, schema
+from jauge_dashboards.board import CONSOLE
 from jauge_dashboards.boards import BOARDS
 from jauge_dashboards.words import LANGUAGES, words
 
 GENERATED: Final = Path(__file__).parent / "generated"
 
 
-def dashboards(language: str, *, console: str = drawing.CONSOLE) -> dict[str, schema.Json]:
+def dashboards(language: str, *, console: str = CONSOLE) -> dict[str, schema.Json]:
     """Every dashboard in a language of `words.LANGUAGES`, by its file name."""
     return {
         f"{board.uid}.json": drawing.draw(board, words(language), console=console)
@@ -26,7 +27,7 @@ def dashboards(language: str, *, console: str = drawing.CONSOLE) -> dict[str, sc
 def files(
     language: str,
     *,
-    console: str = drawing.CONSOLE,
+    console: str = CONSOLE,
     store: str = provisioning.STORE,
     folder: str = provisioning.DASHBOARDS,
 ) -> Mapping[str, str]:

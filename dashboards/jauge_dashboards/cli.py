@@ -8,10 +8,11 @@ from typing import NoReturn
 
 from jauge_models.configuration import ConfigurationError
 
-from jauge_dashboards import __version__, building, drawing, provisioning
+from jauge_dashboards import __version__, building, provisioning
 from jauge_dashboards.alerts import build as alerts
 from jauge_dashboards.alerts import checks
-from jauge_dashboards.alerts.settings import Settings, load
+from jauge_dashboards.alerts.settings import Settings, at_console, load
+from jauge_dashboards.board import CONSOLE
 from jauge_dashboards.push import Grafana, PushError
 from jauge_dashboards.words import LANGUAGES, words
 
@@ -29,12 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _build(options: argparse.Namespace) -> int:
     settings = load(options.thresholds) if options.thresholds else Settings()
+    if options.console is not None:
+        settings = at_console(settings, options.console)
+    console = settings.routing.console_url
     out: Path = options.out
     for language in [options.lang] if options.lang else LANGUAGES:
         texts = {
-            **building.files(
-                language, console=options.console, store=options.store, folder=options.folder
-            ),
+            **building.files(language, console=console, store=options.store, folder=options.folder),
             **{
                 f"alerts/{path}": text
                 for path, text in alerts.alert_files(settings, language).items()
@@ -63,7 +65,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _push(options: argparse.Namespace) -> int:
     language = options.lang
-    drawn = building.dashboards(language, console=options.console)
+    drawn = building.dashboards(language, console=options.console or CONSOLE)
     with Grafana(options.url, options.token_file) as grafana:
         for done in grafana.push(words(language)("folder", "title"), drawn):
             print(f"{done.outcome}: {done.title}")
@@ -147,8 +149,8 @@ def _parser() -> argparse.ArgumentParser:
 def _console(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--console",
-        default=drawing.CONSOLE,
-        help="the console's address for people's browsers (%(default)s)",
+        help="the console's address for people's browsers, where links and runbooks lead "
+        f"({CONSOLE}; for build, where --thresholds has no routing.console_url)",
     )
 
 

@@ -7,13 +7,22 @@ from typing import Any, Final
 from grafanalib import core
 
 from jauge_dashboards import queries, schema, style
-from jauge_dashboards.board import Board, Column, Form, Link, Query, Row, Variable, View, uid
+from jauge_dashboards.board import (
+    CONSOLE,
+    Board,
+    Column,
+    Form,
+    Link,
+    Query,
+    Row,
+    Variable,
+    View,
+    uid,
+)
 from jauge_dashboards.style import Step
 from jauge_dashboards.words import Words
 
 TAG: Final = "jauge"
-CONSOLE: Final = "http://127.0.0.1:8090"
-"""Where the collector's console is, unless a build says otherwise."""
 _EVERY: Final = ".*"
 _WORD: Final = re.compile(r"@(\w+)@")
 _BACK: Final = re.compile(r"\[(\$__range|\d+d)[:\]]")

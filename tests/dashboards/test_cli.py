@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from jauge_dashboards import building, cli, drawing, queries
+from jauge_dashboards import building, cli, queries
 from jauge_dashboards.words import LANGUAGES
 
 
@@ -118,4 +118,3 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
         cli.main(["draw"])
     assert ended.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
-    assert drawing.CONSOLE.startswith("http://127.0.0.1")

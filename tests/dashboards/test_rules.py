@@ -1,14 +1,18 @@
 """Every alert rule, by the tools of both evaluators: it fires when it must, and else is silent."""
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from jauge_dashboards.alerts import checks
+from jauge_dashboards.alerts.prometheus import watch_file
 from jauge_dashboards.alerts.rule import Severity
-from jauge_dashboards.alerts.rules import groups, rules
+from jauge_dashboards.alerts.rules import groups, rules, watching
 from jauge_dashboards.alerts.settings import Settings, load
 from jauge_models.configuration import ConfigurationError
+from jauge_models.quantities import CATALOGUE
 
 from tests.dashboards.rule_cases import SETTINGS, cases, run
 
@@ -49,6 +53,36 @@ def test_each_rule_has_a_case_that_fires_and_one_that_stays_silent() -> None:
     silent = {case.alert for case in cases() if not any(moment.alerts for moment in case.at)}
     assert fires == set(rules(SETTINGS))
     assert silent == fires - {"Watchdog"}
+
+
+def test_who_watches_the_store_loads_the_same_rules_without_a_reading() -> None:
+    """In groups of the same names, or one death would be two alerts; and no watchdog."""
+    whole = {group.name: set(group.rules) for group in groups(SETTINGS)}
+    names: set[str] = set()
+    for group in watching(SETTINGS):
+        assert set(group.rules) < whole[group.name]
+        names |= {rule.name for rule in group.rules}
+        for rule in group.rules:
+            readings = [one.series_name for one in CATALOGUE.values()]
+            assert not any(re.search(rf"\b{name}\b", rule.expression) for name in readings)
+    assert names == {
+        "JaugeBrokerDown",
+        "JaugeCollectorDown",
+        "JaugeDeliveryInterrupted",
+        "JaugeStoreDown",
+    }
+
+
+def test_both_tools_take_the_rules_of_who_watches_the_store(tmp_path: Path) -> None:
+    """In both languages."""
+    for language in ("fr", "en"):
+        file = tmp_path / f"watch.{language}.yaml"
+        file.write_text(watch_file(SETTINGS, language), encoding="utf-8")
+        for words in (["promtool", "check", "rules", str(file)], ["vmalert", "-dryRun"]):
+            _needs(words[0])
+            more = [f"-rule={file}"] if words[0] == "vmalert" else []
+            done = subprocess.run([*words, *more], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_names_are_those_of_the_catalogues_and_nothing_computes_an_indicator() -> None:

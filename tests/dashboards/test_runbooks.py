@@ -8,8 +8,9 @@ from jauge_dashboards.alerts.prometheus import rule_file
 from jauge_dashboards.alerts.rule import Rule, Severity
 from jauge_dashboards.alerts.rules import rules
 from jauge_dashboards.alerts.runbooks import CHAPTERS, runbook, written
-from jauge_dashboards.alerts.settings import Settings
+from jauge_dashboards.alerts.settings import Routing, Settings, at_console
 from jauge_dashboards.alerts.texts import ANNOTATIONS, annotations, texts
+from jauge_models.configuration import ConfigurationError
 
 LANGUAGES = ("fr", "en")
 
@@ -48,7 +49,18 @@ def test_each_alert_says_what_where_and_what_to_do_first(language: str) -> None:
         expected -= set() if rule.tells_value else {"value"}
         expected -= set() if rule.limit else {"limit"}
         assert set(found) == expected, name
-        assert found["runbook_url"].endswith(f"/{language}/{name}.md")
+        assert found["runbook_url"] == f"http://127.0.0.1:8090/runbooks/{language}/{name}"
+
+
+def test_a_site_may_serve_the_runbooks_itself() -> None:
+    """As `build` writes them; else they are the console's, wherever that is."""
+    own = Routing(runbook_url="https://wiki.example.org/r", console_url="https://c.example.org")
+    assert own.runbook("A", "fr") == "https://wiki.example.org/r/fr/A.md"
+    moved = at_console(Settings(), "https://c.example.org/")
+    assert moved.routing.runbook("A", "en") == "https://c.example.org/runbooks/en/A"
+    assert moved.thresholds == Settings().thresholds
+    with pytest.raises(ConfigurationError):
+        at_console(Settings(), "console.example.org")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

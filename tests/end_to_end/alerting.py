@@ -8,6 +8,7 @@ minutes.
 import asyncio
 import http.client
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -16,10 +17,11 @@ from email.policy import default as modern
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import aiohttp
 import aiomqtt
 from aiohttp import web
 from jauge_dashboards.alerts import alertmanager
-from jauge_dashboards.alerts.prometheus import rule_file
+from jauge_dashboards.alerts.prometheus import rule_file, watch_file
 from jauge_dashboards.alerts.settings import (
     Receiver,
     Route,
@@ -49,9 +51,9 @@ SITE: Final = "s"
 WITHIN_S: Final = 60.0
 
 THRESHOLDS: Final = Thresholds(
-    recent="10s",
+    recent="8s",
     keep="3s",
-    grace="20s",
+    grace="16s",
     hot_for="1s",
     rise_within="1h",
     battery_for="1s",
@@ -59,9 +61,9 @@ THRESHOLDS: Final = Thresholds(
     leak_every="1s",
     leak_rate="10s",
     down_for="5s",
-    agent_silent="12s",
-    source_silent="17s",
-    sensor_silent="22s",
+    agent_silent="9s",
+    source_silent="13s",
+    sensor_silent="17s",
     silent_for="1s",
 )
 _SITE_FILE: Final = """
@@ -99,6 +101,10 @@ settle_s = 12
 pass_every_s = 1
 [console]
 listen = "127.0.0.1:{console}"
+language = "fr"
+access = {{ role = "operator" }}
+[alerts]
+url = "{alerts}"
 """
 _SCRAPES: Final = """
 global: {{scrape_interval: 1s}}
@@ -142,7 +148,7 @@ class _Served(parts.RealPart):
 
 
 class Vmalert(_Served):
-    """Evaluates the rules each second, on what the store has now."""
+    """Evaluates the rules each second, on what a store has now."""
 
     program = "vmalert"
     package = "victoria-metrics"
@@ -201,13 +207,42 @@ class Ground:
         self.folder = folder
         self.told: list[Told] = []
         self.mails: list[Any] = []
-        self.store = parts.VictoriaMetrics(
-            folder / "store", flags={"promscrape.config": str(folder / "scrapes.yaml")}
-        )
+        scraping = {"promscrape.config": str(folder / "scrapes.yaml")}
+        self.store = parts.VictoriaMetrics(folder / "store", flags=scraping)
+        self.watcher = parts.VictoriaMetrics(folder / "watcher", flags=scraping)
+        """A second store that scrapes the same and holds no reading; not always started."""
         self.broker = parts.Mosquitto(folder / "broker")
         self.console = parts.free_port()
+        self.collector = Program(
+            "jauge_collector.cli",
+            ["run", "--config", folder / "collector.toml"],
+            folder / "collector.log",
+        )
         self.gateway = Feeder(self.broker.port, "g", GATEWAY)
         self.host = Feeder(self.broker.port, "h1", {("host", "power"): 300.0})
+
+    async def page(self, path: str = "/alerts") -> str:
+        """A page of the collector's console, as a browser of this machine gets it."""
+        return await self.ask("GET", path)
+
+    async def send(self, path: str, action: str, **fields: str) -> str:
+        """The form of a page of the console, sent; the page that it leads to."""
+        page = await self.page(path)
+        form = page[page.index(f'action="{action}') :]
+        sent = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)[:2])
+        return await self.ask("POST", action, data=sent | fields)
+
+    async def ask(self, method: str, path: str, data: Mapping[str, str] | None = None) -> str:
+        """One request to the console that is answered well, redirects followed."""
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        url = f"http://127.0.0.1:{self.console}{path}"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, url, data=data, headers=headers) as answer,
+        ):
+            text = await answer.text()
+            assert answer.status == 200, text
+            return text
 
     def messages(self, alert: str, status: str) -> list[Told]:
         """What was said of an alert."""
@@ -229,10 +264,10 @@ class Ground:
         )
         return self.messages(alert, status)[0]
 
-    async def value(self, query: str) -> float | None:
-        """One sample of a query to the store."""
+    async def value(self, query: str, *, of: parts.VictoriaMetrics | None = None) -> float | None:
+        """One sample of a query to the store, or to another."""
         path = "/api/v1/query?" + "query=" + query.replace("+", "%2B").replace(" ", "%20")
-        status, body = await self.store.request("GET", path)
+        status, body = await (of or self.store).request("GET", path)
         assert status == 200, body
         found = json.loads(body)["data"]["result"]
         return float(found[0]["value"][1]) if found else None
@@ -300,8 +335,13 @@ class Feeder:
 
 
 @asynccontextmanager
-async def alerting(folder: Path, language: str = "fr") -> AsyncIterator[Ground]:
-    """All of it, once the collector is ready and rules are evaluated."""
+async def alerting(
+    folder: Path, language: str = "fr", *, watched: bool = False
+) -> AsyncIterator[Ground]:
+    """All of it, once the collector is ready and rules are evaluated.
+
+    ``watched``: with a second store and vmalert, which watch the first as the documents advise.
+    """
     ground = Ground(folder)
     async with AsyncExitStack() as stack:
         hook = await _web_hook(ground, stack)
@@ -309,26 +349,25 @@ async def alerting(folder: Path, language: str = "fr") -> AsyncIterator[Ground]:
         (folder / "scrapes.yaml").write_text(
             _SCRAPES.format(console=ground.console, store=ground.store.port), encoding="utf-8"
         )
-        settings = _settings(folder, hook, mail)
+        settings = _settings(folder, hook, mail, ground.console)
+        delivery = Alertmanager(folder / "alertmanager", folder / "alertmanager.yaml")
         for name, text in {
             "rules.yaml": rule_file(settings, language),
+            "watch.yaml": watch_file(settings, language),
             "alertmanager.yaml": alertmanager.configuration(settings),
             alertmanager.TEMPLATE_FILE: alertmanager.templates(settings, language),
             "site.toml": _SITE_FILE,
             "rooms.csv": _ROOMS,
             "collector.toml": _COLLECTOR_FILE.format(
-                broker=ground.broker.port, store=ground.store.url, console=ground.console
+                broker=ground.broker.port,
+                store=ground.store.url,
+                console=ground.console,
+                alerts=delivery.url,
             ),
         }.items():
             (folder / name).write_text(text, encoding="utf-8")
-        delivery = Alertmanager(folder / "alertmanager", folder / "alertmanager.yaml")
         rules = Vmalert(folder / "vmalert", folder / "rules.yaml", ground.store.url, delivery.url)
-        collector = Program(
-            "jauge_collector.cli",
-            ["run", "--config", folder / "collector.toml"],
-            folder / "collector.log",
-        )
-        for part in (ground.broker, ground.store, delivery, collector):
+        for part in (ground.broker, ground.store, delivery, ground.collector):
             await stack.enter_async_context(part)
         for feeder in (ground.gateway, ground.host):
             await _in_background(stack, feeder.run())
@@ -336,15 +375,31 @@ async def alerting(folder: Path, language: str = "fr") -> AsyncIterator[Ground]:
         seen = "count(jauge_intake_info and on (resource) jauge_temperature_celsius)"
 
         async def begun() -> bool:
-            assert collector.runs, collector.words()[-2000:]
+            assert ground.collector.runs, ground.collector.words()[-2000:]
             return await ground.value(seen) == 3
 
         await parts.eventually(begun, within=WITHIN_S, what="readings and places in the store")
         await stack.enter_async_context(rules)
+        if watched:
+            await _watch(ground, delivery.url, stack)
         yield ground
 
 
-def _settings(folder: Path, hook: str, mail: int) -> Settings:
+async def _watch(ground: Ground, notifier: str, stack: AsyncExitStack) -> None:
+    """Start the second store and its vmalert, once it has scraped both."""
+    await stack.enter_async_context(ground.watcher)
+    await _in_background(stack, _flushing(ground.watcher))
+
+    async def begun() -> bool:
+        return await ground.value("sum(up)", of=ground.watcher) == 2
+
+    await parts.eventually(begun, within=WITHIN_S, what="the second store scrapes")
+    rules = ground.folder / "watch.yaml"
+    watcher = Vmalert(ground.folder / "watching", rules, ground.watcher.url, notifier)
+    await stack.enter_async_context(watcher)
+
+
+def _settings(folder: Path, hook: str, mail: int, console: int) -> Settings:
     for name in ("pager", "office", "readers"):
         (folder / f"{name}.url").write_text(f"{hook}/{name}", encoding="utf-8")
     file = "alerts.toml"
@@ -359,7 +414,11 @@ def _settings(folder: Path, hook: str, mail: int) -> Settings:
             ),
         ),
         routing=Routing(
-            page_wait="1s", ticket_wait="1s", group_interval="1s", time_zone="Europe/Paris"
+            page_wait="1s",
+            ticket_wait="1s",
+            group_interval="1s",
+            time_zone="Europe/Paris",
+            console_url=f"http://127.0.0.1:{console}",
         ),
         smtp=Smtp(server=f"127.0.0.1:{mail}", sender="jauge@example.org", tls=False),
         receivers=(
@@ -441,3 +500,16 @@ async def _mail_server(ground: Ground, stack: AsyncExitStack) -> int:
     stack.callback(server.close)
     port: int = server.sockets[0].getsockname()[1]
     return port
+
+
+async def quietly(ground: Ground, seconds: float) -> None:
+    """Let that much time pass on the clock of the rules: what would be said is said by then."""
+    begun = await ground.value("time()")
+    assert begun is not None
+    end = begun + seconds
+
+    async def passed() -> bool:
+        now = await ground.value("time()")
+        return now is not None and now > end
+
+    await parts.eventually(passed, within=seconds + 30, what="time")

@@ -24,6 +24,8 @@ class Permission(StrEnum):
     """End the quarantine of an agent."""
     ACKNOWLEDGE = "acknowledge"
     """Say that one has seen a ticket of the cross-checks."""
+    PLAN = "plan"
+    """Declare planned events, which hold alerts back and change what readings mean."""
     ATTEST = "attest"
     """Enter manual and attested values."""
     CLOSE = "close"
@@ -48,8 +50,8 @@ _SEE: Final = frozenset({Permission.READ, Permission.AGENTS, Permission.WATCH})
 
 MAY: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.READER: _SEE,
-    Role.OPERATOR: _SEE | {Permission.RELEASE, Permission.ACKNOWLEDGE},
-    Role.OFFICER: _SEE | {Permission.ATTEST, Permission.CLOSE},
+    Role.OPERATOR: _SEE | {Permission.RELEASE, Permission.ACKNOWLEDGE, Permission.PLAN},
+    Role.OFFICER: _SEE | {Permission.PLAN, Permission.ATTEST, Permission.CLOSE},
     Role.APPROVER: _SEE | {Permission.APPROVE},
     Role.ADMINISTRATOR: _SEE | {Permission.RELEASE, Permission.ACKNOWLEDGE, Permission.MANAGE},
 }

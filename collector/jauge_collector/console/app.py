@@ -16,12 +16,24 @@ from aiohttp.typedefs import Handler, Middleware
 from jauge_collector.access.audit import FILE, AuditLog
 from jauge_collector.access.roles import Permission
 from jauge_collector.config import is_loopback
-from jauge_collector.console import api, compliance, forms, guard, health, pages
+from jauge_collector.console import (
+    alerts,
+    api,
+    compliance,
+    forms,
+    guard,
+    health,
+    maintenance,
+    pages,
+    runbooks,
+)
+from jauge_collector.console.alertmanager import Alertmanager, watching
 from jauge_collector.console.changes import Changes
 from jauge_collector.console.connections import STRANGE, Connections, timed
 from jauge_collector.console.failures import Failures
 from jauge_collector.console.figures import BusyError, Figures
 from jauge_collector.console.gate import Gate
+from jauge_collector.console.plans import Plans
 from jauge_collector.console.published import Published
 from jauge_collector.console.records import Records
 from jauge_collector.console.scoped import Scoping, WithheldError
@@ -73,7 +85,9 @@ def build_app(state: ServiceState) -> web.Application:
     app[guard.GATE], app[guard.DECLARED], app[guard.UPLOADS] = gate, {}, {}
     app[CONNECTIONS] = Connections(state.telemetry, failures, gate.is_proxy)
     figures, records = Figures(state), Records(state)
-    published = Published(state, figures, records)
+    plans = Plans(state)
+    published = Published(state, figures, records, plans)
+    alertmanager = Alertmanager(state.config)
 
     async def opened(_: web.Application) -> AsyncIterator[None]:
         warming = asyncio.create_task(figures.warm(), name="warm figures")
@@ -84,15 +98,20 @@ def build_app(state: ServiceState) -> web.Application:
             _log.error("figures could not be worked out ahead of their visitors", exc_info=fault)
         await published.close()
         await records.close()
+        await plans.close()
         await figures.close()
 
     app.cleanup_ctx.append(opened)
+    app.cleanup_ctx.append(lambda _: watching(alertmanager))
     health.add_routes(app, state, figures, published)
     changes = Changes(state, AuditLog(state.config.state(FILE)))
     scoping = Scoping(figures, state.sites, gate.tenancies)
+    runbooks.add_routes(app)
+    alerts.add_routes(app, scoping, alertmanager)
     forms.add_routes(app, scoping, changes)
     record = compliance.add_routes(app, state, scoping, changes, records)
     api.add_routes(app, state, scoping, changes, record)
+    maintenance.add_routes(app, state, scoping, changes, records)
     pages.add_routes(app, state, scoping, changes)
     guard.mount(app, "GET", "/static/{name}", _static(), Permission.OPEN)
     return app

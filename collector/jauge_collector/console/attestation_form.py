@@ -71,14 +71,14 @@ def read_form(
     return draft
 
 
-class _Reading:
-    """One form, field by field."""
+class Fields:
+    """The fields of one form, and what is wrong with them."""
 
     def __init__(
         self, fields: Mapping[str, str], site: Site, language: Language, at_ms: int
     ) -> None:
         self._fields = fields
-        self._site = site
+        self.site = site
         self._language = language
         self._now_ms = at_ms
         self.problems: list[Problem] = []
@@ -87,33 +87,14 @@ class _Reading:
         """One more problem, by the key of its text."""
         self.problems.append(Problem(name, self._language(key)))
 
-    def draft(self) -> Draft | None:
-        """What it says; None where anything is wrong."""
-        meter = self._meter()
-        value = self._value()
-        unit = self._fields.get("unit", "")
-        base: float | None = None
-        if meter is not None and value is not None:
-            try:
-                base = attestations.in_base(meter, value, unit)
-            except ConfigurationError:
-                self.wrong("unit", "unit_unfit")
-        span = self._moment() if self._fields.get("kind") == "reading" else self._days()
-        corrects = self._corrects()
-        if meter is None or value is None or base is None or span is None or self.problems:
-            return None
-        note = "".join(c if c.isprintable() else " " for c in self._fields.get("note", ""))
-        return Draft(meter, value, unit, base, *span, note.strip()[:LONGEST_NOTE], corrects)
+    def text(self, name: str) -> str:
+        """What a field says, in one printable line."""
+        told = self._fields.get(name, "")
+        return "".join(c if c.isprintable() else " " for c in told).strip()[:LONGEST_NOTE]
 
-    def _meter(self) -> Meter | None:
-        name = self._fields.get("meter", "")
-        found = next((m for m in self._site.topology.meters if m.id == name), None)
-        if found is None:
-            self.wrong("meter", "meter_unknown")
-        return found
-
-    def _value(self) -> float | None:
-        text = self._fields.get("value", "").strip()
+    def number(self, name: str) -> float | None:
+        """A number, 0 or more, as the language writes it."""
+        text = self._fields.get(name, "").strip()
         for space in _NUMBER_SPACES:
             text = text.replace(space, "")
         if self._language.code == "fr":
@@ -123,22 +104,24 @@ class _Reading:
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or value < 0:
-            self.wrong("value", "value_unusable")
+            self.wrong(name, "value_unusable")
             return None
         return value
 
-    def _days(self) -> tuple[int, int | None] | None:
-        first, last = self._day("first"), self._day("last")
+    def days(self) -> tuple[int, int] | None:
+        """Days that are over, from the first to the last."""
+        first, last = self.day("first"), self.day("last")
         if first is None or last is None:
             return None
-        end_ms = civil.midnight_ms(last + timedelta(days=1), self._site.zone)
+        end_ms = civil.midnight_ms(last + timedelta(days=1), self.site.zone)
         if last < first:
             self.wrong("last", "last_before_first")
         elif end_ms > self._now_ms:
             self.wrong("last", "in_the_future")
-        return civil.midnight_ms(first, self._site.zone), end_ms
+        return civil.midnight_ms(first, self.site.zone), end_ms
 
-    def _day(self, name: str) -> date | None:
+    def day(self, name: str) -> date | None:
+        """A day."""
         try:
             day = date.fromisoformat(self._fields.get(name, ""))
         except ValueError:
@@ -148,17 +131,19 @@ class _Reading:
             return None
         return day
 
-    def _moment(self) -> tuple[int, int | None] | None:
+    def moment(self, name: str) -> int | None:
+        """A moment that is past."""
         try:
-            at_ms = civil.moment_ms(self._fields.get("at", ""), self._site.zone)
+            at_ms = civil.moment_ms(self._fields.get(name, ""), self.site.zone)
         except (ValueError, OverflowError):
-            self.wrong("at", "moment_unusable")
+            self.wrong(name, "moment_unusable")
             return None
         if at_ms > self._now_ms:
-            self.wrong("at", "in_the_future")
-        return at_ms, None
+            self.wrong(name, "in_the_future")
+        return at_ms
 
-    def _corrects(self) -> int | None:
+    def corrects(self) -> int | None:
+        """The number of the entry that it corrects."""
         text = self._fields.get("corrects", "").strip()
         if not text:
             return None
@@ -166,3 +151,37 @@ class _Reading:
             return int(text)
         self.wrong("corrects", "entry_unknown")
         return None
+
+
+class _Reading(Fields):
+    """The form of an amount or a reading, field by field."""
+
+    def draft(self) -> Draft | None:
+        """What it says; None where anything is wrong."""
+        meter = self._meter()
+        value = self.number("value")
+        unit = self._fields.get("unit", "")
+        base: float | None = None
+        if meter is not None and value is not None:
+            try:
+                base = attestations.in_base(meter, value, unit)
+            except ConfigurationError:
+                self.wrong("unit", "unit_unfit")
+        span = self._span()
+        corrects = self.corrects()
+        if meter is None or value is None or base is None or span is None or self.problems:
+            return None
+        return Draft(meter, value, unit, base, *span, self.text("note"), corrects)
+
+    def _meter(self) -> Meter | None:
+        name = self._fields.get("meter", "")
+        found = next((m for m in self.site.topology.meters if m.id == name), None)
+        if found is None:
+            self.wrong("meter", "meter_unknown")
+        return found
+
+    def _span(self) -> tuple[int, int | None] | None:
+        if self._fields.get("kind") != "reading":
+            return self.days()
+        at_ms = self.moment("at")
+        return None if at_ms is None else (at_ms, None)

@@ -16,19 +16,29 @@ from jauge_models.topology import Meter
 
 from jauge_collector import civil
 from jauge_collector.access.roles import Permission
+from jauge_collector.compliance.attested_air import measuring
+from jauge_collector.console import statement_form
 from jauge_collector.console.attestation_form import LONGEST_NOTE, Draft, Form, Problem
+from jauge_collector.console.attested_text import value_text, when_text
 from jauge_collector.console.changes import Changes
 from jauge_collector.console.compliance_words import Asked, frame
 from jauge_collector.console.figures import now_ms
 from jauge_collector.console.gate import Visitor
 from jauge_collector.console.records import Records
-from jauge_collector.console.text import Language
+from jauge_collector.console.statement_form import STATED, Statement
 from jauge_collector.console.uploads import LARGEST_FILE, Received
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.entries import Entry
 from jauge_collector.registers import attestations, confirmations, meters
+from jauge_collector.registers.air_places import AirPlaces, air_places
+from jauge_collector.registers.attestations import AMOUNT, CERTIFICATE, HOURS, SET_POINT
+from jauge_collector.registers.certificates import enter_certificate
+from jauge_collector.registers.intake_hours import enter_hours
+from jauge_collector.registers.meters import READING
+from jauge_collector.registers.set_points import enter_set_point
 from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
+from jauge_collector.stores import StoreError
 
 UPLOADS: Final = Path("uploads")
 """Below ``state_dir``: files of forms that are being read."""
@@ -38,10 +48,13 @@ MOST_ROWS: Final = 100
 FIELDS: Final = (
     *("meter", "value", "unit", "first", "last", "at"),
     *("corrects", "note", "document"),
+    *("room", "row", "rack", "celsius", "quantity", "envelope"),
+    *("observed", "allowable", "recommended"),
+    *("certifies", "dated", "valid_last", "year", "statement"),
 )
 _COLUMNS: Final = (
     "entry_number",
-    "meter",
+    "attested_of",
     "entered_value",
     "attested_for",
     "signatory",
@@ -77,11 +90,15 @@ def page(
     entries: Sequence[Entry],
     known: Mapping[int, str],
     *,
-    amount: Form,
-    reading: Form,
+    forms: Mapping[str, Form],
+    places: AirPlaces | None,
     outcome: str,
 ) -> dict[str, Any]:
-    """What the template needs; ``known`` are the confirmed entries with their second person."""
+    """What the template needs; ``known`` are the confirmed entries with their second person.
+
+    ``forms`` are those that are not new, by kind; ``places`` is None where the registers cannot
+    be read.
+    """
     visit, site = asked.visit, asked.site
     language = visit.language
     may = {p: may_act(asked, p) for p in (Permission.ATTEST, Permission.APPROVE)}
@@ -94,9 +111,18 @@ def page(
         "more": max(0, len(newest) - MOST_ROWS),
         "outcome": outcome,
         "forms": [
-            (kind, language(f"attest_{kind}"), language(f"attest_text_{kind}"), form)
-            for kind, form in (("amount", amount), ("reading", reading))
+            (
+                kind,
+                language(f"attest_{kind}"),
+                language(f"attest_text_{kind}"),
+                forms.get(kind, Form()),
+                statement_form.inputs(kind, places, language)
+                if places is not None and kind in STATED
+                else (),
+            )
+            for kind in (AMOUNT, READING, *(STATED if places is not None else ()))
         ],
+        "unreadable": "" if places is not None else language("registers_unreadable"),
         "labels": {name: language(f"field_{name}") for name in FIELDS},
         "columns": [language(key) for key in _COLUMNS],
         "may_attest": may[Permission.ATTEST],
@@ -139,8 +165,8 @@ def _line(
     return Line(
         number=entry.id,
         meter=entry.subject,
-        value=str(entry.content.get("entered") or "–"),
-        when=_when(visit.language, site, entry),
+        value=value_text(visit.language, entry),
+        when=when_text(visit.language, site, entry),
         signatory=entry.signatory,
         confirmed=known.get(entry.id, ""),
         document=(entry.document or "")[:12],
@@ -148,35 +174,33 @@ def _line(
         corrected_by=corrected.get(entry.id),
         confirm=open_ and may[Permission.APPROVE] and not own and bool(entry.signatory.strip()),
         own=open_ and may[Permission.APPROVE] and own,
-        correct=f"{asked.link('attestations', correct=str(entry.id))}#{_kind(entry)}-h"
+        correct=f"{asked.link('attestations', correct=str(entry.id))}#{entry.kind}-h"
         if holds and may[Permission.ATTEST]
         else "",
     )
 
 
-def _kind(entry: Entry) -> str:
-    return "reading" if entry.end_ms is None else "amount"
-
-
-def _when(language: Language, site: Site, entry: Entry) -> str:
-    if entry.end_ms is None:
-        return language.moment(entry.start_ms, site.zone)
-    last = civil.day(entry.end_ms - 1, site.zone)
-    first = civil.day(entry.start_ms, site.zone)
-    return language("period", start=language.day(first), end=language.day(last))
-
-
 def correcting(site: Site, entry: Entry) -> Form:
     """The form that corrects an entry, with what stands in that."""
+    if entry.kind in STATED:
+        stands = {"corrects": str(entry.id), **statement_form.stated(site, entry)}
+        return Form({**_days(site, entry), **stands})
     value, _, unit = str(entry.content.get("entered", "")).partition(" ")
     values = {"corrects": str(entry.id), "meter": entry.subject, "value": value, "unit": unit}
     if entry.end_ms is None:
         at = civil.local(entry.start_ms, site.zone)
         values["at"] = at.strftime("%Y-%m-%dT%H:%M")
-    else:
-        values["first"] = civil.day(entry.start_ms, site.zone).isoformat()
-        values["last"] = civil.day(entry.end_ms - 1, site.zone).isoformat()
-    return Form(values)
+    return Form(values | _days(site, entry))
+
+
+def _days(site: Site, entry: Entry) -> dict[str, str]:
+    """The first and the last day of an entry that has them."""
+    if entry.end_ms is None:
+        return {}
+    return {
+        "first": civil.day(entry.start_ms, site.zone).isoformat(),
+        "last": civil.day(entry.end_ms - 1, site.zone).isoformat(),
+    }
 
 
 class Attesting:
@@ -185,17 +209,26 @@ class Attesting:
     def __init__(self, state: ServiceState, changes: Changes, records: Records) -> None:
         self._changes = changes
         self._records = records
+        self._store = state.store
         self._documents = state.config.state(DOCUMENTS)
 
     async def attest(
-        self, who: Visitor, site: Site, draft: Draft, received: Received, fields: Mapping[str, str]
+        self,
+        who: Visitor,
+        site: Site,
+        draft: Draft | Statement,
+        received: Received,
+        fields: Mapping[str, str],
     ) -> int | Form:
         """Keep a value; its number, or the form with what the ledger refused.
 
         Raises `UnrecordedError`, LedgerError.
         """
-        entered = f"{draft.value:.15g} {draft.unit}"
-        await self._changes.note(who, "value.attest", site.name, draft.meter.id, entered)
+        if isinstance(draft, Statement):
+            subject, entered = draft.subject, draft.entered
+        else:
+            subject, entered = draft.meter.id, f"{draft.value:.15g} {draft.unit}"
+        await self._changes.note(who, "value.attest", site.name, subject, entered)
         try:
             number = await asyncio.to_thread(self._enter, who, site, draft, received, entered)
         except ConfigurationError as error:
@@ -204,13 +237,12 @@ class Attesting:
         return number
 
     def _enter(
-        self, who: Visitor, site: Site, draft: Draft, received: Received, entered: str
+        self, who: Visitor, site: Site, draft: Draft | Statement, received: Received, entered: str
     ) -> int:
         upload = received.upload
         path = None if upload is None else upload.path
         name = f" ({upload.name})" if upload is not None and upload.name else ""
         what: dict[str, Any] = {
-            "entered": entered,
             "signatory": who.name,
             "note": f"{draft.note}{name}".strip(),
             "corrects": draft.corrects,
@@ -221,6 +253,9 @@ class Attesting:
             attestations.document_kept(ledger, self._documents, path) as document,
         ):
             what["document"] = document
+            if isinstance(draft, Statement):
+                return _state(ledger, site, draft, what)
+            what["entered"] = entered
             if draft.end_ms is None:
                 return meters.enter_reading(
                     ledger, site, draft.meter, draft.base, at_ms=draft.start_ms, **what
@@ -235,6 +270,22 @@ class Attesting:
                 **_as_invoice(ledger, site, draft.corrects),
                 **what,
             )
+
+    async def is_set_aside(self, site: Site, draft: Draft | Statement) -> bool:
+        """Whether hours do not count in some place, for a sensor measured there in their days.
+
+        Where the store does not answer nobody can say.
+        """
+        if not isinstance(draft, Statement) or draft.kind != HOURS or draft.end_ms is None:
+            return False
+        span = draft.start_ms, draft.end_ms
+        try:
+            places = await asyncio.to_thread(air_places, site)
+            sensors = places.sensors(draft.place, draft.quantity)
+            found = await measuring(self._store, site.name, sensors, draft.quantity, span)
+        except (ConfigurationError, StoreError):
+            return False
+        return bool(found)
 
     async def confirm(self, who: Visitor, site: Site, number: int) -> str:
         """Confirm what somebody else entered; the outcome as a key of the console's texts.
@@ -255,6 +306,35 @@ class Attesting:
         return "confirm_done"
 
 
+def _state(ledger: Ledger, site: Site, said: Statement, what: Mapping[str, Any]) -> int:
+    """Keep a set point, hours or a certificate. Raises ConfigurationError."""
+    more = {**what, "start_ms": said.start_ms, "end_ms": said.end_ms}
+    if said.kind == CERTIFICATE:
+        return enter_certificate(
+            ledger,
+            site,
+            kind=said.certifies,
+            statement=said.statement,
+            year=said.year,
+            **more,
+        )
+    places = air_places(site)
+    if said.kind == SET_POINT:
+        return enter_set_point(
+            ledger, site, places, room=said.place.room, celsius=said.celsius, **more
+        )
+    return enter_hours(
+        ledger,
+        site,
+        places,
+        place=said.place,
+        quantity=said.quantity,
+        envelope=said.envelope,
+        hours=said.hours,
+        **more,
+    )
+
+
 def _as_invoice(ledger: Ledger, site: Site, corrects: int | None) -> dict[str, Any]:
     """What corrects a supplier's invoice is one too: the form does not ask for it."""
     known = ledger.entries(site.name, attestations.AMOUNT)
@@ -273,6 +353,18 @@ _FIELDS: Final = {
     "--unit": "unit",
     "--corrects": "corrects",
     "--document": "document",
+    "--room": "room",
+    "--row": "row",
+    "--rack": "rack",
+    "--set-point": "celsius",
+    "--quantity": "quantity",
+    "--class": "envelope",
+    "--observed": "observed",
+    "--allowable": "allowable",
+    "--recommended": "recommended",
+    "--certificate": "certifies",
+    "--statement": "statement",
+    "--year": "year",
 }
 
 

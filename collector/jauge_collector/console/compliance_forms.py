@@ -1,18 +1,21 @@
 """The forms of the compliance record: attest, confirm, close and approve."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from jauge_collector.console import reporting
-from jauge_collector.console.attestation_form import Form, read_form
+from jauge_collector.console.attestation_form import Draft, Form, Problem, read_form
 from jauge_collector.console.attesting import Attesting
 from jauge_collector.console.changes import ConflictError, UnrecordedError
-from jauge_collector.console.compliance_pages import CompliancePages
+from jauge_collector.console.compliance_pages import CompliancePages, places_of
 from jauge_collector.console.compliance_words import Asked
 from jauge_collector.console.figures import now_ms
 from jauge_collector.console.guard import FORM, VISITOR
 from jauge_collector.console.record_access import RecordAccess, number_of
 from jauge_collector.console.reporting import Reporting
-from jauge_collector.console.uploads import RECEIVED
+from jauge_collector.console.statement_form import STATED, Statement, read_statement
+from jauge_collector.console.uploads import RECEIVED, Received
 
 
 class ComplianceForms:
@@ -31,10 +34,10 @@ class ComplianceForms:
         self._reporting = reports
 
     async def attest(self, request: web.Request) -> web.Response:
-        """An amount or a reading that somebody answers for."""
+        """What somebody answers for: of a meter, a room or a paper."""
         asked = await self._access.of_an_act(request)
         fields, received = request[FORM], request[RECEIVED]
-        draft = read_form(fields, received, asked.site, asked.visit.language, now_ms())
+        draft = await _draft(asked, fields, received)
         if not isinstance(draft, Form):
             try:
                 kept = await self._attesting.attest(
@@ -43,7 +46,8 @@ class ComplianceForms:
             except UnrecordedError as error:
                 raise web.HTTPServiceUnavailable(text=str(error)) from None
             if not isinstance(kept, Form):
-                raise _back(asked, "attestations", "attest_done")
+                aside = await self._attesting.is_set_aside(asked.site, draft)
+                raise _back(asked, "attestations", "attest_aside" if aside else "attest_done")
             draft = kept
         asked.visit.shown_at = f"/{asked.site.name}/compliance/attestations"
         return await self._pages.attestations_of(asked, request, sent=draft)
@@ -82,6 +86,19 @@ class ComplianceForms:
         except UnrecordedError as error:
             raise web.HTTPServiceUnavailable(text=str(error)) from None
         raise _back(asked, "reports", outcome)
+
+
+async def _draft(
+    asked: Asked, fields: Mapping[str, str], received: Received
+) -> Draft | Statement | Form:
+    """What a form of either sort says."""
+    language = asked.visit.language
+    if fields.get("kind", "") not in STATED:
+        return read_form(fields, received, asked.site, language, now_ms())
+    places = await places_of(asked.site)
+    if places is None:
+        return Form(fields, (Problem("", language("registers_unreadable")),))
+    return read_statement(fields, received, asked.site, places, language=language, at_ms=now_ms())
 
 
 def _back(asked: Asked, page: str, outcome: str) -> web.HTTPSeeOther:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
+from jauge_models.configuration import ConfigurationError
 
 from jauge_collector.compliance.life import standings
 from jauge_collector.compliance.meter_history import histories
@@ -34,14 +35,17 @@ from jauge_collector.console.reporting import Reporting
 from jauge_collector.console.todo import Waiting, todo
 from jauge_collector.ledger import closing
 from jauge_collector.ledger.book import Ledger
+from jauge_collector.registers.air_places import AirPlaces, air_places
 from jauge_collector.registers.attestations import attested
 from jauge_collector.registers.confirmations import confirmed, unconfirmed
 from jauge_collector.registers.meters import life_of
+from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
 
 _OUTCOMES: Final = frozenset(
     {
         "attest_done",
+        "attest_aside",
         "confirm_done",
         "confirm_own",
         "confirm_stale",
@@ -155,21 +159,22 @@ class CompliancePages:
         entries, known = await self._access.read(
             request, lambda ledger: (attested(ledger, site), confirmed(ledger, site.name))
         )
-        amount = reading = Form()
+        forms: dict[str, Form] = {}
         entry = next((each for each in entries if each.id == correct), None)
-        if sent is not None and sent.value("kind") == "reading":
-            reading = sent
-        elif sent is not None:
-            amount = sent
-        elif entry is not None and entry.end_ms is None:
-            reading = attesting.correcting(site, entry)
+        if sent is not None:
+            forms[sent.value("kind")] = sent
         elif entry is not None:
-            amount = attesting.correcting(site, entry)
+            forms[entry.kind] = attesting.correcting(site, entry)
         return asked.visit.html(
             "attestations.html.j2",
             200 if sent is None else 422,
             **attesting.page(
-                asked, entries, known, amount=amount, reading=reading, outcome=_outcome(asked.visit)
+                asked,
+                entries,
+                known,
+                forms=forms,
+                places=await places_of(site),
+                outcome=_outcome(asked.visit),
             ),
         )
 
@@ -257,6 +262,14 @@ class CompliancePages:
         return asked.visit.html(
             "record_unusable.html.j2", 503, **shown, problems=problems, more=more
         )
+
+
+async def places_of(site: Site) -> AirPlaces | None:
+    """The places of a site; None where its registers cannot be read."""
+    try:
+        return await asyncio.to_thread(air_places, site)
+    except ConfigurationError:
+        return None
 
 
 def _not_yet(found: Unusable | None, asked: Asked) -> web.HTTPServiceUnavailable:

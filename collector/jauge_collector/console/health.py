@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 from jauge_models.effectiveness import Kpi
-from prometheus_client import exposition
 
 from jauge_collector.access.roles import Permission
 from jauge_collector.console.figures import MOST_WAITING, BusyError, Figures
@@ -62,8 +61,8 @@ def add_routes(
         found, of_sites = await asyncio.gather(_indicators(state, figures), published.families())
         for name, samples in {**families(found), **of_sites}.items():
             state.telemetry.set_family(name, samples)
-        encode, content_type = exposition.choose_encoder(request.headers.get("Accept", ""))
-        body = await asyncio.to_thread(encode, state.telemetry.registry)
+        accept = request.headers.get("Accept", "")
+        body, content_type = await asyncio.to_thread(state.telemetry.exposition, accept)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     mount(app, "GET", "/healthz", healthz, Permission.OPEN)

@@ -9,6 +9,7 @@ from jauge_models.compliance.evidence import Action
 from jauge_models.compliance.trajectory import LastStart, Unlock
 
 from jauge_collector.compliance.life import State
+from jauge_collector.console.attested_text import value_text
 from jauge_collector.console.compliance_scope import Seen
 from jauge_collector.console.compliance_words import (
     Asked,
@@ -161,7 +162,7 @@ def _of_ledger(asked: Asked, waiting: Waiting) -> Iterator[Task]:
     for entry in waiting.unconfirmed:
         what = language("todo_confirm", number=entry.id, meter=entry.subject)
         owner = language("todo_not_by", name=entry.signatory or language("nobody_named"))
-        cell = Cell(what, str(entry.content.get("entered", "")), asked.link("attestations"))
+        cell = Cell(what, value_text(language, entry), asked.link("attestations"))
         yield Task(cell, owner, by, "", None)
     for change in waiting.proposed:
         what = language("todo_restate", meter=change.meter)

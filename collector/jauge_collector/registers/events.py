@@ -22,6 +22,15 @@ def event_of(entry: Entry) -> Event:
     )
 
 
+def holding(ledger: Ledger, site: str) -> list[Entry]:
+    """The entries that hold, by time; one that was corrected to no time at all is withdrawn."""
+    return [
+        entry
+        for entry in ledger.entries(site, EVENT)
+        if entry.end_ms is None or entry.end_ms > entry.start_ms
+    ]
+
+
 def enter_event(
     ledger: Ledger,
     site: Site,
@@ -35,10 +44,12 @@ def enter_event(
 
     Else it is a meter, a declared host, or a resource.
 
-    It may lie in the future. Raises ConfigurationError.
+    It may lie in the future. One that corrects another may end where it begins: what it corrects
+    is withdrawn. Raises ConfigurationError.
     """
     start_ms, end_ms = event.validity.from_ms, event.validity.to_ms
-    if start_ms is None or end_ms is None or end_ms <= start_ms:
+    withdraws = corrects is not None and start_ms == end_ms
+    if start_ms is None or end_ms is None or (end_ms <= start_ms and not withdraws):
         raise ConfigurationError("--to", "", "is not after --from", "give both ends of the event")
     known = declared_names(site)
     if event.subject and event.subject not in known:

@@ -16,7 +16,7 @@ from jauge_models.topology import MEASURES, Event, Factor, Meter, Topology, Vali
 from jauge_collector.ledger.book import Ledger, LedgerError
 from jauge_collector.ledger.computation import suspensions
 from jauge_collector.ledger.entries import Entry
-from jauge_collector.registers.events import event_of
+from jauge_collector.registers.events import event_of, holding
 from jauge_collector.sites import Site
 
 READING: Final = "reading"
@@ -52,7 +52,7 @@ def topology_of(ledger: Ledger, site: Site) -> Topology:
                 entry.start_ms, float(entry.content["final"]), float(entry.content["first"])
             )
         )
-    events: list[Event] = [event_of(entry) for entry in ledger.entries(site.name, "event")]
+    events: list[Event] = [event_of(entry) for entry in holding(ledger, site.name)]
     declared = site.topology
     return Topology(
         meters=tuple(

@@ -221,6 +221,7 @@ def templates(settings: Settings, language: str) -> str:
     links = (
         (words.runbook, "{{ .Annotations.runbook_url }}"),
         (words.dashboard, "{{ .Annotations.dashboard_url }}"),
+        (words.alerts, f"{settings.routing.console_url}/alerts"),
     )
     colon = "\u00a0: " if language == "fr" else ": "
     plain = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from jauge_dashboards.alerts import alertmanager
-from jauge_dashboards.alerts.prometheus import rule_file
+from jauge_dashboards.alerts.prometheus import rule_file, watch_file
 from jauge_dashboards.alerts.rules import rules
 from jauge_dashboards.alerts.runbooks import runbook
 from jauge_dashboards.alerts.settings import Settings
@@ -22,6 +22,7 @@ def alert_files(settings: Settings, language: str) -> Mapping[str, str]:
     """Text of each file by its path below the folder of alerts."""
     return {
         "rules.yaml": rule_file(settings, language),
+        "watch.yaml": watch_file(settings, language),
         "alertmanager.yaml": alertmanager.configuration(settings),
         alertmanager.TEMPLATE_FILE: alertmanager.templates(settings, language),
         **{f"runbooks/{language}/{name}.md": runbook(name, language) for name in rules(settings)},

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jauge_dashboards.alerts.rule import Group, Rule
-from jauge_dashboards.alerts.rules import groups
+from jauge_dashboards.alerts.rules import groups, watching
 from jauge_dashboards.alerts.settings import Settings
 from jauge_dashboards.alerts.texts import annotations, texts
 from jauge_dashboards.alerts.yaml import document
@@ -12,10 +12,21 @@ _COMMENT = """Alert rules of Jauge, for vmalert and Prometheus. Generated; do no
 jauge-dashboards build --thresholds FILE.toml"""
 
 
+_WATCHING = """The few of these rules for a second Prometheus or vmalert that holds no readings,
+and scrapes collector and store: it sees the store's death. Generated; do not edit:
+jauge-dashboards build --thresholds FILE.toml"""
+
+
 def rule_file(settings: Settings, language: str) -> str:
     """All rules, with texts in ``language``."""
     tree = {"groups": [group_of(group, settings, language) for group in groups(settings)]}
     return document(tree, _COMMENT)
+
+
+def watch_file(settings: Settings, language: str) -> str:
+    """The rules for whoever watches the store; see `rules.watching`."""
+    tree = {"groups": [group_of(group, settings, language) for group in watching(settings)]}
+    return document(tree, _WATCHING)
 
 
 def group_of(group: Group, settings: Settings, language: str) -> dict[str, Any]:

@@ -22,6 +22,20 @@ def groups(settings: Settings) -> tuple[Group, ...]:
     )
 
 
+def watching(settings: Settings) -> tuple[Group, ...]:
+    """What a second evaluator may load, which scrapes collector and store and holds no reading.
+
+    It sees the store's death, which one that reads that store cannot. Groups and rules have the
+    names of `groups`, so that what both tell is one alert. The watchdog is not among them: it
+    speaks for the evaluator that has all rules.
+    """
+    limits = settings.thresholds
+    return (
+        Group("jauge-alive", (delivery.interrupted(limits),)),
+        Group("jauge-delivery", delivery.down(limits)),
+    )
+
+
 def rules(settings: Settings | None = None) -> Mapping[str, Rule]:
     """Every rule by its name."""
     found = (rule for group in groups(settings or Settings()) for rule in group.rules)

@@ -1,4 +1,4 @@
-"""The runbooks: one page an alert and language, written by hand in ``runbooks/``."""
+"""The runbooks: one page an alert and language, written by hand; see `jauge_models.runbooks`."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -25,11 +25,11 @@ CHAPTERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 def runbook(alert: str, language: str) -> str:
     """The page of an alert. Raises FileNotFoundError where nobody has written one."""
-    file = files("jauge_dashboards") / "runbooks" / language / f"{alert}.md"
+    file = files("jauge_models.runbooks") / language / f"{alert}.md"
     return file.read_text(encoding="utf-8")
 
 
 def written(language: str) -> frozenset[str]:
     """Alerts that have a page in a language."""
-    folder = files("jauge_dashboards") / "runbooks" / language
+    folder = files("jauge_models.runbooks") / language
     return frozenset(file.name.removesuffix(".md") for file in folder.iterdir())

@@ -4,12 +4,13 @@ Every default is this project's choice, to be set by those who know the plant.
 """
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from jauge_models.configuration import ConfigurationError, parse
 
 from jauge_dashboards.alerts.rule import Severity, Team
+from jauge_dashboards.board import CONSOLE
 
 Duration = Annotated[
     str,
@@ -184,8 +185,10 @@ class Routing(_Section, frozen=True, kw_only=True):
     """How alerts reach people."""
 
     grafana_url: Url = "http://127.0.0.1:3000"
-    runbook_url: Url = "https://example.org/jauge/runbooks"
-    """Where the runbooks are served, as `build` writes them."""
+    console_url: Url = CONSOLE
+    """The collector's console as people reach it: its alert page, and its runbooks."""
+    runbook_url: Url | None = None
+    """Where the runbooks are served as `build` writes them; at the console where absent."""
     time_zone: str = "Europe/Paris"
     office_hours: During = During()
     page_wait: Duration = "30s"
@@ -196,6 +199,12 @@ class Routing(_Section, frozen=True, kw_only=True):
     ticket_repeat: Duration = "7d"
     watchdog_url_file: str | None = None
     """Of a receiver outside the site that cries when the sign of life ends."""
+
+    def runbook(self, alert: str, language: str) -> str:
+        """Address of an alert's runbook."""
+        if self.runbook_url is None:
+            return f"{self.console_url}/runbooks/{language}/{alert}"
+        return f"{self.runbook_url}/{language}/{alert}.md"
 
 
 class Settings(_Section, frozen=True, kw_only=True):
@@ -224,6 +233,23 @@ def seconds(duration: str) -> float:
     """A duration of the file in seconds."""
     number = duration.rstrip("dhms")
     return int(number) * _SECONDS[duration.removeprefix(number)]
+
+
+def at_console(settings: Settings, console: str) -> Settings:
+    """The same with the console at another address. Raises ConfigurationError for what is none."""
+    try:
+        return msgspec.convert(
+            msgspec.to_builtins(settings) | {"routing": _moved(settings.routing, console)},
+            Settings,
+        )
+    except msgspec.ValidationError:
+        problem, fix = f"{console!r} is no URL", "write 'https://console.example.org'"
+        raise ConfigurationError("--console", "", problem, fix) from None
+
+
+def _moved(routing: Routing, console: str) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(routing)
+    return told | {"console_url": console.rstrip("/")}
 
 
 def load(path: Path) -> Settings:

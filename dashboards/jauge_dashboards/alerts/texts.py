@@ -57,6 +57,8 @@ class Mail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     action: str
     runbook: str
     dashboard: str
+    alerts: str
+    """What leads to the console's page of alerts."""
     seen: str
     """Before what was seen when the alert began."""
     several: str
@@ -93,7 +95,7 @@ def annotations(rule: Rule, text: AlertText, routing: Routing, language: str) ->
         "value": value,
         "limit": limit,
         "action": filled(text.action),
-        "runbook_url": f"{routing.runbook_url}/{language}/{rule.name}.md",
+        "runbook_url": routing.runbook(rule.name, language),
         "dashboard_url": f"{routing.grafana_url}/d/{uid(rule.board)}"
         + (f"?{variables}" if variables else ""),
     }

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from jauge_models.compliance.policy import Reading
 from jauge_models.compliance.status import Result
 
 from jauge_dashboards import style
@@ -196,6 +197,15 @@ def _by_result(expression: str) -> str:
     return shown
 
 
+def _line() -> str:
+    """What the line asks for by each reading of the goal, by its name in the reader's language."""
+    shown = f'label_replace({_REQUIRED}, "shown", "@required@ ($1)", "reading", "(.+)")'
+    for reading in Reading:
+        name = f"@required@ (@reading_{reading}@)"
+        shown = f'label_replace({shown}, "shown", "{name}", "reading", "{reading}")'
+    return shown
+
+
 _RECORD: Final = Row(
     "record",
     (
@@ -204,7 +214,7 @@ _RECORD: Final = Row(
             queries=(
                 Query(
                     f'label_replace({_DEMONSTRATED}, "shown", "@demonstrated@", "", "") or '
-                    f'label_replace({_REQUIRED}, "shown", "@required@ ($1)", "reading", "(.+)")',
+                    f"{_line()}",
                     "{{shown}}",
                 ),
             ),

@@ -37,6 +37,7 @@ RECORD: Final = (
     f"{ROOT}/server?id=SRV-1",
     f"{ROOT}/server?id=BETA-001",
 )
+OTHERS: Final = ("/faults", "/s/fleet", "/runbooks/fr/JaugeRoomHot")
 OF_ALPHA: Final = (ROOT, f"{ROOT}/servers", f"{ROOT}/criteria", f"{ROOT}/server?id=ALPHA-1")
 OF_PROGRAMS: Final = ("/healthz", "/readyz", "/metrics", "/static/{name}", "/api/")
 NO_PAGES: Final = (".csv", "/compliance/report", "/compliance/document")
@@ -149,7 +150,7 @@ async def test_the_engine_finds_what_is_wrong(yard: Served) -> None:
 async def test_no_page_of_a_plant_breaks_a_rule(tmp_path: Path) -> None:
     """Overview, indicators, meters, agents, tickets, errors."""
     async with looked_at(tmp_path) as console:
-        assert await violations(console, None, [*test_pages.pages(), "/faults", "/s/fleet"]) == []
+        assert await violations(console, None, [*test_pages.pages(), *OTHERS]) == []
 
 
 async def test_no_page_of_hosts_and_guests_breaks_a_rule(tmp_path: Path) -> None:
@@ -198,8 +199,7 @@ def pattern(path: str) -> str:
 async def test_no_page_is_left_out(yard: Served) -> None:
     """Each route that gives a page is among those that the engine looks at."""
     tested = {
-        pattern(path)
-        for path in (*test_pages.pages(), *test_hosting.PAGES, *RECORD, "/faults", "/s/fleet")
+        pattern(path) for path in (*test_pages.pages(), *test_hosting.PAGES, *RECORD, *OTHERS)
     } | {"/", "/login", "/audit"}
     for method, route in yard.app[DECLARED]:
         if method != "GET" or route.startswith(OF_PROGRAMS) or route.endswith(NO_PAGES):

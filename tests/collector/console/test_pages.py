@@ -57,6 +57,9 @@ def pages() -> list[str]:
         "/s/meter/spare",
         "/s/agent/plant",
         "/s/tickets",
+        "/s/events",
+        "/alerts",
+        "/runbooks",
         "/s/agent/nobody",
         "/s/kpi/pue?from=x&to=y",
     ]

@@ -29,6 +29,9 @@ GETS: Final = {
     "/healthz": ALL | {"nobody"},
     "/static/console.css": ALL | {"nobody"},
     "/login": ALL | {"nobody"},
+    "/runbooks": ALL | {"nobody"},
+    "/runbooks/fr/JaugeRoomHot": ALL | {"nobody"},
+    "/alerts": ALL,
     "/readyz": ALL,
     "/metrics": ALL,
     "/": ALL,
@@ -40,6 +43,7 @@ GETS: Final = {
     "/s/meter/ups": ALL,
     "/s/agent/plant": ALL,
     "/s/tickets": ALL,
+    "/s/events": ALL,
     "/s/hosts": ALL,
     "/s/hosts.csv": ALL,
     "/s/hosts/plant/host": ALL,
@@ -106,10 +110,17 @@ def test_no_route_is_without_a_permission(tmp_path: Path) -> None:
     }
     mapping = app[DECLARED]
     assert mounted == set(mapping)
-    tested = {path.partition("?")[0] for path in GETS} | {"/static/pue"}
+    tested = {path.partition("?")[0] for path in GETS} | {"/static/pue", "/runbooks/fr/pue"}
     for method, path in mounted:
         if method == "GET":
-            names = {"site": "s", "name": "pue", "meter": "ups", "agent": "plant", "guest": "g1"}
+            names = {
+                "site": "s",
+                "language": "fr",
+                "name": "pue",
+                "meter": "ups",
+                "agent": "plant",
+                "guest": "g1",
+            }
             host = "plant" if "{resource}" in path else "ups"
             assert path.format(**names, host=host, resource="host") in tested, path
 

@@ -271,6 +271,7 @@ def addresses(console: Served) -> list[str]:
                     for name in ("pue", "wue", "none") if "{name}" in path else ("",):
                         named = {"site": site, "meter": meter, "agent": agent, "name": name}
                         held = {"host": "alpha-gw", "resource": "host", "guest": "bravo-vm"}
+                        held["language"] = "fr"
                         whole = path.format(**named, **held)
                         paths += [whole + query for query in queries.get(path, [""])]
     return paths

@@ -17,6 +17,7 @@ from jauge_collector import kpis
 from jauge_collector.attribution import NoPower
 from jauge_collector.compliance.refusals import REFUSALS
 from jauge_collector.console import overview
+from jauge_collector.console.alertmanager import Trouble
 from jauge_collector.console.hosting_views import Grouping
 from jauge_collector.console.text import CODES, Language, choose, language
 from jauge_collector.console.views import Presence
@@ -58,6 +59,7 @@ FAMILIES: dict[str, Iterable[str]] = {
     "idle_policy": IdlePolicy,
     "not_judged": Reason,
     "unpowered": NoPower,
+    "alerts_trouble": Trouble,
     "by": Grouping,
     "rolled_by": Grouping,
     "no": Grouping,
