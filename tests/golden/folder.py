@@ -78,6 +78,52 @@ class DialReading(_Step, frozen=True, kw_only=True, tag="reading"):
     confirmed_by: str = ""
 
 
+class SetPointSigned(_Step, frozen=True, kw_only=True, tag="set_point"):
+    """Somebody signs for the set point of a room, in °C, over civil days."""
+
+    room: str
+    celsius: float
+    first: date
+    last: date
+    by: str
+    confirmed_by: str = ""
+    name: str = ""
+    corrects: str = ""
+
+
+class HoursSigned(_Step, frozen=True, kw_only=True, tag="hours"):
+    """Somebody signs for hours of intake air over civil days."""
+
+    room: str
+    row: str = ""
+    rack: str = ""
+    quantity: str = "temperature"
+    envelope: str = ""
+    observed: float
+    allowable: float
+    recommended: float
+    first: date
+    last: date
+    by: str
+    confirmed_by: str = ""
+    name: str = ""
+    corrects: str = ""
+
+
+class CertificateSigned(_Step, frozen=True, kw_only=True, tag="certificate"):
+    """Somebody signs a certificate in; ``last`` is its last valid day, if it ends."""
+
+    kind: str
+    first: date
+    last: date | None = None
+    statement: str = ""
+    year: int | None = None
+    by: str
+    confirmed_by: str = ""
+    name: str = ""
+    corrects: str = ""
+
+
 class Replaced(_Step, frozen=True, kw_only=True, tag="replacement"):
     """A meter is replaced: the old one's final index and the new one's first, in kWh or m3."""
 
@@ -144,6 +190,9 @@ Step = (
     Birth
     | Amount
     | DialReading
+    | SetPointSigned
+    | HoursSigned
+    | CertificateSigned
     | Replaced
     | Multiplied
     | Commissioned

@@ -16,10 +16,6 @@ from tests.golden.folder import SITE, Expected, expectations, lay_out, names
 from tests.golden.timeline import Timeline
 
 NEVER: Final = {
-    ("S7", Status.MET_ATTESTED): "no register and no entry holds attested hours of temperature",
-    ("S8", Status.MET_ATTESTED): "the same",
-    ("S9", Status.MET_ATTESTED): "no register and no entry holds attested hours of humidity",
-    ("V4", Status.MET_ATTESTED): "no register and no entry holds attested hours of temperature",
     ("V3", Status.NOT_MET): "a written range without its document is refused as it is read",
     ("V8", Status.MET): "only the inventory tells of power management, and that is attested",
 }

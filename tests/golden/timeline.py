@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from jauge_collector import civil, sites
 from jauge_collector.compliance import closing, life
@@ -20,7 +20,12 @@ from jauge_collector.ledger.accounting import run_pass
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.descriptions import described
 from jauge_collector.registers import attestations, files, meters
+from jauge_collector.registers.air_places import AirPlace, air_places
+from jauge_collector.registers.attestations import document_kept
+from jauge_collector.registers.certificates import enter_certificate
 from jauge_collector.registers.confirmations import confirm
+from jauge_collector.registers.intake_hours import Counted, enter_hours
+from jauge_collector.registers.set_points import enter_set_point
 from jauge_collector.reports.content import Report
 from jauge_collector.reports.gather import gather
 from jauge_collector.stores.sqlite import SqliteStore
@@ -136,8 +141,59 @@ class Timeline:
                 closing.restate(
                     self._ledger, self._site, asked, by=step.by, reason=step.reason, now_ms=now_ms
                 )
+            case of.SetPointSigned() | of.HoursSigned() | of.CertificateSigned():
+                number = self._sign(step, now_ms)
+                self._named[step.name] = number
+                self._confirm(number, step.confirmed_by, now_ms)
             case _:
                 self._enter(step, now_ms)
+
+    def _sign(
+        self, step: of.SetPointSigned | of.HoursSigned | of.CertificateSigned, now_ms: int
+    ) -> int:
+        """An entry about a room or a paper."""
+        end = None if step.last is None else civil.midnight_ms(step.last + of.DAY, self._site.zone)
+        what: dict[str, Any] = {
+            "start_ms": civil.midnight_ms(step.first, self._site.zone),
+            "end_ms": end,
+            "now_ms": now_ms,
+            "signatory": step.by,
+            "corrects": self._named[step.corrects] if step.corrects else None,
+        }
+        places = air_places(self._site)
+        match step:
+            case of.SetPointSigned():
+                return enter_set_point(
+                    self._ledger,
+                    self._site,
+                    places,
+                    room=step.room,
+                    celsius=step.celsius,
+                    **what,
+                )
+            case of.HoursSigned():
+                return enter_hours(
+                    self._ledger,
+                    self._site,
+                    places,
+                    place=AirPlace(step.room, step.row, step.rack),
+                    quantity=step.quantity,
+                    envelope=step.envelope,
+                    hours=Counted(step.observed, step.allowable, step.recommended),
+                    **what,
+                )
+            case of.CertificateSigned():
+                file = self._path / "document.txt"
+                with document_kept(self._ledger, self._path / "documents", file) as document:
+                    return enter_certificate(
+                        self._ledger,
+                        self._site,
+                        kind=step.kind,
+                        statement=step.statement,
+                        year=step.year,
+                        document=document,
+                        **what,
+                    )
 
     def _enter(
         self,

@@ -72,6 +72,7 @@ def _year(asked: int | None, site: "Site") -> int:
 
 
 async def _annex(settings: config.CollectorConfig, site: "Site", year: int) -> "Annex":
+    from jauge_collector.compliance.attested_set_points import year_mean  # noqa: PLC0415 - --help
     from jauge_collector.compliance.confirmed_ledger import counted  # noqa: PLC0415 - --help
     from jauge_collector.compliance.sources import configured  # noqa: PLC0415 - --help is instant
     from jauge_collector.ledger.book import Ledger  # noqa: PLC0415 - --help is instant
@@ -87,6 +88,9 @@ async def _annex(settings: config.CollectorConfig, site: "Site", year: int) -> "
             sources = configured(settings, site, registers, ledger, store)
             with counted(sources, policy) as counting:
                 found = year_figures(counting.ledger, site, year, policy.coverage)
+                set_point = year_mean(
+                    counting.ledger, registers, site, year, policy.intake_measured
+                )
     return annex(
         site=site.name,
         title=site.title,
@@ -94,5 +98,6 @@ async def _annex(settings: config.CollectorConfig, site: "Site", year: int) -> "
         registers=registers,
         figures=found.figures,
         fresh=found.fresh,
+        set_point=set_point,
         simulated=site.simulated,
     )

@@ -1,4 +1,4 @@
-"""``jauge-collector attest``: a dated register reading, a bill, or an operator's monthly figure.
+"""``jauge-collector attest``: what people sign for, of meters, rooms and papers.
 
 A second person confirms each.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jauge_models.configuration import ConfigurationError
 
+from jauge_collector.commands import attest_statement
 from jauge_collector.commands.entering import Desk, Subparsers, add_command, desk, say
 
 if TYPE_CHECKING:
@@ -18,6 +19,13 @@ _EXAMPLE = """jauge-collector attest --site paris --meter incomer --amount 412.7
     --from 2026-01-01 --to 2026-02-01 --invoice --document bill.pdf --signatory 'energy manager'
   jauge-collector attest --site paris --meter water --reading 10250.5 --unit m3 \\
     --at 2026-01-31T17:00 --signatory 'energy manager'
+  jauge-collector attest --site paris --set-point 24 --room hall-1 \\
+    --from 2026-01-01 --to 2026-02-01 --document bms.pdf --signatory 'facility manager'
+  jauge-collector attest --site paris --observed 740 --allowable 738 --recommended 702 \\
+    --room hall-1 --row A --from 2026-01-01 --to 2026-02-01 --document bms.pdf \\
+    --signatory 'facility manager'
+  jauge-collector attest --site paris --certificate annual_return --from 2026-01-20 \\
+    --document return.pdf --signatory 'energy manager'
   jauge-collector attest --site paris --confirm 12 --signatory 'facility manager'"""
 
 
@@ -26,21 +34,29 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(
         subparsers,
         "attest",
-        summary="Enter a dated register reading, a bill or a monthly figure, or confirm one.",
+        summary="Enter what somebody signs for: a reading, a bill or monthly figure, a set point, "
+        "hours of intake air, a certificate; or confirm one.",
         example=_EXAMPLE,
     )
     parser.add_argument("--meter", help="id of the meter")
     parser.add_argument("--reading", type=float, metavar="VALUE", help="what the dial showed")
     parser.add_argument("--at", metavar="TIME", help="when the dial showed it")
     parser.add_argument("--amount", type=float, metavar="VALUE", help="what flowed, by the bill")
-    parser.add_argument("--from", dest="begin", metavar="DATE", help="first day of the amount")
-    parser.add_argument("--to", dest="end", metavar="DATE", help="its end, excluded")
+    parser.add_argument(
+        "--from", dest="begin", metavar="DATE", help="first day; a certificate's date"
+    )
+    parser.add_argument("--to", dest="end", metavar="DATE", help="end, excluded")
     parser.add_argument(
         "--invoice", action="store_true", help="a supplier's: compared with what was measured"
     )
     parser.add_argument("--cause", default="", help="written cause of a difference from an invoice")
     parser.add_argument("--unit", help="kWh, MWh, J, m3 or L, as it fits the meter")
-    parser.add_argument("--document", type=Path, metavar="FILE", help="the bill or photograph")
+    parser.add_argument(
+        "--document",
+        type=Path,
+        metavar="FILE",
+        help="the bill, photograph, print-out or certificate",
+    )
     parser.add_argument("--signatory", default="", help="who answers for the value, or confirms")
     parser.add_argument("--note", default="", help="anything a verifier should know")
     parser.add_argument("--corrects", type=int, metavar="ID", help="the entry this one replaces")
@@ -48,6 +64,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--confirm", type=int, metavar="ID", help="vouch for this entry as a second person"
     )
     parser.add_argument("--list", action="store_true", help="show what has been attested")
+    attest_statement.add_options(parser)
     parser.set_defaults(func=main)
 
 
@@ -66,16 +83,14 @@ async def main(args: argparse.Namespace) -> int:
 def _confirm(args: argparse.Namespace, at: Desk) -> None:
     from jauge_collector.registers import confirmations  # noqa: PLC0415 - --help is instant
 
-    for option in ("meter", "reading", "at", "amount", "begin", "end", "unit", "document"):
-        if getattr(args, option) is not None:
-            name = {"begin": "from", "end": "to"}.get(option, option)
+    for option in (*attest_statement.OPTIONS, "document"):
+        if attest_statement.is_given(args, option):
             raise ConfigurationError(
-                f"--{name}", "", "does not go with --confirm", "give --signatory, and --note if any"
+                attest_statement.option(option),
+                "",
+                "does not go with --confirm",
+                "give --signatory, and --note if any: the entry says the rest, or a correction",
             )
-    if args.invoice or args.cause:
-        raise ConfigurationError(
-            "--invoice", "", "does not go with --confirm", "the entry says it, or a correction does"
-        )
     if args.corrects is not None:
         raise ConfigurationError(
             "--corrects", "", "does not go with --confirm", "enter the correction, confirm that"
@@ -99,18 +114,15 @@ async def _enter(args: argparse.Namespace, at: Desk) -> None:
 
     from jauge_collector.registers import attestations, meters  # noqa: PLC0415 - --help is instant
 
+    kind = attest_statement.kind_of(args)
+    attest_statement.refuse_others(args, kind)
+    if kind not in {"reading", "amount"}:
+        await attest_statement.enter(args, at, kind)
+        return
     for option in ("meter", "unit", "signatory"):
         given = getattr(args, option)
         if not (person_key(given) if option == "signatory" else given):
             raise ConfigurationError(f"--{option}", "", "missing", "see --help for an example")
-    if args.reading is not None and (args.invoice or args.cause):
-        raise ConfigurationError(
-            "--invoice", "", "goes with an amount", "give --amount with --from and --to"
-        )
-    if (args.reading is None) == (args.amount is None):
-        raise ConfigurationError(
-            "--reading or --amount", "", "give exactly one", "see --help for an example"
-        )
     meter = meters.meter_of(at.site, args.meter)
     value = args.amount if args.reading is None else args.reading
     base = attestations.in_base(meter, value, args.unit)

@@ -118,7 +118,9 @@ def _public(
     found: _Approved,
 ) -> "Public":
     from jauge_collector.compliance import life  # noqa: PLC0415 - --help is instant
+    from jauge_collector.compliance.attested_set_points import mean  # noqa: PLC0415 - --help
     from jauge_collector.publication.content import public  # noqa: PLC0415 - --help is instant
+    from jauge_collector.registers.evidence import limits  # noqa: PLC0415 - --help is instant
     from jauge_collector.registers.facility import supplied  # noqa: PLC0415 - --help is instant
     from jauge_collector.reports.eed import annex, last_full_year  # noqa: PLC0415 - --help
 
@@ -140,6 +142,9 @@ def _public(
             year=year,
             registers=registers,
             figures=None if closing is None else closing.year,
+            set_point=None
+            if closing is None
+            else mean(closing.temperature.attested_set_points, limits(registers).intake_measured),
             simulated=record.simulated,
         ),
         supplied(registers.facility, site.name, year, record.as_of),

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -224,7 +224,6 @@ def restate(args: argparse.Namespace) -> int:
 
     with desk(args) as at:
         quarter = _quarter(args, at)
-        found = closing.proposals(at.ledger, at.site, quarter)
         if args.dry_run:
             done = closing.preview(at.ledger, at.site, quarter)
         else:
@@ -246,9 +245,9 @@ def restate(args: argparse.Namespace) -> int:
                 {"quarter": one.quarter, "revision": one.revision, "state": one.state.value}
                 for one in done.touched
             ],
-            "proposals": [each for proposed in found for each in _proposals(at, proposed)],
+            "proposals": [each for proposed in done.proposals for each in _proposals(at, proposed)],
         }
-        say(args, told, "\n".join(_restated_lines(at, quarter, done, found, args)))
+        say(args, told, "\n".join(_restated_lines(at, quarter, done, args)))
     return 0
 
 
@@ -256,13 +255,12 @@ def _restated_lines(
     at: Desk,
     quarter: "Quarter",
     done: "Restatement",
-    found: "Sequence[Proposed]",
     args: argparse.Namespace,
 ) -> Iterable[str]:
     if not done.rows:
         yield f"nothing is proposed for {quarter.name}"
         return
-    shown = [each for proposed in found for each in _proposals(at, proposed)]
+    shown = [each for proposed in done.proposals for each in _proposals(at, proposed)]
     for each in shown[:_LINES] if args.dry_run else ():
         yield (
             f"{each['meter']:<16}  {each['start']}  {_amount(each['before'])} -> "

@@ -111,6 +111,8 @@ class Restatement(NamedTuple):
 
     changes: Sequence[Change]
     touched: Sequence[Touched]
+    proposals: Sequence[Proposed]
+    """What it carries out, row by row."""
 
     @property
     def rows(self) -> int:
@@ -126,10 +128,12 @@ def proposals(ledger: Ledger, site: Site, quarter: Quarter) -> list[Proposed]:
 
 def preview(ledger: Ledger, site: Site, quarter: Quarter) -> Restatement:
     """What `restate` would do."""
-    found = proposals(ledger, site, quarter)
+    start_ms, end_ms = span_ms(quarter.window, site.zone)
     with ledger.transaction(writes=False) as connection:
+        found = closing.proposed_in(connection, site.name, _meters(site), start_ms, end_ms)
         names = [span.quarter for span in _spans(connection, site, found)]
-    return Restatement(closing.changes(found), _touched(ledger, site.name, names))
+        touched = life.standings_in(connection, site.name, names)
+    return Restatement(closing.changes(found), _states(touched), found)
 
 
 def restate(
@@ -146,16 +150,17 @@ def restate(
     why = reason.strip()
     if not why:
         raise ConfigurationError("--reason", "", "missing", "say why closed figures change")
-    found = proposals(ledger, site, quarter)
-    if not found:
-        raise ConfigurationError(
-            "--quarter",
-            "",
-            f"nothing is proposed for {quarter.name}",
-            "there is nothing to restate",
-        )
     start_ms, end_ms = span_ms(quarter.window, site.zone)
     with ledger.transaction(writes=True) as connection:
+        # Not before: a pass or another officer may have changed what is proposed since.
+        found = closing.proposed_in(connection, site.name, _meters(site), start_ms, end_ms)
+        if not found:
+            raise ConfigurationError(
+                "--quarter",
+                "",
+                f"nothing is proposed for {quarter.name}",
+                "there is nothing to restate",
+            )
         spans = _spans(connection, site, found)
         names = [span.quarter for span in spans]
         life.refuse_broken(connection, site.name, names)
@@ -189,7 +194,7 @@ def restate(
                     "rows": closing.digests(connection, site.name, _meters(site), begin, end),
                 }
             chain.add_link(connection, site.name, chain.RESTATEMENT, span.quarter, content, now_ms)
-    return Restatement(changes, _states(touched))
+    return Restatement(changes, _states(touched), found)
 
 
 def _meters(site: Site) -> list[str]:
@@ -223,10 +228,6 @@ def _spans(connection: Connection, site: Site, found: Sequence[Proposed]) -> lis
 
 def _reach_into(found: Sequence[Proposed], start_ms: int, end_ms: int) -> bool:
     return any(one.start_ms < end_ms and start_ms < one.end_ms for _, some in found for one in some)
-
-
-def _touched(ledger: Ledger, site: str, quarters: Sequence[str]) -> Sequence[Touched]:
-    return _states([life.standing(ledger, site, quarter) for quarter in quarters])
 
 
 def _states(found: Sequence[Standing]) -> Sequence[Touched]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from jauge_models.compliance.policy import Act, Policy
 from jauge_models.intervals import Basis, Interval, Point
@@ -13,11 +13,14 @@ from jauge_collector.compliance.measured_ledger import measured
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.computation import from_dial
-from jauge_collector.ledger.entries import Attested, attested_amounts, entries_of
+from jauge_collector.ledger.entries import Attested, Entry, attested_amounts, entries_of
 from jauge_collector.ledger.rows import intervals_touching, subject_ids
+from jauge_collector.registers.attestations import CERTIFICATE, HOURS, SET_POINT
 from jauge_collector.registers.confirmations import confirmed, unconfirmed
 from jauge_collector.registers.meters import READING, topology_of
 from jauge_collector.sites import Site
+
+_STATED: Final = frozenset({SET_POINT, HOURS, CERTIFICATE})
 
 
 class ConfirmedLedger(Ledger):
@@ -32,6 +35,15 @@ class ConfirmedLedger(Ledger):
         self._site = site
         self._topology = topology_of(self, site)
         self._among = frozenset(confirmed(self, site.name))
+
+    def entries(
+        self, site: str, kind: str, subject: str | None = None, *, corrected: bool = False
+    ) -> list[Entry]:
+        """As `Ledger.entries`; set points, hours and certificates only where confirmed."""
+        found = super().entries(site, kind, subject, corrected=corrected)
+        if kind not in _STATED:
+            return found
+        return [entry for entry in found if entry.id in self._among]
 
     def _amounts(self, connection: Connection, site: str) -> dict[str, list[Attested]]:
         return attested_amounts(connection, site, self._among)

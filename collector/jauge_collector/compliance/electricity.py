@@ -22,14 +22,14 @@ from jauge_collector.compliance.quarters import span_ms
 from jauge_collector.kpis import counting_since
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.entries import attested_amounts
-from jauge_collector.ledger.rows import subject_ids
+from jauge_collector.ledger.rows import keys_of_subjects, subject_ids
 from jauge_collector.ledger.sums import (
     DAY_MS,
+    Outline,
     Sums,
     measured_amounts,
+    outline,
     reach_of_measured,
-    reach_of_rows_before,
-    sums,
     sums_by_day,
 )
 from jauge_collector.sites import Site
@@ -119,6 +119,7 @@ class MachineEnergy:
         }
         with ledger.transaction(writes=False) as connection:
             self._signed = frozenset(attested_amounts(connection, site.name))
+            self._keys = keys_of_subjects(connection, site.name)
 
     def subjects(self, feeds: Iterable[str]) -> list[str]:
         """Whose rows tell of a machine: declared hosts and meters first, then feeds themselves."""
@@ -168,7 +169,7 @@ class MachineEnergy:
             last_ms = max(known) * _HOUR_MS + 1 if known else None
         else:
             with self._ledger.transaction(writes=False) as connection:
-                keys = subject_ids(connection, self._site.name, subjects)
+                keys = self._keys_of(connection, subjects)
                 reaches = (reach_of_measured(connection, key, end_ms) for key in keys.values())
                 last_ms = max((at for at in reaches if at is not None), default=None)
             if last_ms is not None and last_ms <= start_ms:
@@ -177,6 +178,13 @@ class MachineEnergy:
             return None
         hour = (min(last_ms, end_ms) - 1) // _HOUR_MS
         return min((hour + 1) * _HOUR_MS, end_ms) - 1
+
+    def _keys_of(self, connection: Connection, subjects: Sequence[str]) -> dict[str, int]:
+        """Keys of those of some subjects that have rows, in their order."""
+        unknown = [subject for subject in subjects if subject not in self._keys]
+        if unknown:
+            self._keys |= subject_ids(connection, self._site.name, unknown)
+        return {subject: self._keys[subject] for subject in subjects if subject in self._keys}
 
     def _must_read(self, subjects: Iterable[str], start_ms: int) -> bool:
         """Whether rows of some subject need more than adding up.
@@ -196,15 +204,16 @@ class MachineEnergy:
         """Of the whole window; joules of it from ``since_ms`` on."""
         found = _Found()
         with self._ledger.transaction(writes=False) as connection:
-            known = subject_ids(connection, self._site.name, subjects)
-            keys = {subject: known[subject] for subject in subjects if subject in known}
+            keys = self._keys_of(connection, subjects)
             runs = [_Run(start_ms, end_ms, None)]
             if not self._must_read(subjects, start_ms):
                 runs = _runs(connection, keys, (start_ms, end_ms), since_ms, found)
             for start, end, subject in runs:
                 if subject is not None and end > since_ms:
                     begin = max(start, since_ms)
-                    found.joules += measured_amounts(connection, keys[subject], begin, end)
+                    found.joules += measured_amounts(
+                        connection, keys[subject], begin, end, estimates=found.estimated > 0
+                    )
         for start, end, subject in runs:
             if subject is None:
                 self._read(subjects, start, min(end, since_ms), found, counts=False)
@@ -258,10 +267,11 @@ def _runs(
     told: dict[str, Sums | None] = {}
     crossed: set[int] = set()
     for subject, key in keys.items():
-        whole = sums(connection, key, *span)
+        seen = outline(connection, key, span[0], since_ms, span[1])
+        whole = seen.sums
         if whole is not None and whole.attested:
             return [_Run(*span, None)]
-        crossing = _crossing(connection, key, whole, span, since_ms)
+        crossing = _crossing(seen, span, since_ms)
         if whole is not None or crossing:
             told[subject] = whole
             crossed |= crossing
@@ -278,17 +288,14 @@ def _runs(
     return list(_joined(_chosen(by_day, crossed, span, found)))
 
 
-def _crossing(
-    connection: Connection, key: int, whole: Sums | None, span: tuple[int, int], since_ms: int
-) -> set[int]:
+def _crossing(of: Outline, span: tuple[int, int], since_ms: int) -> set[int]:
     """Days UTC of a span touched by rows that reach over one of its ends, or over ``since_ms``."""
     start_ms, end_ms = span
     days: set[int] = set()
-    for bound_ms in {start_ms, since_ms}:
-        reach = reach_of_rows_before(connection, key, bound_ms)
+    for bound_ms, reach in ((start_ms, of.over_start_ms), (since_ms, of.over_since_ms)):
         if reach is not None and reach > bound_ms:
             days |= _days(max(bound_ms - 1, start_ms), min(reach, end_ms))
-    if whole is not None and whole.end_ms > end_ms:
+    if of.sums is not None and of.sums.end_ms > end_ms:
         days |= _days(end_ms - 1, end_ms)
     return days
 

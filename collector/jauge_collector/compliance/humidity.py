@@ -7,6 +7,7 @@ That is of the same resource where it has one, else the mean of the row's intake
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta, tzinfo
+from functools import partial
 from typing import Final, NamedTuple
 
 from jauge_models.compliance.evidence import Intake
@@ -15,12 +16,13 @@ from jauge_models.compliance.psychrometrics import Envelope, TimeInBands, humidi
 from jauge_models.compliance.windows import Window
 
 from jauge_collector import civil
+from jauge_collector.compliance import attested_air, sensor_hours
 from jauge_collector.compliance import intake as air
-from jauge_collector.compliance import sensor_hours
 from jauge_collector.compliance.intake import Hour, Hours, Stay
 from jauge_collector.compliance.quarters import span_ms
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.registers.files import Registers
+from jauge_collector.registers.intake_hours import IntakeHours
 from jauge_collector.registers.rooms import Place
 
 QUANTITY: Final = "humidity"
@@ -42,11 +44,17 @@ class Readings(NamedTuple):
 
 
 async def humidity_of_rows(
-    sources: Sources, window: Window, known: Mapping[str, Hours], policy: Policy
+    sources: Sources,
+    window: Window,
+    known: Mapping[str, Hours],
+    policy: Policy,
+    *,
+    signed: Sequence[IntakeHours] = (),
 ) -> tuple[Intake, ...]:
     """Humidity of a site's rows over a window, by the class that the policy judges rooms by.
 
-    ``known`` are the hours of temperature of the intake sensors. Raises StoreError.
+    ``known`` are the hours of temperature of the intake sensors; ``signed`` is what is attested.
+    Raises StoreError.
     """
     site = sources.site
     envelope = policy.envelope(policy.site_envelope)
@@ -54,9 +62,25 @@ async def humidity_of_rows(
         return ()
     rows = rows_of(sources.registers, site.name, window.last)
     readings = await read(sources, rows.values(), window, policy.hourly_s * 1000, known=known)
+    told = attested_air.of_rows(
+        attested_air.by_place(signed, QUANTITY), sources.registers, site.name
+    )
+    rule = attested_air.Rule(window, site.zone, envelope.name, policy.intake_measured)
+
+    def of(name: str, days: Window) -> Intake:
+        return humidity(name, rows[name], readings, envelope, window=days, zone=site.zone)
+
+    def measured(name: str, days: Window) -> bool:
+        return of(name, days).measured is not None
+
     return tuple(
-        humidity(name, row, readings, envelope, window=window, zone=site.zone)
-        for name, row in rows.items()
+        attested_air.with_attested(
+            of(name, window),
+            told.get(name, ()),
+            rule,
+            partial(measured, name),
+        )
+        for name in rows
     )
 
 

@@ -36,7 +36,7 @@ class Hour(NamedTuple):
 
 
 Hours = Mapping[int, Hour]
-"""By hour since the epoch."""
+"""By hour since the epoch, in time order."""
 
 
 Known = dict[tuple[Series, tuple[int, int], int], Hours]
@@ -125,7 +125,7 @@ async def read(
     for sensor in dict.fromkeys(sensors):
         agent, _, resource = sensor.partition("/")
         series = Series(site, agent, resource, quantity)
-        sums: defaultdict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        sums = _no_sums()
         last: Point | None = None
         for begin in range(span[0], span[1], _AT_ONCE_MS):
             end = min(begin + _AT_ONCE_MS, span[1])
@@ -134,10 +134,37 @@ async def read(
         after = await store.after([series], span[1])
         if series in after and last is not None:
             _add(sums, [after[series]], last, gap_ms, until_ms=span[1])
-        found[sensor] = {
-            at: Hour(covered, area / covered) for at, (area, covered) in sums.items() if covered
-        }
+        found[sensor] = _means(sums)
     return found
+
+
+def means(
+    points: Sequence[Point],
+    span: tuple[int, int],
+    gap_ms: int,
+    *,
+    before: Point | None = None,
+    after: Point | None = None,
+) -> dict[int, Hour]:
+    """The same of one sensor over [start, end), which begins on an hour, from its readings there.
+
+    ``before`` and ``after`` are the readings next to them, where they are to be joined to these.
+    """
+    sums = _no_sums()
+    last = _add(sums, points, before, gap_ms)
+    if after is not None and last is not None:
+        _add(sums, [after], last, gap_ms, until_ms=span[1])
+    first_hour = span[0] // _HOUR_MS
+    return {at: hour for at, hour in _means(sums).items() if at >= first_hour}
+
+
+def _no_sums() -> defaultdict[int, list[float]]:
+    """By hour: what the line between readings encloses, and for how long."""
+    return defaultdict(lambda: [0.0, 0.0])
+
+
+def _means(sums: Mapping[int, Sequence[float]]) -> dict[int, Hour]:
+    return {at: Hour(covered, area / covered) for at, (area, covered) in sums.items() if covered}
 
 
 def _add(
@@ -186,7 +213,7 @@ def intake(
     """A place's hours in bands over a window. Without a reading in it, no hours at all."""
     start_ms, end_ms = span_ms(window, zone)
     middle = sum(envelope.recommended) / 2
-    worst: dict[int, Hour] = {}
+    worst: Hours = {}
     now: dict[str, None] = {}
     for stay in stays:
         begin = (
@@ -195,23 +222,15 @@ def intake(
         end = end_ms if stay.to is None else min(end_ms, civil.midnight_ms(stay.to, zone))
         if stay.to is None or stay.to > window.last:
             now |= dict.fromkeys(stay.sensors)
-        first_hour, after = -(-begin // _HOUR_MS), -(-end // _HOUR_MS)
+        within = -(-begin // _HOUR_MS), -(-end // _HOUR_MS)
         for sensor in stay.sensors:
-            here = hours.get(sensor, {})
-            if not worst:
-                worst = {at: hour for at, hour in here.items() if first_hour <= at < after}
-                continue
-            for at, hour in here.items():
-                if first_hour <= at < after:
-                    known = worst.get(at)
-                    if known is None or abs(hour.mean - middle) > abs(known.mean - middle):
-                        covered = max(hour.covered_ms, known.covered_ms if known else 0)
-                        worst[at] = Hour(covered, hour.mean)
+            here = _within(hours.get(sensor, {}), *within)
+            worst = _worse(worst, here, middle) if worst else here
     if not worst:
         return Intake(place=place, sensors=tuple(now))
     first = window.first + timedelta(days=(min(worst) * _HOUR_MS - start_ms) // (24 * _HOUR_MS))
     time = temperature_time(
-        ((round(covered), mean) for covered, mean in worst.values()),
+        worst.values(),
         envelope,
         end_ms - start_ms,
     )
@@ -222,3 +241,22 @@ def intake(
         with_attested=time,
         first_day=max(first, window.first),
     )
+
+
+def _within(hours: Hours, first: int, after: int) -> Hours:
+    """Those of hours that begin in [first, after); themselves where all do."""
+    starts = list(hours)
+    if starts and first <= starts[0] and starts[-1] < after:
+        return hours
+    return {at: hour for at, hour in hours.items() if first <= at < after}
+
+
+def _worse(known: Hours, others: Hours, middle: float) -> Hours:
+    """Of each hour the one farther from the middle, for the longest time of either."""
+    worst = dict(known)
+    for at, hour in others.items():
+        other = known.get(at)
+        if other is None or abs(hour.mean - middle) > abs(other.mean - middle):
+            covered = max(hour.covered_ms, other.covered_ms if other else 0)
+            worst[at] = Hour(covered, hour.mean)
+    return worst

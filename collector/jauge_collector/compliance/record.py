@@ -1,5 +1,6 @@
 """The compliance record of one site and quarter, gathered and judged; what every reader shows."""
 
+from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -23,8 +24,10 @@ from jauge_models.compliance.trajectory import Trajectory, trajectory
 from jauge_models.compliance.windows import Window, since, twelve_months
 from jauge_models.effectiveness import Kpi
 
+from jauge_collector.compliance import attested_air, sensor_hours
 from jauge_collector.compliance import intake as air
-from jauge_collector.compliance import sensor_hours
+from jauge_collector.compliance.attested_set_points import evidence as set_points_of_rooms
+from jauge_collector.compliance.attested_set_points import of_rooms
 from jauge_collector.compliance.confirmed_ledger import counted
 from jauge_collector.compliance.electricity import MachineEnergy
 from jauge_collector.compliance.humidity import humidity_of_rows
@@ -35,14 +38,19 @@ from jauge_collector.compliance.logging_interval import slowest_interval_s
 from jauge_collector.compliance.meter_history import meter_register
 from jauge_collector.compliance.metering import metered_site
 from jauge_collector.compliance.quarters import Quarter, span_ms
+from jauge_collector.compliance.row_intakes import intakes_of_rows
 from jauge_collector.compliance.sightings import sightings
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.gc_pause import gc_paused
 from jauge_collector.registers import policy as policy_file
+from jauge_collector.registers.certificates import with_certificates
 from jauge_collector.registers.evidence import completed, limits
 from jauge_collector.registers.files import Registers
+from jauge_collector.registers.intake_hours import TEMPERATURE, IntakeHours, intake_hours
 from jauge_collector.registers.listing import listing
 from jauge_collector.registers.notes import Note
+from jauge_collector.registers.servers import Server
+from jauge_collector.registers.set_points import set_points
 from jauge_collector.sites import Site
 
 _USUAL: Final = Policy()
@@ -104,8 +112,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     assessment: Assessment
     trajectory: Trajectory
     unconfirmed: int = 0
-    """Signed amounts and dial readings in the ledger that count for nothing without a second
-    person."""
+    """Attested values in the ledger that count for nothing without a second person."""
     registers: dict[str, str]
     """SHA-256 of each register as it was read."""
     notes: tuple[Note, ...]
@@ -148,7 +155,10 @@ async def judged_record(
 
     ``unconfirmed`` is how many signed values it leaves out.
     """
-    site, registers = sources.site, sources.registers
+    site = sources.site
+    registers = with_certificates(sources.registers, sources.ledger, site)
+    sources = replace(sources, registers=registers)
+    signed = intake_hours(sources.ledger, site)
     policy = limits(registers)
     day = quarter.window.last
     energy = MachineEnergy(sources.ledger, site)
@@ -160,9 +170,10 @@ async def judged_record(
         window,
         policy.hourly_s * 1000,
     )
-    evidence = await _site_evidence(sources, quarter.window, window, hours, policy)
+    evidence = await _site_evidence(sources, quarter.window, window, hours, policy, signed=signed)
     uses = await uses_of_servers(sources, quarter.window, policy.idle_days)
-    gathered = _Servers(site, registers, energy, quarter.window, policy, uses=uses)
+    warm = attested_air.by_place(signed, TEMPERATURE)
+    gathered = _Servers(site, registers, energy, quarter.window, policy, uses=uses, signed=warm)
     inventory = Inventory(
         tuple(gathered.filled(server, hours) for server in listed.inventory.servers),
         listed.inventory.chassis,
@@ -224,6 +235,8 @@ async def _site_evidence(
     window: Window,
     hours: Mapping[str, air.Hours],
     policy: Policy,
+    *,
+    signed: Sequence[IntakeHours],
 ) -> SiteEvidence:
     """All that is on file about the site at the end of a quarter, and of twelve months."""
     site, registers, ledger = sources.site, sources.registers, sources.ledger
@@ -235,30 +248,15 @@ async def _site_evidence(
     return msgspec.structs.replace(
         evidence,
         simulated=site.simulated,
-        rows=_rows(registers, site, hours, window, policy),
-        humidity=await humidity_of_rows(sources, window, hours, policy),
+        rows=intakes_of_rows(registers, site, hours, window, policy, signed=signed),
+        attested_set_points=set_points_of_rooms(
+            of_rooms(set_points(ledger, site.name), registers, site, window)
+        ),
+        humidity=await humidity_of_rows(sources, window, hours, policy, signed=signed),
         slowest_interval_s=await slowest_interval_s(sources, quarter),
         reports=reports(ledger, site, day),
         meters=meter_register(ledger, site, end_ms, sources.kept_years),
         invoices=invoices(ledger, site, window, policy),
-    )
-
-
-def _rows(
-    registers: Registers,
-    site: Site,
-    hours: Mapping[str, air.Hours],
-    window: Window,
-    policy: Policy,
-) -> tuple[Intake, ...]:
-    """Rows of racks by the class that the policy judges rooms by."""
-    envelope = policy.envelope(policy.site_envelope)
-    if envelope is None:  # refused when a policy is made
-        return ()
-    rows = air.rows_of(registers, site.name, window.last)
-    return tuple(
-        air.intake(name, stays, hours, envelope, window=window, zone=site.zone)
-        for name, stays in rows.items()
     )
 
 
@@ -274,21 +272,26 @@ class _Servers:
         policy: Policy,
         *,
         uses: Mapping[str, Use],
+        signed: attested_air.ByPlace,
     ) -> None:
         self._uses = uses
+        self._signed = signed
         self._site = site
         self._registers = registers
         self._energy = energy
         self._quarter = quarter
         self._policy = policy
         self._intakes: dict[Hashable, Intake] = {}
+        self._rows: defaultdict[str, list[Server]] = defaultdict(list)
+        for row in registers.servers:
+            self._rows[row.id].append(row)
 
     def filled(self, server: ServerEvidence, hours: Mapping[str, air.Hours]) -> ServerEvidence:
         """A server of this site with its electricity, energy and intake; others as they are."""
         day = self._quarter.last
         if server.site != self._site.name or not server.is_valid(day):
             return server
-        rows = [row for row in self._registers.servers if row.id == server.id]
+        rows = self._rows[server.id]
         feeds = [feed for row in rows if row.holds(day) for feed in row.feeds]
         window = since(server.valid_from, day)
         declared = server.envelope
@@ -298,7 +301,8 @@ class _Servers:
         taken = None
         if envelope is not None and not envelope.liquid:
             stays = air.stays_of(rows, self._registers, self._site.name)
-            taken = self._taken(server.id, stays, hours, envelope, window)
+            told = attested_air.of_server(self._signed, rows, self._site.zone)
+            taken = self._taken(server.id, (tuple(stays), told), hours, envelope, window)
         known = self._energy.known(feeds, window, self._quarter)
         return msgspec.structs.replace(
             server,
@@ -311,18 +315,26 @@ class _Servers:
     def _taken(
         self,
         name: str,
-        stays: Sequence[air.Stay],
+        known: tuple[tuple[air.Stay, ...], attested_air.Levels],
         hours: Mapping[str, air.Hours],
         envelope: Envelope,
         window: Window,
     ) -> Intake | None:
-        """The intake of a place, worked out once for all servers that share it."""
-        if not stays:
+        """The intake of a place, worked out once for all servers that share it.
+
+        ``known`` is where they stood, and what is attested of it.
+        """
+        stays, told = known
+        if not stays and not any(any(level) for level in told):
             return None
-        key = (tuple(stays), envelope.name, envelope.allowable, window)
+        key = (known, envelope.name, envelope.allowable, window)
         if key not in self._intakes:
-            self._intakes[key] = air.intake(
-                name, stays, hours, envelope, window=window, zone=self._site.zone
+            zone = self._site.zone
+            self._intakes[key] = attested_air.with_attested(
+                air.intake(name, stays, hours, envelope, window=window, zone=zone),
+                told,
+                attested_air.Rule(window, zone, envelope.name, self._policy.intake_measured),
+                attested_air.measured_by(stays, hours, zone),
             )
         return msgspec.structs.replace(self._intakes[key], place=name)
 

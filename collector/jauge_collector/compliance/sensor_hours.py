@@ -10,7 +10,7 @@ from typing import Final
 from jauge_models.compliance.windows import Window
 from jauge_models.resources import Series
 
-from jauge_collector.compliance import evidence_file
+from jauge_collector.compliance import evidence_file, kept_hours
 from jauge_collector.compliance import intake as air
 from jauge_collector.compliance.intake import Hour, Hours
 from jauge_collector.compliance.quarters import span_ms
@@ -40,7 +40,9 @@ async def read(
     unknown = [sensor for sensor, key in asked.items() if key not in sources.hours]
     if unknown:
         site = sources.site.name
-        fresh = await air.read(sources.store, site, unknown, span, gap_ms, quantity=quantity)
+        fresh = await kept_hours.read(
+            sources.store, sources.ledger, site, unknown, span, gap_ms, quantity=quantity
+        )
         for sensor, own in _completed(sources, fresh, span, gap_ms, quantity).items():
             sources.hours[asked[sensor]] = own
     return {sensor: sources.hours[key] for sensor, key in asked.items()}

@@ -108,7 +108,14 @@ def proposed(
     A row that reaches over the bounds brings those that its proposal touches.
     """
     with ledger.transaction(writes=False) as connection:
-        return list(_proposed(connection, site, meters, start_ms, end_ms).values())
+        return proposed_in(connection, site, meters, start_ms, end_ms)
+
+
+def proposed_in(
+    connection: Connection, site: str, meters: Iterable[str], start_ms: int, end_ms: int
+) -> list[Proposed]:
+    """`proposed` in the caller's transaction."""
+    return list(_proposed(connection, site, meters, start_ms, end_ms).values())
 
 
 def _proposed(

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
-from jauge_collector.ledger import schema
+from jauge_collector.ledger import kept_hours, schema
 from jauge_collector.ledger.clocks import ClockSpan
 
 QUARTER_MS: Final = 15 * 60 * 1000
@@ -48,10 +48,15 @@ def add_marks(
 ) -> None:
     """Set marks, or renew them: site, scope, name, start, end. ``statement`` inserts into them.
 
-    The latest of the stamps holds, of two writers; not one that lies `FROM_AHEAD_MS` ahead.
+    The latest of the stamps holds, of two writers; not one that lies `FROM_AHEAD_MS` ahead. Hours
+    of sensors that were worked out before go with it.
     """
     if not marks:
         return
+    kept_hours.forget(
+        connection,
+        ((site, name, start, end) for site, scope, name, start, end in marks if scope == "agent"),
+    )
     table = schema.marks
     new = statement.excluded
     holds = (table.c.last_ms > new.last_ms) & (table.c.last_ms <= new.last_ms + FROM_AHEAD_MS)

@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from jauge_collector.ledger import schema
+from jauge_collector.ledger import kept_hours, schema
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.chain import EXPIRED
 from jauge_collector.ledger.entries import CONFIRMATION, note_erased
@@ -30,7 +30,7 @@ from jauge_collector.stores import Held, Source
 
 PURGE: Final = "purge"
 """Kind of the entries that record what was purged."""
-CLOSED: Final = ("amount", "event")
+CLOSED: Final = ("amount", "event", "set_point", "intake_hours", "certificate")
 """Kinds of entries that speak of a span: once it is old, nothing needs them. What was read off,
 replaced or commissioned stays, for it says how a meter in service is to be read."""
 
@@ -187,6 +187,13 @@ def old_descriptions(ledger: Ledger, site: str, until_ms: int, *, dry_run: bool)
                 )
     times = [from_ms for *_, from_ms in old]
     return Held(len(old), min(times, default=None), max(times, default=None))
+
+
+def drop_old_hours(ledger: Ledger, site: str, until_ms: int, *, dry_run: bool) -> None:
+    """Hours of sensors that were kept of time before a moment go: derived, they are no loss."""
+    if not dry_run:
+        with ledger.transaction(writes=True) as connection:
+            kept_hours.drop_old(connection, site, until_ms)
 
 
 # --- entries of people, and their documents

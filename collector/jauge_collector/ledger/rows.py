@@ -87,6 +87,13 @@ def subject_ids(connection: Connection, site: str, names: Iterable[str]) -> dict
     return keys
 
 
+def keys_of_subjects(connection: Connection, site: str) -> dict[str, int]:
+    """Keys of all of a site's subjects that have rows, by name."""
+    t = schema.subjects.c
+    found = connection.execute(select(t.name, t.id).where(t.site == site))
+    return {name: key for name, key in found}  # noqa: C416 - a result is no mapping
+
+
 def electricity_subjects(connection: Connection, site: str) -> frozenset[str]:
     """Names of everything of a site that has rows of electricity."""
     t = schema.subjects.c

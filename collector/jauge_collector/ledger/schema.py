@@ -19,13 +19,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Rises with every change of the tables; a newer ledger than the program knows is not opened.
 
 An older one is brought up to date: 2 added ``clocks`` and ``purge_requests``, 3 ``tickets`` and
 ``standings``, 4 ``shares``, ``unshared`` and ``descriptions``, 5 ``chain``, ``closings``,
-``proposals`` and the salt of ``entries``. A new table is made where it is missing; a change of an
-existing one needs statements of its own in `database`.
+``proposals`` and the salt of ``entries``, 6 ``sensor_hours``. A new table is made where it is
+missing; a change of an existing one needs statements of its own in `database`.
 """
 
 metadata = MetaData()
@@ -318,4 +318,21 @@ proposals = Table(
 """What a pass would have made of closed rows: ``new`` is a row's content as JSON, or none.
 
 ``stands`` tells whether there is a row now, and ``amount`` is its amount.
+"""
+
+sensor_hours = Table(
+    "sensor_hours",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("resource", Text, primary_key=True),
+    Column("quantity", Text, primary_key=True),
+    Column("gap_ms", BigInteger, primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True),
+    Column("token", Text),
+    Column("content", Text),
+)
+"""Hourly means of sensors by blocks of time, as readings gave them; see `kept_hours`.
+
+While a block is worked out it has the ``token`` of who claimed it and no ``content``.
 """

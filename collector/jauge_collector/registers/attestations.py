@@ -1,5 +1,6 @@
 """Attested values: a dated register reading, a bill, or an operator's monthly figure.
 
+Beside them what is attested of rooms (`set_points`, `intake_hours`) and papers (`certificates`).
 Each is corrected only by a new entry. Its document is kept under its SHA-256, so that it can be
 shown to be the one that was entered.
 """
@@ -7,7 +8,7 @@ shown to be the one that was entered.
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -16,6 +17,7 @@ from jauge_models.configuration import ConfigurationError
 from jauge_models.quantities import CATALOGUE
 from jauge_models.topology import MEASURES, Meter
 
+from jauge_collector import civil
 from jauge_collector.importer.units import conversion
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.entries import Entry
@@ -25,6 +27,14 @@ from jauge_collector.registers.regular_file import open_regular
 from jauge_collector.sites import Site
 
 AMOUNT: Final = "amount"
+SET_POINT: Final = "set_point"
+"""What the intake air of a room is set to, from a day to a day."""
+HOURS: Final = "intake_hours"
+"""Hours of intake air within ranges, from a day to a day."""
+CERTIFICATE: Final = "certificate"
+"""A document that certifies something, from a day on."""
+SIGNED: Final = (AMOUNT, "reading", SET_POINT, HOURS, CERTIFICATE)
+"""Kinds of entries that stand on somebody's word."""
 LARGEST_DOCUMENT: Final = 100 << 20
 """Bytes of one document."""
 INVOICE: Final = "invoice"
@@ -70,10 +80,7 @@ def enter_amount(
         raise ConfigurationError(
             "--cause", "", "is for an invoice", "add --invoice, or write it as --note"
         )
-    if end_ms <= start_ms:
-        raise ConfigurationError("--to", "", "is not after --from", "--to is excluded")
-    if end_ms > now_ms:
-        raise ConfigurationError("--to", "", "lies in the future", "attest what has been measured")
+    refuse_unlived(start_ms, end_ms, now_ms)
     if not 0 <= base <= MOST:
         raise ConfigurationError(
             "--amount", "", f"{entered} is no amount", "give what flowed, 0 or more"
@@ -99,6 +106,34 @@ def enter_amount(
         document=document,
         corrects=corrects,
     )
+
+
+def refuse_unlived(start_ms: int, end_ms: int, now_ms: int) -> None:
+    """Raises ConfigurationError for a span that is empty or not over yet."""
+    if end_ms <= start_ms:
+        raise ConfigurationError("--to", "", "is not after --from", "--to is excluded")
+    if end_ms > now_ms:
+        raise ConfigurationError("--to", "", "lies in the future", "attest what has been measured")
+
+
+def refuse_parts_of_days(site: Site, option: str, moment_ms: int) -> None:
+    """Raises ConfigurationError for a moment at which no civil day of the site begins."""
+    if civil.midnight_ms(civil.day(moment_ms, site.zone), site.zone) != moment_ms:
+        raise ConfigurationError(
+            option, "", "is no whole day", "give a date without a time, 2026-01-31"
+        )
+
+
+def refuse_overlap(others: Iterable[Entry], span: tuple[int, int], corrects: int | None) -> None:
+    """Raises ConfigurationError where another entry than the one it corrects tells of that time."""
+    for other in others:
+        if other.id != corrects and other.start_ms < span[1] and span[0] < (other.end_ms or 0):
+            raise ConfigurationError(
+                "--from",
+                "",
+                f"the span overlaps entry {other.id} of {other.subject}",
+                f"correct that with --corrects {other.id}, or attest the rest",
+            )
 
 
 def is_invoice(entry: Entry) -> bool:
@@ -164,9 +199,5 @@ def _unkept(file: Path, problem: str) -> ConfigurationError:
 
 def attested(ledger: Ledger, site: Site) -> list[Entry]:
     """Every attested value in the order entered, corrected ones included."""
-    found = [
-        entry
-        for kind in (AMOUNT, "reading")
-        for entry in ledger.entries(site.name, kind, corrected=True)
-    ]
+    found = [entry for kind in SIGNED for entry in ledger.entries(site.name, kind, corrected=True)]
     return sorted(found, key=lambda entry: entry.id)

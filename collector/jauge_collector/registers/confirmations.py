@@ -1,24 +1,18 @@
-"""The second person: who confirmed an amount or a dial reading that somebody else signed for.
+"""The second person: who confirmed what somebody else signed for.
 
 A confirmation is an entry of its own, linked into the chain like any other. It is of one entry: a
 correction needs its own.
 """
-
-from typing import Final
 
 from jauge_models.compliance.persons import same_person
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.entries import CONFIRMATION, Entry
-from jauge_collector.registers.attestations import AMOUNT, attested
-from jauge_collector.registers.meters import READING
+from jauge_collector.registers.attestations import SIGNED, attested
 from jauge_collector.sites import Site
 
 __all__ = ["CONFIRMATION", "SIGNED", "confirm", "confirmed", "unconfirmed"]
-
-SIGNED: Final = (AMOUNT, READING)
-"""Kinds of entries that stand on somebody's word."""
 
 
 def confirm(
@@ -30,7 +24,7 @@ def confirm(
     now_ms: int,
     note: str = "",
 ) -> int:
-    """Enter that a second person vouches for an amount or a reading; the confirmation's number.
+    """Enter that a second person vouches for an attested value; the confirmation's number.
 
     Raises ConfigurationError where there is no such entry, it was corrected or is confirmed
     already, names nobody who answers for it, or names the same person.
@@ -41,7 +35,7 @@ def confirm(
     entry = next((each for each in of_site if each.id == entry_id), None)
     if entry is None:
         raise _refused(
-            f"site {site.name} has no amount or reading numbered {entry_id}",
+            f"site {site.name} has no attested value numbered {entry_id}",
             "see attest --list",
         )
     later = next((each.id for each in of_site if each.corrects == entry_id), None)
@@ -84,7 +78,7 @@ def confirmed(ledger: Ledger, site_name: str) -> dict[int, str]:
 
 
 def unconfirmed(ledger: Ledger, site_name: str) -> list[Entry]:
-    """Amounts and readings that hold and that nobody has confirmed, in the order entered."""
+    """Attested values that hold and that nobody has confirmed, in the order entered."""
     known = confirmed(ledger, site_name)
     found = [
         entry

@@ -57,6 +57,10 @@ class DocumentKind(StrEnum):
     """V7."""
     PROVIDER_ATTESTATION = "provider_attestation"
     """Of an operator, or of the provider of rented machines."""
+    GUARANTEE_OF_ORIGIN = "guarantee_of_origin"
+    """Of renewable electricity; the amount is entered at its meter."""
+    UPS_EFFICIENCY = "ups_efficiency"
+    """Why a term of an equation has its factor."""
     CALIBRATION = "calibration"
     DRAWING = "drawing"
     OTHER = "other"
@@ -122,6 +126,8 @@ _KINDS: Final = {
     "ecoconception": DocumentKind.ECODESIGN,
     "attestation": DocumentKind.PROVIDER_ATTESTATION,
     "attestation_fournisseur": DocumentKind.PROVIDER_ATTESTATION,
+    "garantie_d_origine": DocumentKind.GUARANTEE_OF_ORIGIN,
+    "rendement_onduleur": DocumentKind.UPS_EFFICIENCY,
     "etalonnage": DocumentKind.CALIBRATION,
     "plan": DocumentKind.DRAWING,
     "autre": DocumentKind.OTHER,

@@ -15,6 +15,7 @@ from jauge_models.effectiveness import Kpi
 from jauge_models.intervals import Grade
 from jauge_models.rules import RuleStatus
 
+from jauge_collector.compliance.attested_set_points import RoomSetPoint
 from jauge_collector.compliance.record import Record
 from jauge_collector.kpis import SiteKpis
 
@@ -88,6 +89,24 @@ class Room(_Part, frozen=True, kw_only=True):
     """Highest hourly mean of the quarter, °C."""
 
 
+class AttestedHours(_Part, frozen=True, kw_only=True):
+    """Hours of intake air as somebody attests them; ``counts`` where a criterion rests on them."""
+
+    entry: int
+    place: str
+    quantity: str
+    envelope: str
+    first: date
+    last: date
+    observed_h: float
+    allowable_h: float
+    recommended_h: float
+    counts: bool
+    signatory: str
+    confirmed_by: str
+    document: str | None
+
+
 class Temperature(_Part, frozen=True, kw_only=True):
     """Room temperature of the quarter."""
 
@@ -95,7 +114,11 @@ class Temperature(_Part, frozen=True, kw_only=True):
     set_point: str
     """Evidence id of what logs it; empty where there is none."""
     rooms: tuple[Room, ...]
-    """The worst first."""
+    """The worst first. Measured alone."""
+    attested_set_points: tuple[RoomSetPoint, ...] = ()
+    """Of the twelve months, room by room; nothing where none is attested."""
+    attested_hours: tuple[AttestedHours, ...] = ()
+    """Within the twelve months, in time order."""
 
 
 class Gap(_Part, frozen=True, kw_only=True):

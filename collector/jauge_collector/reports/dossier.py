@@ -19,6 +19,7 @@ from typing import IO, Final
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector import civil
+from jauge_collector.compliance.attested_set_points import year_mean
 from jauge_collector.compliance.life import Standing, file_of
 from jauge_collector.console.text import typeset
 from jauge_collector.csv_text import lines
@@ -182,6 +183,7 @@ class Dossier:
             registers=of.registers,
             figures=found.figures,
             fresh=found.fresh,
+            set_point=year_mean(of.counting, of.registers, of.site, year, policy.intake_measured),
             simulated=of.site.simulated,
         )
         sink.write(as_csv(made, self.language).encode())

@@ -17,6 +17,7 @@ from jauge_collector.csv_text import Cell, moment
 from jauge_collector.kpis import counting_since
 from jauge_collector.ledger import chain
 from jauge_collector.ledger.entries import CONFIRMATION, Entry
+from jauge_collector.registers.attestations import CERTIFICATE, HOURS, SET_POINT
 from jauge_collector.registers.confirmations import confirmed
 from jauge_collector.registers.documents import Document, DocumentKind
 from jauge_collector.registers.evidence import limits
@@ -34,6 +35,9 @@ from jauge_collector.reports.gaps import of_meter
 KINDS: Final = (
     READING,
     "amount",
+    SET_POINT,
+    HOURS,
+    CERTIFICATE,
     COMMISSIONING,
     REPLACEMENT,
     FACTOR,

@@ -15,6 +15,7 @@ import msgspec
 from jauge_models.effectiveness import Kpi
 from jauge_models.rules import RULES, RuleStatus
 
+from jauge_collector.compliance.attested_set_points import MeanSetPoint
 from jauge_collector.registers.facility import FacilityRow, supplied
 from jauge_collector.registers.facility_fields import ANNEX, NATIONAL, Family, Field, Kind
 from jauge_collector.registers.files import Registers
@@ -81,6 +82,7 @@ class Annex(msgspec.Struct, frozen=True, kw_only=True):
 
 _REGULATION: Final = "Delegated Regulation (EU) 2024/1364"
 _NATIONAL: Final = "Directive (EU) 2023/1791, Annex VII; code de l’énergie, D.236-1 to D.236-7"
+_SET_POINT: Final = "t_in_air"
 _PARTS: Final = ("e_res_goo", "e_res_ppa", "e_res_os")
 
 PENDING_TEXT: Final = "C(2026) 3472 final"
@@ -112,18 +114,20 @@ def annex(
     registers: Registers,
     figures: Figures | None,
     fresh: Kpi | None = None,
+    set_point: MeanSetPoint | None = None,
     simulated: bool = False,
 ) -> Annex:
     """The annex of a calendar year.
 
     ``figures`` are those of that year, None where none may be told; ``fresh`` is W_IN-FRE / E_IT,
-    for the pending text alone. Raises ValueError where figures are of other days.
+    for the pending text alone; ``set_point`` is T_IN as it is attested. Raises ValueError where
+    figures are of other days.
     """
     days = date(year, 1, 1), date(year, 12, 31)
     if figures is not None and (figures.first, figures.last) != days:
         raise ValueError(f"figures of {figures.first} to {figures.last} are not those of {year}")
     told = supplied(registers.facility, site, year, days[1])
-    work = _Work(title, year, registers, figures, told, site)
+    work = _Work(title, year, registers, figures, told, site, set_point, simulated)
     rows = tuple(_with_declared_ratios([work.row(field) for field in (*ANNEX, *NATIONAL)]))
     wanted = registers.policy is not None and registers.policy.pending_texts
     pending = tuple(_pending(rows, figures, fresh, days)) if wanted else ()
@@ -138,6 +142,8 @@ class _Work:
     figures: Figures | None
     told: Mapping[str, FacilityRow]
     site: str
+    set_point: MeanSetPoint | None
+    simulated: bool
 
     def row(self, field: Field) -> Row:
         """One field: the ledger's figure, else the operator's, else nothing."""
@@ -207,6 +213,15 @@ class _Work:
         )
 
     def _computed(self, field: Field) -> Row | None:
+        if field.key == _SET_POINT and self.set_point is not None:
+            return msgspec.structs.replace(
+                self._blank(field),
+                value=self.set_point.celsius,
+                source=Source.COMPUTED,
+                coverage=self.set_point.share,
+                attested_share=1.0,
+                status="simulated" if self.simulated else "attested",
+            )
         if self.figures is None or not field.annual:
             return None
         kpis = {

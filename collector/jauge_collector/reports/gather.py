@@ -15,6 +15,7 @@ from jauge_models.compliance.windows import Window, twelve_months
 
 from jauge_collector import __version__, civil
 from jauge_collector.compliance import sensor_hours
+from jauge_collector.compliance.attested_set_points import of_rooms
 from jauge_collector.compliance.confirmed_ledger import counted
 from jauge_collector.compliance.history import with_history
 from jauge_collector.compliance.metering import it_equation
@@ -25,11 +26,14 @@ from jauge_collector.gc_pause import gc_paused
 from jauge_collector.kpis import SiteKpis, SiteSums
 from jauge_collector.ledger import chain
 from jauge_collector.ledger.book import Ledger
+from jauge_collector.registers.certificates import with_certificates
 from jauge_collector.registers.confirmations import confirmed
 from jauge_collector.registers.evidence import limits
 from jauge_collector.registers.policy import GoalSection
+from jauge_collector.registers.set_points import set_points
 from jauge_collector.reports import boundary as boundaries
 from jauge_collector.reports.amounts import amounts
+from jauge_collector.reports.attested_air import attested_hours
 from jauge_collector.reports.boundary import Boundary, Span
 from jauge_collector.reports.calendar import calendar
 from jauge_collector.reports.changes import changes
@@ -84,7 +88,8 @@ async def gather(
 
 async def _gathered(sources: Sources, quarter: Quarter, judged: Record, tell: "_Steps") -> Report:
     """What the ledger that counts says, beside the record."""
-    site, registers, ledger = sources.site, sources.registers, sources.ledger
+    site, ledger = sources.site, sources.ledger
+    registers = with_certificates(sources.registers, ledger, site)
     policy, day = limits(registers), quarter.window.last
     year = twelve_months(day)
     span, year_span = (span_ms(window, site.zone) for window in (quarter.window, year))
@@ -115,7 +120,11 @@ async def _gathered(sources: Sources, quarter: Quarter, judged: Record, tell: "_
         year,
         policy.hourly_s * 1000,
     )
-    rooms = temperature(registers, site, hours, policy, quarter=quarter.window, year=year)
+    rooms = msgspec.structs.replace(
+        temperature(registers, site, hours, policy, quarter=quarter.window, year=year),
+        attested_set_points=of_rooms(set_points(ledger, site.name), registers, site, year),
+        attested_hours=attested_hours(sources, judged, year),
+    )
     tell.begin("gaps")
     longest, left_out = gaps(found)
     return Report(

@@ -114,8 +114,9 @@ SITE_CRITERIA: Final = (
     Criterion(
         id="S7",
         title="Room temperature controlled",
-        test="an intake sensor in each row, the set point logged, {intake_measured} of the time "
-        "measured, and {intake_allowable} of that within the allowable range of {site_envelope}",
+        test="an intake sensor in each row, the set point logged (or attested for "
+        "{intake_measured} of the time in each room), {intake_measured} of the time measured, and "
+        "{intake_allowable} of that within the allowable range of {site_envelope}",
         basis="Regulation (EU) 2019/424, Annex II, Table 6",
         statuses=_ANY,
         measurable=True,

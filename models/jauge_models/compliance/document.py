@@ -58,7 +58,10 @@ Each result has its reason as a key of `status.REASONS` with values; the texts a
 
 **Attested.** Where evidence comes twice, the second also counts attested values; the measured one
 is tried first, so signing for a gap never takes a measured pass away. Attested values serve where
-the measured ones do not tell; they never mend a failure.
+the measured ones do not tell; they never mend a failure. Hours of intake air (S7 to S9, V4) are
+attested as hours observed, allowable and recommended by one class, and held to the limits of
+measured ones; on which side of a range they lay nobody says. A set point that somebody attests,
+room by room, is no log: S7 is then met - attested at best.
 
 **From memory.** A basis whose text was not at hand has the rule status `memory`. Its text and
 number are not printed: a practice of the Code is « to be referenced » until the officer's

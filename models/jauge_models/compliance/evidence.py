@@ -131,7 +131,8 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True):
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
     """Intake of a row, a rack or a server: its sensors and the time in bands, by one envelope.
 
-    Without sensors of ours, what an operator attests of a row is its only hours.
+    Without sensors of ours, what an operator attests of a row is its only hours. ``first_day`` is
+    the first measured one.
     """
 
     place: str
@@ -139,6 +140,18 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     measured: TimeInBands | None = None
     with_attested: TimeInBands | None = None
     first_day: date | None = None
+    first_with_attested: date | None = None
+    """The first day measured or attested; None where nothing was attested."""
+    attested_by: tuple[str, ...] = ()
+    """Evidence ids of the attestations that ``with_attested`` counts."""
+
+
+class AttestedSetPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """For which share (0 to 1) of the twelve months somebody attests the set point of a room."""
+
+    room: str
+    share: float = 0.0
+    evidence: tuple[str, ...] = ()
 
 
 class Review(msgspec.Struct, frozen=True):
@@ -220,7 +233,9 @@ class SiteEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """A statement that no water enters the boundary."""
     rows: tuple[Intake, ...] = ()
     set_point: str = ""
-    """Evidence id of the log, or of the attestation, of the set point T_IN."""
+    """Evidence id of the log of the set point T_IN."""
+    attested_set_points: tuple[AttestedSetPoint, ...] = ()
+    """Where there is no log: of each room with a row, or nothing where nobody attests any."""
     reviews: tuple[Review, ...] = ()
     humidity: tuple[Intake, ...] = ()
     slowest_interval_s: int | None = None

@@ -57,10 +57,14 @@ def _closes(covered: Sequence[Coverage], policy: Policy) -> date | None:
 
 
 class Hours(NamedTuple):
-    """A finding on hours, with the share of them in the recommended range where it is met."""
+    """A finding on hours, with the share of them in the recommended range where it is met.
+
+    ``signed`` says that attested hours are among them.
+    """
 
     finding: Finding
     recommended: float = 0.0
+    signed: bool = False
 
 
 class HoursRule(NamedTuple):
@@ -83,17 +87,21 @@ def hours_held(places: Sequence[Intake], rule: HoursRule) -> Hours:
     for the rule's share of the time measured. Attested values serve where the measured do not
     tell; they never mend a failure.
     """
-    sensors = tuple(dict.fromkeys(sensor for place in places for sensor in place.sensors))
+    evidence = dict.fromkeys(sensor for place in places for sensor in place.sensors)
     measured = _judged(Status.MET, [(place, place.measured) for place in places], rule)
-    found = measured
+    found, closes = measured, None
     if measured.finding.status is Status.NOT_MEASURED:
-        found = _judged(
+        signed = _judged(
             Status.MET_ATTESTED, [(place, _attested(place, rule)) for place in places], rule
         )
-    closes = None
-    if found.finding.status is Status.NOT_MEASURED:
-        found, closes = measured, _hours_close(places, rule)
-    finding = msgspec.structs.replace(found.finding, evidence=sensors, closes=closes)
+        if signed.finding.status is Status.NOT_MEASURED:
+            closes = _hours_close(places, rule)
+        if signed.finding.status is not Status.NOT_MEASURED or any(
+            place.attested_by for place in places
+        ):
+            found = signed
+            evidence |= dict.fromkeys(one for place in places for one in place.attested_by)
+    finding = msgspec.structs.replace(found.finding, evidence=tuple(evidence), closes=closes)
     return found._replace(finding=finding)
 
 
@@ -107,10 +115,11 @@ _Times = Sequence[tuple[Intake, TimeInBands | None]]
 
 
 def _judged(status: Status, times: _Times, rule: HoursRule) -> Hours:
-    """The finding on hours of one kind."""
+    """The finding on hours of one kind: measured, or with attested ones. The reason says which."""
+    signed = status is Status.MET_ATTESTED
     known: list[TimeInBands] = []
     for place, time in times:
-        why = _unusable(place.place, time, rule)
+        why = _unusable(place.place, time, rule, signed=signed)
         if why is not None or time is None:
             return Hours(Finding(Status.NOT_MEASURED, why or reason("hours.none")))
         known.append(time)
@@ -119,15 +128,22 @@ def _judged(status: Status, times: _Times, rule: HoursRule) -> Hours:
         return Hours(Finding(Status.NOT_MEASURED, reason("hours.none")))
     share = total.allowable_ms / total.measured_ms
     if share < rule.allowable:
-        why = reason("hours.beyond", share=share, limit=rule.allowable)
-        return Hours(Finding(Status.NOT_MET, why))
+        key = "hours.attested_beyond" if signed else "hours.beyond"
+        why = reason(key, share=share, limit=rule.allowable)
+        return Hours(Finding(Status.NOT_MET, why), signed=signed)
     recommended = total.within_ms / total.measured_ms
-    measured = min(1.0, min(time.measured_ms for time in known) / rule.window.length_ms)
-    why = reason("hours.within", measured=measured, allowable=share, recommended=recommended)
-    return Hours(Finding(status, why), recommended)
+    of_time = min(1.0, min(time.measured_ms for time in known) / rule.window.length_ms)
+    shares = {"allowable": share, "recommended": recommended}
+    if signed:
+        why = reason("hours.attested_within", known=of_time, **shares)
+    else:
+        why = reason("hours.within", measured=of_time, **shares)
+    return Hours(Finding(status, why), recommended, signed)
 
 
-def _unusable(place: str, time: TimeInBands | None, rule: HoursRule) -> Reason | None:
+def _unusable(
+    place: str, time: TimeInBands | None, rule: HoursRule, *, signed: bool = False
+) -> Reason | None:
     """Why a place's hours cannot be judged. The share measured is of the window, not of what came.
 
     So hours of a quarter never pass for those of twelve months.
@@ -141,30 +157,38 @@ def _unusable(place: str, time: TimeInBands | None, rule: HoursRule) -> Reason |
         return reason("hours.other_window", days=days, limit=rule.window.days)
     share, limit = time.measured_ms / rule.window.length_ms, rule.policy.intake_measured
     if share < limit:
-        return reason("hours.unmeasured", share=share, limit=limit, where=place)
+        key = "hours.attested_short" if signed else "hours.unmeasured"
+        return reason(key, share=share, limit=limit, where=place)
     return None
 
 
 def _hours_close(places: Sequence[Intake], rule: HoursRule) -> date | None:
-    """When twelve months are over, where all is held since each place's first measured day."""
-    firsts = [place.first_day for place in places if place.first_day is not None]
-    if not firsts or len(firsts) < len(places):
+    """When twelve months are over, where all is held since each place's first day of them.
+
+    That is the first measured day, or the first attested one where with these more is held.
+    """
+    firsts = [_held_since(place, rule) for place in places]
+    known = [first for first in firsts if first is not None]
+    if not known or len(known) < len(places) or max(known) <= rule.window.first:
         return None
-    if not rule.window.first < max(firsts) <= rule.window.last:
-        return None
-    for place, first in zip(places, firsts, strict=True):
+    return window_closes(max(known))
+
+
+def _held_since(place: Intake, rule: HoursRule) -> date | None:
+    """The first day from which on a place holds what the rule asks for."""
+    held: list[date] = []
+    for time, first in (
+        (place.measured, place.first_day),
+        (place.with_attested, place.first_with_attested or place.first_day),
+    ):
+        if first is None or not rule.window.first <= first <= rule.window.last:
+            continue
         since = rule._replace(window=Window(first, rule.window.last))
-        held = [
-            # Its period also holds the days before the first, on which nothing was read.
-            _judged(Status.MET, [(place, _without_holes(time))], since)
-            for time in (place.measured, place.with_attested)
-        ]
-        if not any(
-            hours.finding.status is Status.MET and hours.recommended >= rule.recommended
-            for hours in held
-        ):
-            return None
-    return window_closes(max(firsts))
+        # Its period also holds the days before the first, on which nothing was read.
+        hours = _judged(Status.MET, [(place, _without_holes(time))], since)
+        if hours.finding.status is Status.MET and hours.recommended >= rule.recommended:
+            held.append(first)
+    return min(held, default=None)
 
 
 def _without_holes(time: TimeInBands | None) -> TimeInBands | None:
@@ -199,7 +223,8 @@ def not_over_cooled(
             "hours.reviewed", share=share, document=review.document.id, day=review.document.day
         )
         return Finding(finding.status, why, (*finding.evidence, review.document.id))
-    why = reason("hours.over_cooled", share=share, limit=policy.intake_recommended)
+    key = "hours.attested_over_cooled" if hours.signed else "hours.over_cooled"
+    why = reason(key, share=share, limit=policy.intake_recommended)
     return Finding(Status.NOT_MET, why, finding.evidence)
 
 

@@ -125,6 +125,7 @@ class TimeInBands(msgspec.Struct, frozen=True, kw_only=True):
 
     ``above`` and ``below`` lie outside the recommended and inside the allowable range; ``beyond``
     and ``under`` outside both. A value on a limit is inside. ``envelope`` names the ranges used.
+    What somebody attests says how long, not on which side: it stands in the two ``off`` bands.
     """
 
     envelope: str
@@ -134,11 +135,15 @@ class TimeInBands(msgspec.Struct, frozen=True, kw_only=True):
     below_ms: int = 0
     beyond_ms: int = 0
     under_ms: int = 0
+    off_recommended_ms: int = 0
+    """Attested: outside the recommended and inside the allowable range, on a side not told."""
+    off_allowable_ms: int = 0
+    """Attested: outside both ranges, on a side not told."""
 
     @property
     def measured_ms(self) -> int:
-        """Time measured: the five bands."""
-        return self.within_ms + self.above_ms + self.below_ms + self.beyond_ms + self.under_ms
+        """Time measured, or observed by who attests it: all bands."""
+        return self.allowable_ms + self.beyond_ms + self.under_ms + self.off_allowable_ms
 
     @property
     def unmeasured_ms(self) -> int:
@@ -148,10 +153,15 @@ class TimeInBands(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def allowable_ms(self) -> int:
         """Time within the allowable range."""
-        return self.within_ms + self.above_ms + self.below_ms
+        return self.within_ms + self.above_ms + self.below_ms + self.off_recommended_ms
 
     def hours(self) -> dict[str, float]:
-        """The five bands and what was not measured, in hours: their sum is the period's."""
+        """The five bands and what was not measured, in hours: their sum is the period's.
+
+        Of measured time alone. Raises ValueError where attested time is part of it.
+        """
+        if self.off_recommended_ms or self.off_allowable_ms:
+            raise ValueError("attested time has no five bands")
         return {
             "within": self.within_ms / HOUR_MS,
             "above": self.above_ms / HOUR_MS,
@@ -181,21 +191,52 @@ def together(times: Iterable[TimeInBands]) -> TimeInBands | None:
         below_ms=sum(part.below_ms for part in parts),
         beyond_ms=sum(part.beyond_ms for part in parts),
         under_ms=sum(part.under_ms for part in parts),
+        off_recommended_ms=sum(part.off_recommended_ms for part in parts),
+        off_allowable_ms=sum(part.off_allowable_ms for part in parts),
+    )
+
+
+def attested_time(
+    envelope: str, period_ms: int, *, observed_ms: int, allowable_ms: int, recommended_ms: int
+) -> TimeInBands:
+    """Time in ranges as somebody attests it. Raises ValueError for times that cannot be.
+
+    They can where recommended ≤ allowable ≤ observed ≤ period.
+    """
+    if not 0 <= recommended_ms <= allowable_ms <= observed_ms <= period_ms:
+        raise ValueError(
+            f"{recommended_ms} ms recommended, {allowable_ms} ms allowable, {observed_ms} ms "
+            f"observed within {period_ms} ms"
+        )
+    return TimeInBands(
+        envelope=envelope,
+        period_ms=period_ms,
+        within_ms=recommended_ms,
+        off_recommended_ms=allowable_ms - recommended_ms,
+        off_allowable_ms=observed_ms - allowable_ms,
     )
 
 
 def temperature_time(
-    samples: Iterable[tuple[int, float]], envelope: Envelope, period_ms: int
+    samples: Iterable[tuple[float, float]], envelope: Envelope, period_ms: int
 ) -> TimeInBands:
-    """Time in bands from (duration in ms, mean temperature).
+    """Time in bands from (duration in whole ms, mean temperature).
 
     Raises ValueError where the durations are longer than the period.
     """
     low, high = envelope.allowable
     cool, warm = envelope.recommended
-    within = above = below = beyond = under = 0
+    # Nearly every hour is such, of some hundred places and sensors and a year.
+    inner_low, inner_high = max(low, cool), min(high, warm)
+    within: float = 0
+    above: float = 0
+    below: float = 0
+    beyond: float = 0
+    under: float = 0
     for duration_ms, temperature in samples:
-        if temperature > high:
+        if inner_low <= temperature <= inner_high:
+            within += duration_ms
+        elif temperature > high:
             beyond += duration_ms
         elif temperature < low:
             under += duration_ms
@@ -206,11 +247,11 @@ def temperature_time(
         else:
             within += duration_ms
     bands = _Bands(envelope.name, period_ms)
-    bands.add("within", within)
-    bands.add("above", above)
-    bands.add("below", below)
-    bands.add("beyond", beyond)
-    bands.add("under", under)
+    bands.add("within", round(within))
+    bands.add("above", round(above))
+    bands.add("below", round(below))
+    bands.add("beyond", round(beyond))
+    bands.add("under", round(under))
     return bands.time()
 
 

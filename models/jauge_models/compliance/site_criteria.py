@@ -32,7 +32,7 @@ from jauge_models.compliance.measured import (
     not_over_cooled,
 )
 from jauge_models.compliance.policy import Act, Policy
-from jauge_models.compliance.status import CriterionResult, Status, reason
+from jauge_models.compliance.status import CriterionResult, Reason, Status, reason
 from jauge_models.compliance.windows import is_older, months_later, twelve_months
 from jauge_models.rules import Indicator
 from jauge_models.topology import Commodity
@@ -170,12 +170,29 @@ def _temperature(site: SiteEvidence, policy: Policy, as_of: date) -> Finding:
     bare = tuple(row.place for row in site.rows if not row.sensors and row.with_attested is None)
     if bare:
         return Finding(Status.NOT_MEASURED, reason("intake.rows_without_sensor", rows=bare))
-    if site.rows and not site.set_point:
-        return Finding(Status.NOT_MEASURED, reason("intake.set_point_absent"))
+    signed = tuple(one for room in site.attested_set_points for one in room.evidence)
+    unset = _set_point_lacks(site, policy) if site.rows and not site.set_point else None
+    if unset is not None:
+        return Finding(Status.NOT_MEASURED, unset, signed)
     rule = HoursRule(twelve_months(as_of), policy, policy.site_envelope, policy.intake_allowable)
     found = hours_held(site.rows, rule).finding
-    evidence = (*found.evidence, site.set_point) if site.set_point else found.evidence
-    return Finding(found.status, found.reason, evidence, found.closes)
+    if site.set_point:
+        return Finding(found.status, found.reason, (*found.evidence, site.set_point), found.closes)
+    evidence = tuple(dict.fromkeys((*found.evidence, *signed)))
+    if found.status is not Status.MET:
+        return Finding(found.status, found.reason, evidence, found.closes)
+    # A signed set point is no log: what rests on it is declared.
+    why = reason("hours.set_point_attested", **found.reason.values)
+    return Finding(Status.MET_ATTESTED, why, evidence)
+
+
+def _set_point_lacks(site: SiteEvidence, policy: Policy) -> Reason | None:
+    """What attested set points lack in place of a log; None where they tell of every room."""
+    limit = policy.intake_measured
+    if not site.attested_set_points:
+        return reason("intake.set_point_absent")
+    short = tuple(room.room for room in site.attested_set_points if room.share < limit)
+    return reason("intake.set_point_short", rooms=short, limit=limit) if short else None
 
 
 def _not_over_cooled(site: SiteEvidence, policy: Policy, as_of: date) -> Finding:

@@ -148,7 +148,7 @@ def test_what_the_command_says_of_an_invoice(
     [
         (("--amount", "1", "--from", "2025-01-01", "--to", "2025-02-01", "--cause", "x"), "cause"),
         (("--reading", "1", "--at", "2025-01-01", "--invoice"), "invoice"),
-        (("--reading", "1", "--at", "2025-01-01", "--cause", "x"), "invoice"),
+        (("--reading", "1", "--at", "2025-01-01", "--cause", "x"), "cause"),
     ],
 )
 def test_words_that_need_an_invoice(

@@ -95,8 +95,8 @@ def test_another_person_confirms_an_entry(tmp_path: Path) -> None:
 
 
 REFUSED: list[tuple[Callable[[Bench], int], str, str]] = [
-    (lambda _: 99, "B. Second", "no amount or reading numbered 99"),
-    (lambda _: -1, "B. Second", "no amount or reading numbered -1"),
+    (lambda _: 99, "B. Second", "no attested value numbered 99"),
+    (lambda _: -1, "B. Second", "no attested value numbered -1"),
     (lambda bench: bill(bench, 0, 1), " a.  FIRST", "another person"),
     (lambda bench: bill(bench, 0, 1), "Ａ. First", "another person"),
     (lambda bench: bill(bench, 0, 1), "  ", "missing"),
@@ -125,7 +125,7 @@ def test_an_entry_is_confirmed_once_and_its_correction_anew(tmp_path: Path) -> N
         second(bench, key)
         with pytest.raises(ConfigurationError, match=f"{key} is confirmed already, by B. Second"):
             confirm(ledger, bench.site, key, signatory="C. Third", now_ms=START)
-        with pytest.raises(ConfigurationError, match="no amount or reading"):
+        with pytest.raises(ConfigurationError, match="no attested value"):
             second(bench, ledger.entries("lab", "confirmation")[0].id)
         later = read(bench, 1, 11, corrects=key)
         assert [each.id for each in unconfirmed(ledger, "lab")] == [later]

@@ -5,9 +5,11 @@ from datetime import date, timedelta
 from typing import Final
 
 import msgspec
+from jauge_collector.compliance.attested_set_points import RoomSetPoint
 from jauge_collector.kpis import SiteKpis, ZoneKpi
 from jauge_collector.reports.content import (
     Amount,
+    AttestedHours,
     Deadline,
     FactorUsed,
     Figures,
@@ -66,6 +68,13 @@ def example(
             envelope="A2",
             set_point="CONSIGNE-1",
             rooms=tuple(_room(at, text) for at in range(3)),
+            attested_set_points=(
+                RoomSetPoint(
+                    room=f"salle (exemple){text}", share=0.95, celsius=24.0, entries=(51,)
+                ),
+                RoomSetPoint(room="salle vide (exemple)", share=0.0, celsius=None),
+            ),
+            attested_hours=tuple(_attested(at, text) for at in range(2)),
         ),
         meters=(
             _meter("jeu-de-barres", "electricity", ("+ E_DC",), text),
@@ -210,6 +219,24 @@ def empty() -> Report:
         chain_head="",
         revision=0,
         state="open",
+    )
+
+
+def _attested(at: int, text: str) -> AttestedHours:
+    return AttestedHours(
+        entry=52 + at,
+        place=f"salle (exemple) / {at}{text}",
+        quantity=("temperature", "humidity")[at],
+        envelope="A2",
+        first=FIRST,
+        last=LAST,
+        observed_h=2208.0,
+        allowable_h=2200.5,
+        recommended_h=2100.0,
+        counts=not at,
+        signatory=f"exploitant (exemple){text}",
+        confirmed_by="" if at else "responsable énergie (exemple)",
+        document=None,
     )
 
 

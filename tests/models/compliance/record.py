@@ -9,6 +9,7 @@ from jauge_models.compliance.criteria import TOPICS
 from jauge_models.compliance.evidence import (
     Action,
     Attestation,
+    AttestedSetPoint,
     DeclaredEnvelope,
     Document,
     Electricity,
@@ -32,7 +33,7 @@ from jauge_models.compliance.evidence import (
     Use,
 )
 from jauge_models.compliance.policy import Policy
-from jauge_models.compliance.psychrometrics import TimeInBands
+from jauge_models.compliance.psychrometrics import TimeInBands, attested_time
 from jauge_models.compliance.windows import Coverage, Fill, Window
 from jauge_models.effectiveness import DAY_MS, Kpi, PeriodKind, Status
 from jauge_models.intervals import Grade
@@ -95,6 +96,35 @@ def bands(
         beyond_ms=parts[3],
         under_ms=parts[4],
     )
+
+
+def told(
+    observed: float,
+    allowable: float | None = None,
+    recommended: float | None = None,
+    *,
+    days: float = 365,
+) -> TimeInBands:
+    """Attested time, each as a share of so many days; what is not given is as the one before."""
+    period_ms = round(days * DAY_MS)
+    allowable = observed if allowable is None else allowable
+    inside = allowable if recommended is None else recommended
+    return attested_time(
+        "A2",
+        period_ms,
+        observed_ms=round(observed * period_ms),
+        allowable_ms=round(allowable * period_ms),
+        recommended_ms=round(inside * period_ms),
+    )
+
+
+def set_points(*shares: float) -> dict[str, Any]:
+    """Rooms whose set point is attested for these shares of the twelve months."""
+    rooms = (
+        AttestedSetPoint(room=f"R{number}", share=share, evidence=(f"entry-{number}",))
+        for number, share in enumerate(shares)
+    )
+    return {"attested_set_points": tuple(rooms)}
 
 
 def intake(

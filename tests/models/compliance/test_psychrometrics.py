@@ -11,6 +11,7 @@ from jauge_models.compliance.psychrometrics import (
     HOUR_MS,
     Humidity,
     TimeInBands,
+    attested_time,
     dew_point,
     humidity_time,
     rack_cooling,
@@ -192,3 +193,36 @@ def test_an_empty_range_is_refused() -> None:
     with pytest.raises(ValueError, match="recommended range is empty"):
         msgspec.structs.replace(A2, recommended=(20.0, 20.0))
     assert A2.allowable_humidity == Humidity(-12, 21, 8, 80)
+
+
+def test_attested_time_says_no_side() -> None:
+    """700 of 740 allowable hours recommended, 4 of 744 outside; they are in no band of a side."""
+    hours = dict.fromkeys(("observed_ms", "allowable_ms", "recommended_ms"), 0)
+    told = attested_time(
+        "A2",
+        744 * HOUR_MS,
+        observed_ms=744 * HOUR_MS,
+        allowable_ms=740 * HOUR_MS,
+        recommended_ms=700 * HOUR_MS,
+    )
+    assert (told.within_ms, told.above_ms, told.below_ms) == (700 * HOUR_MS, 0, 0)
+    assert (told.off_recommended_ms, told.off_allowable_ms) == (40 * HOUR_MS, 4 * HOUR_MS)
+    assert (told.allowable_ms, told.measured_ms) == (740 * HOUR_MS, 744 * HOUR_MS)
+    assert together([told, told]) == attested_time(
+        "A2",
+        2 * 744 * HOUR_MS,
+        observed_ms=2 * 744 * HOUR_MS,
+        allowable_ms=2 * 740 * HOUR_MS,
+        recommended_ms=2 * 700 * HOUR_MS,
+    )
+    with pytest.raises(ValueError, match="no five bands"):
+        told.hours()
+    assert attested_time("A2", 1, **hours).hours()["unmeasured"] == 1 / HOUR_MS
+    for wrong in (
+        {"observed_ms": 2},
+        {"observed_ms": 1, "allowable_ms": 2},
+        {"observed_ms": 1, "recommended_ms": 1},
+        {"observed_ms": 1, "allowable_ms": 1, "recommended_ms": -1},
+    ):
+        with pytest.raises(ValueError, match="ms observed within 1 ms"):
+            attested_time("A2", 1, **(hours | wrong))

@@ -48,8 +48,10 @@ from tests.models.compliance.record import (
     kpi,
     metered,
     server,
+    set_points,
     signed,
     site,
+    told,
 )
 
 
@@ -232,6 +234,8 @@ MORE_OF_A_SITE: list[dict[str, Any]] = [
     {"actions": tuple(action(f"S{n}") for n in ("1a", 2, 3, 4, 5, 6, 7, 8))},
     {"annual_returns": (document("return"), document("older", date(2019, 1, 1)))},
     {"e_dc": metered(FULL, with_attested=NOTHING)},
+    {"rows": (intake(bands(0.95), told(1.0, 0.5), attested_by=("entry-7",)),)},
+    set_points(0.1),
     {"dry": signed("dry")},
     {"dry": signed("dry", confirmed_by="")},
     {"wue": (kpi(None), kpi(0.3))},

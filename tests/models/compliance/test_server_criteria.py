@@ -46,6 +46,7 @@ from tests.models.compliance.record import (
     server,
     signed,
     site,
+    told,
 )
 
 MET, ATTESTED = Status.MET, Status.MET_ATTESTED
@@ -112,7 +113,9 @@ CASES: list[Case] = [
     ("V4", FAILED, "hours.beyond", {"intake": intake(bands(0.9, 0.0, beyond=0.01))}),
     ("V4", FAILED, "hours.over_cooled", {"intake": intake(bands(0.8, below=0.1))}),
     ("V4", FAILED, "hours.over_cooled", {"intake": intake(bands(0.8, above=0.1))}),
-    ("V4", ATTESTED, "hours.within", {"intake": intake(bands(0.5), bands(0.95))}),
+    ("V4", ATTESTED, "hours.attested_within", {"intake": intake(bands(0.5), bands(0.95))}),
+    ("V4", FAILED, "hours.attested_beyond", {"intake": intake(None, told(1.0, 0.9899))}),
+    ("V4", FAILED, "hours.attested_over_cooled", {"intake": intake(None, told(1.0, 1.0, 0.89))}),
     ("V4", UNKNOWN, "hours.none", {"intake": None}),
     ("V4", UNKNOWN, "hours.unmeasured", {"intake": intake(bands(1.0, days=92))}),
     ("V4", UNKNOWN, "hours.other_envelope", {"envelope": DeclaredEnvelope(name="A1")}),

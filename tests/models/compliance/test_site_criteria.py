@@ -38,10 +38,13 @@ from tests.models.compliance.record import (
     metered,
     practice,
     practices,
+    set_points,
     site,
+    told,
 )
 from tests.models.compliance.site_cases import (
     ABSENT,
+    ATTESTED,
     CASES,
     ELECTRICITY,
     EXEMPT,
@@ -86,6 +89,43 @@ def test_a_temperature_names_its_sensors_and_its_set_point() -> None:
     assert found(longer, "S7").reason.values == {"days": 400.0, "limit": 365}
     leap = site(rows=(intake(bands(1.0, days=366)),))
     assert found(leap, "S7").reason.values["measured"] == 1.0
+
+
+def test_what_somebody_attested_is_named() -> None:
+    """The entries behind attested hours and set points are evidence; measured hours need none."""
+    rows = (intake(None, told(1.0, 1.0), sensors=(), attested_by=("entry-7", "entry-8")),)
+    assert found(site(rows=rows), "S7").evidence == ("entry-7", "entry-8", "log")
+    signed = site(set_point="", **set_points(1.0, 1.0))
+    assert found(signed, "S7").evidence == ("t1", "entry-0", "entry-1")
+    both = (intake(bands(0.95), told(1.0, 1.0), attested_by=("entry-7",)),)
+    assert found(site(rows=both), "S8").evidence == ("t1", "review")
+    short = site(set_point="", **set_points(0.5, 1.0, 0.8))
+    assert found(short, "S7").reason.values == {"rooms": ("R0", "R2"), "limit": 0.9}
+    assert found(short, "S7").evidence == ("entry-0", "entry-1", "entry-2")
+
+
+def test_attesting_the_time_before_a_sensor_keeps_it_on_track() -> None:
+    """Measured from July on, on track to 30 June; a signed January changes nothing of that.
+
+    With all of the half-year before signed for, it is met - attested already.
+    """
+    start = date(2026, 7, 1)
+    measured = bands(1.0, days=184)
+    closes = (Annotation(Annotated.ON_TRACK, date(2027, 6, 30)),)
+    for signed_for, first, status, notes in (
+        (told(215 / 365, 215 / 365), YEAR_FIRST, UNKNOWN, closes),
+        (told(1.0, 1.0), YEAR_FIRST, ATTESTED, ()),
+        (told(1.0, 0.5), YEAR_FIRST, FAILED, ()),
+    ):
+        row = intake(
+            measured,
+            signed_for,
+            first_day=start,
+            first_with_attested=first,
+            attested_by=("entry-7",),
+        )
+        result = found(site(rows=(row,)), "S7")
+        assert (result.status, result.annotations) == (status, notes)
 
 
 def test_only_what_rests_on_a_practice_has_its_number() -> None:
