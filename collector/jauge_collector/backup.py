@@ -7,7 +7,6 @@ SHA-256 of every other. Neither secrets nor raw readings are in it: the store ha
 import hashlib
 import json
 import os
-import shutil
 import sqlite3
 import tarfile
 import tempfile
@@ -22,6 +21,7 @@ from jauge_collector import __version__
 from jauge_collector.compliance import archive, life
 from jauge_collector.compliance.whole_file import whole
 from jauge_collector.config import CollectorConfig, read_text
+from jauge_collector.hidden_folder import hidden_folder
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.database import LedgerError
 from jauge_collector.ledger.verification import verify
@@ -35,6 +35,8 @@ MANIFEST: Final = "manifest.json"
 STATE: Final = PurePosixPath("state")
 CONFIG: Final = PurePosixPath("config")
 
+_MADE: Final = ".jauge-backup-"
+_RESTORED: Final = ".jauge-restore-"
 _OURS: Final = 0o600
 """A backup names people: nobody else reads it."""
 _BLOCK: Final = 1 << 20
@@ -80,21 +82,22 @@ def back_up(
     """
     file = settings.state(settings.ledger.path)
     if out.exists():
-        raise ConfigurationError("--out", str(out), "is there already", "name another file")
+        raise _there_already(out)
     if not out.parent.is_dir():
         raise ConfigurationError("--out", str(out.parent), "is no folder", "make it first")
     if not file.is_file():
         raise ConfigurationError(str(file), "", "there is no ledger", "check ledger.path")
     kept: dict[str, Kept] = {}
-    with tempfile.TemporaryDirectory(prefix=".jauge-backup-", dir=out.parent) as folder:
-        copy = Path(folder) / "ledger.db"
+    with hidden_folder(out.parent, _MADE) as folder:
+        copy = folder / "ledger.db"
         _copy_ledger(file, copy, progress)
         head = _head(copy)
         ledger = _Part(STATE / _name_of_ledger(settings), copy)
         # What the ledger's copy names is there by now: files are written before their links.
         others, left_out = _others(settings)
         parts = [ledger, *others]
-        with whole(out, _OURS) as raw, tarfile.open(fileobj=raw, mode="w") as tar:
+        made = folder / out.name
+        with whole(made, _OURS) as raw, tarfile.open(fileobj=raw, mode="w") as tar:
             for done, part in enumerate(parts):
                 progress("files", done, len(parts))
                 _add(tar, part, kept)
@@ -108,7 +111,27 @@ def back_up(
             )
             text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1)
             _add_text(tar, MANIFEST, text)
+        _put_in_place(made, out)
     return manifest, left_out
+
+
+def _put_in_place(made: Path, out: Path) -> None:
+    """Name a whole file as it shall be, on disk at return; one that came meanwhile stays."""
+    try:
+        out.hardlink_to(made)
+    except FileExistsError:
+        raise _there_already(out) from None
+    except OSError:  # a file system without links
+        made.replace(out)
+    folder = os.open(out.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _there_already(out: Path) -> ConfigurationError:
+    return ConfigurationError("--out", str(out), "is there already", "name another file")
 
 
 def _copy_ledger(file: Path, copy: Path, progress: Progress) -> None:
@@ -256,19 +279,16 @@ def restore(file: Path, into: Path, now_ms: int, *, progress: Progress) -> Manif
         raise ConfigurationError("--into", str(into), "is not empty", "name a new folder")
     if not into.absolute().parent.is_dir():
         raise ConfigurationError("--into", str(into.parent), "is no folder", "make it first")
-    part = Path(tempfile.mkdtemp(prefix=".jauge-restore-", dir=into.absolute().parent))
-    try:
+    with hidden_folder(into.absolute().parent, _RESTORED) as folder:
+        part = folder / into.absolute().name
+        part.mkdir(mode=0o700)
         manifest = _lay_out(file, part, progress)
         _check_ledger(file, part / manifest.ledger, manifest, progress)
         # What came since had set marks that the backup has not.
         with Ledger(part / manifest.ledger) as ledger:
             ledger.mark_all_since(manifest.made_ms, now_ms)
-        if into.exists():
-            into.rmdir()
+        # Takes the place of an empty folder too, in one step.
         part.rename(into)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
     return manifest
 
 
