@@ -285,6 +285,15 @@ def test_what_was_refused_fits_once_all_is_known() -> None:
     assert both.refused == {}
 
 
+def test_an_empty_plant_refuses_and_one_without_gpus_takes_what_needs_none() -> None:
+    """No node, no obstacle to count; a node without GPUs is of no kind of GPU."""
+    nothing = Packer(Plant(kinds=(), nodes=()))
+    assert nothing.place(work("w")) == Refused(())
+    bare = Packer(nodes(NodeKind(name="bare", cpu_milli=1000, memory_mib=1000)))
+    assert placed(bare.place(Workload(id="c", cpu_milli=1000))) == Place("n0", ())
+    assert stopped_by(bare.place(work("w"))) == {Obstacle.GPU_KIND: 1}
+
+
 def test_more_than_a_real_cluster_can_take(shared_data: Path) -> None:
     """On the published trace ROOM fills more of the GPUs than any published policy."""
     folder = shared_data / "k8s_sched_sim"
