@@ -159,6 +159,12 @@ lint-deploy: install ## roles and plays, at the strictest profile
 	@cd deploy/ansible && PATH="$(CURDIR)/$(BIN):$$PATH" && ansible-lint --offline --profile production && \
 	  yamllint . && shellcheck ../dist.sh ../mosquitto/certificates.sh
 
+# Debian's own systemd in containers: broker, collector, agents; each play, and what may go wrong.
+.PHONY: test-deploy
+test-deploy: REAL_PARTS += systemd-nspawn=systemd-container debootstrap=debootstrap ssh=openssh-client
+test-deploy: install real-parts ## the plays against real Debian hosts that it boots (as root)
+	@JAUGE_REAL_HOSTS=1 $(BIN)/python -m pytest -s -v tests/deploy/test_site.py $(ARGS)
+
 # npm parts are for developers only; nothing that users install brings them.
 PREVIEW := dashboards/preview
 .PHONY: preview

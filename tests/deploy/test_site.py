@@ -1,0 +1,369 @@
+"""From bare Debian to a working site, and back: the plays against real hosts.
+
+`make test-deploy` runs it; it takes too long for every `make test`. The tests stand in the order of
+a site's life, each where the one before has left it.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.deploy import versions
+from tests.deploy.asking import admitted, entered, entries_in, ledger_of, time_of_broker
+from tests.deploy.books import balance, keep_journal, settled
+from tests.deploy.control import Play
+from tests.deploy.ground import SITE, WATTS, Ground, ground
+from tests.deploy.hosts import Host, until
+from tests.deploy.network import NotHereError
+
+ASKED: Final = "JAUGE_REAL_HOSTS"
+AGENTS: Final = ("srv1", "srv2")
+SERVICES: Final = (
+    ("broker", "mosquitto"),
+    ("collector", "victoria-metrics"),
+    ("collector", "jauge-collector"),
+    ("collector", "jauge-alerts"),
+    ("collector", "prometheus-alertmanager"),
+    ("srv1", "jauge-agent"),
+    ("srv2", "jauge-agent"),
+)
+MOST_EXPOSED: Final = 3.0
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get(ASKED) != "1", reason="boots real hosts, for minutes: make test-deploy"
+)
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Ground]:
+    """Hosts as they come from a bare installation."""
+    try:
+        made = ground()
+        site = made.__enter__()
+    except NotHereError as missing:
+        if os.environ.get("CI"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+    try:
+        yield site
+    finally:
+        made.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def site(bare: Ground) -> Ground:
+    """A working site, made by ``site.yml``, whose agents note what they take."""
+    done(bare.control.play("site.yml"))
+    for name in AGENTS:
+        keep_journal(bare.hosts[name])
+    settled(bare, *AGENTS)
+    return bare
+
+
+def done(play: Play) -> Play:
+    """A play that came to its end on every host."""
+    assert play.status == 0, play.said[-3000:]
+    assert all(not host.failed and not host.unreachable for host in play.hosts.values())
+    return play
+
+
+def nothing_lost(site: Ground) -> None:
+    """Every reading that agents took is answered, and in the store once."""
+    settled(site, *AGENTS)
+    for name in AGENTS:
+        books = balance(site, name)
+        sys.stdout.write(f"{name}: {books}\n")
+        assert books.balanced, books
+
+
+def link(host: Host, name: str = "current") -> str:
+    """The version that a link of a host leads to; empty where there is none."""
+    return Path(host.run("readlink", f"/opt/jauge/{name}", check=False).strip()).name
+
+
+def runs_from(host: Host, unit: str) -> str:
+    """The version that a running service has loaded, whatever links say."""
+    maps = host.run("cat", f"/proc/{host.main_pid(unit)}/maps")
+    (version,) = set(re.findall(r"/opt/jauge/([^/]+)/", maps))
+    return str(version)
+
+
+def test_readings_are_answered_over_mutual_tls_and_the_console_answers(site: Ground) -> None:
+    """By the agents' own word, the collector's, and the store's; nobody without a certificate."""
+    (told,) = site.ask("/api/v1/sites")["sites"]
+    assert (told["site"], told["agents"]) == (SITE, 2)
+    for name in AGENTS:
+        samples = site.agent(name)
+        assert samples["jauge_agent_connected"] == 1
+        assert samples['jauge_agent_spool_readings_total{outcome="stored",reason=""}'] > 0
+        log = site.hosts["broker"].run("journalctl", "--unit=mosquitto", "--no-pager")
+        assert f"u'{SITE}/{name}'" in log
+    assert not admitted(site.hosts["srv1"])
+    nothing_lost(site)
+
+
+def test_the_broker_serves_time_to_a_network_that_has_none(site: Ground) -> None:
+    """It answers a client by NTP, and says that it follows no better clock than its own."""
+    answer = time_of_broker(site.hosts["srv1"])
+    assert answer["mode"] == 4  # server
+    assert answer["stratum"] == 10
+    assert abs(answer["seconds"] - time.time()) < 30
+
+
+def test_a_second_run_changes_nothing(site: Ground) -> None:
+    """Nor does a look at what it would change."""
+    again = done(site.control.play("site.yml"))
+    assert again.changes == []
+    assert {host.changed for host in again.hosts.values()} == {0}
+    looked = done(site.control.play("site.yml", "--check", "--diff"))
+    assert looked.changes == []
+
+
+def test_units_are_little_exposed_where_they_run(site: Ground) -> None:
+    """Below three of ten, by systemd's own judgement on the host; the scores are printed."""
+    for name, unit in SERVICES:
+        said = site.hosts[name].run("systemd-analyze", "security", "--no-pager", f"{unit}.service")
+        found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
+        assert found, said
+        sys.stdout.write(f"{name} {unit}: {found[1]}\n")
+        assert float(found[1]) < MOST_EXPOSED
+
+
+def test_a_silent_agent_is_told_of_and_so_is_its_return(site: Ground) -> None:
+    """From the collector's figures by store, vmalert and Alertmanager to somebody's web hook."""
+    host = site.hosts["srv2"]
+    host.run("systemctl", "stop", "jauge-agent")
+
+    def told(status: str) -> bool:
+        return site.told_of("JaugeAgentSilent", status, site=SITE, agent="srv2")
+
+    until(lambda: told("firing"), within=240, what="the silence is told of")
+    host.run("systemctl", "start", "jauge-agent")
+    until(lambda: told("resolved"), within=240, what="its end is told of")
+    assert not site.told_of("JaugeAgentSilent", "firing", agent="srv1")
+
+
+@pytest.mark.parametrize(("name", "unit"), SERVICES)
+def test_a_service_that_is_killed_comes_back(site: Ground, name: str, unit: str) -> None:
+    """By systemd, on its own."""
+    site.hosts[name].kill(unit)
+
+
+def test_nothing_was_lost_by_killing(site: Ground) -> None:
+    """Nor doubled."""
+    nothing_lost(site)
+
+
+@pytest.mark.parametrize("name", ["broker", "collector", *AGENTS])
+def test_a_host_comes_back_from_a_power_cut_and_a_reboot(site: Ground, name: str) -> None:
+    """With all its services, and nothing lost or doubled anywhere."""
+    host = site.hosts[name]
+    host.power_cut()
+    host.boot()
+    settled(site, *AGENTS)
+    host.reboot()
+    for where, unit in SERVICES:
+        if where == name:
+            until(lambda u=unit: host.is_active(u), within=90, what=f"{unit} runs")  # type: ignore[misc]  # mypy cannot type the default
+    nothing_lost(site)
+
+
+def test_an_upgrade_under_load_loses_nothing(site: Ground) -> None:
+    """Agents read every second meanwhile; all run the new version afterwards."""
+    second = versions.renamed(site.dist, site.folder / "dist-2", "2")
+    done(site.control.play("upgrade.yml", jauge_dist=str(second)))
+    for name, unit in (("collector", "jauge-collector"), *((a, "jauge-agent") for a in AGENTS)):
+        host = site.hosts[name]
+        assert (link(host), link(host, "previous")) == ("2", "1")
+        assert runs_from(host, unit) == "2"
+    nothing_lost(site)
+
+
+@pytest.mark.parametrize(("component", "place"), [("agent", "srv1"), ("collector", "collector")])
+def test_a_version_that_does_not_run_goes_back_by_itself(
+    site: Ground, component: str, place: str
+) -> None:
+    """On the first host that gets it, and no other gets it; it would not be rolled back to."""
+    bad = f"bad-{component}"
+    dist = versions.broken(site.dist, site.folder / bad, bad, component)
+    play = site.control.play(
+        "upgrade.yml",
+        # The collector's own part would hold, and is upgraded first.
+        *(("--limit", "jauge_agents") if component == "agent" else ()),
+        jauge_dist=str(dist),
+        agent_gate_seconds=20,
+        collector_gate_seconds=20,
+    )
+    assert play.status != 0
+    assert f"version {bad} did not hold" in play.said
+    host = site.hosts[place]
+    assert play.hosts[place].rescued == 1
+    assert (link(host), link(host, "previous")) == ("2", "1")
+    assert runs_from(host, f"jauge-{component}") == "2"
+    for name in AGENTS:
+        if name != place:
+            assert bad not in site.hosts[name].run("ls", "/opt/jauge").split()
+    nothing_lost(site)
+
+
+def test_a_rollback_leads_to_the_version_before_and_no_further(site: Ground) -> None:
+    """A second one refuses."""
+    done(site.control.play("rollback.yml"))
+    for name, unit in (("collector", "jauge-collector"), *((a, "jauge-agent") for a in AGENTS)):
+        host = site.hosts[name]
+        assert (link(host), link(host, "previous")) == ("1", "")
+        assert runs_from(host, unit) == "1"
+    assert site.control.play("rollback.yml").status != 0
+    assert runs_from(site.hosts["collector"], "jauge-collector") == "1"
+    nothing_lost(site)
+
+
+def test_a_restore_leads_back_to_the_point_of_the_backup(site: Ground) -> None:
+    """What people entered since is gone, what was measured since is computed anew."""
+    entered(site, 1)
+    kept = site.folder / "fetched"
+    done(site.control.play("backup.yml", backup_fetch=str(kept)))
+    newest = max((kept / "collector").glob("*.tar"), key=lambda path: path.name)
+    then = ledger_of(site)
+    assert entries_in(newest) == len(then["entries"]) > 0
+    entered(site, 2)
+    assert len(ledger_of(site)["entries"]) > len(then["entries"])
+
+    done(site.control.play("restore.yml", restore_file=f"/var/backups/jauge/{newest.name}"))
+    now = ledger_of(site)
+    assert now["entries"] == then["entries"]
+    assert now["chain"] == then["chain"]
+    site.hosts["collector"].run(
+        *("runuser", "--user=jauge", "--", "jauge-collector", "verify"),
+    )
+    (aside,) = (
+        site.hosts["collector"]
+        .run("sh", "-c", "ls -d /var/lib/jauge/before-restore-*/ledger.db")
+        .split()
+    )
+    assert aside
+
+    last_ms = max(end_ms for _, _, end_ms, _, _ in then["rows"])
+
+    def caught_up() -> bool:
+        rows = ledger_of(site)["rows"]
+        return any(start_ms >= last_ms and amount for _, start_ms, _, amount, _ in rows)
+
+    until(caught_up, within=420, what="what came after the backup has rows")
+    again = {(name, start_ms): rest for name, start_ms, *rest in ledger_of(site)["rows"]}
+    for name, start_ms, end_ms, amount, covered_ms in then["rows"]:
+        if end_ms < last_ms:
+            assert again[name, start_ms] == [end_ms, amount, covered_ms]
+    for (name, _), (_, amount, covered_ms) in again.items():
+        if name == "it" and amount:
+            assert amount == pytest.approx(WATTS * covered_ms / 1000, rel=0.02)
+    nothing_lost(site)
+
+
+def test_what_is_no_backup_changes_nothing(site: Ground) -> None:
+    """The collector goes on with what it had."""
+    host = site.hosts["collector"]
+    before = ledger_of(site)["entries"]
+    host.run("sh", "-c", "echo rubbish >/var/backups/jauge/rubbish.tar")
+    play = site.control.play("restore.yml", restore_file="/var/backups/jauge/rubbish.tar")
+    assert play.status != 0
+    assert "is no whole backup" in play.said
+    assert ledger_of(site)["entries"] == before
+    assert host.is_active("jauge-collector")
+
+
+def test_an_agent_whose_certificate_is_revoked_is_out_until_it_has_another(site: Ground) -> None:
+    """Its open session ends, its key opens nothing; enrolled again it brings what had waited."""
+    host = site.hosts["srv2"]
+    for name in ("certificate.pem", "key.pem"):
+        host.run("cp", f"/etc/jauge-agent/{name}", f"/srv/{name}")
+    old = ("/srv/certificate.pem", "/srv/key.pem")
+    assert admitted(host, *old)
+    subprocess.run(
+        [versions.ROOT / "deploy/mosquitto/certificates.sh", "revoke", f"{SITE}/srv2"],
+        env={**os.environ, "JAUGE_AUTHORITY": str(site.control.authority)},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    done(site.control.play("site.yml", "--tags", "broker"))
+    until(
+        lambda: site.agent("srv2").get("jauge_agent_connected") == 0,
+        within=60,
+        what="srv2 is out",
+    )
+    assert not admitted(host, *old)
+    until(
+        lambda: "revoked" in host.run("journalctl", "--unit=jauge-agent", "--no-pager"),
+        within=60,
+        what="it says why",
+    )
+    done(site.control.play("enrol.yml", "--limit", "srv2"))
+    assert not admitted(host, *old)
+    nothing_lost(site)
+
+
+def test_a_clone_cannot_share_an_identity(site: Ground) -> None:
+    """A copy of a host's disk is refused as what it is; as a machine of its own it gets its own."""
+    original = site.hosts["srv2"]
+    original.shut_down()
+    clone = site.machine("clone")
+    clone.copy_of(original)
+    # Two under one name at once is another matter, which the collector judges.
+    clone.remove("etc/systemd/system/multi-user.target.wants/jauge-agent.service")
+    original.boot()
+    clone.boot()
+    site.know()
+    refused = site.control.play("enrol.yml", "--limit", "clone")
+    assert refused.status != 0
+    assert f"clone was enrolled as {SITE}/srv2" in " ".join(refused.said.split())
+
+    clone.shut_down()
+    clone.new_identity()
+    clone.boot()
+    site.know()
+    done(site.control.play("enrol.yml", "--limit", "clone"))
+    settled(site, "clone")
+    keys = {
+        host.run("openssl", "pkey", "-in", "/etc/jauge-agent/key.pem", "-pubout")
+        for host in (original, clone)
+    }
+    assert len(keys) == 2
+    assert {each["agent"] for each in site.ask(f"/api/v1/agents?site={SITE}")["agents"]} == {
+        *AGENTS,
+        "clone",
+    }
+    nothing_lost(site)
+
+
+def test_a_host_that_is_given_up_is_out_and_keeps_its_data(site: Ground) -> None:
+    """The collector forgets it, its certificate opens nothing, nobody is told of its silence."""
+    clone = site.hosts["clone"]
+    for name in ("certificate.pem", "key.pem"):
+        clone.run("cp", f"/etc/jauge-agent/{name}", f"/srv/{name}")
+    done(
+        site.control.play("retire.yml", retire_agent=f"{SITE}/clone", retire_host="clone"),
+    )
+    assert not admitted(clone, "/srv/certificate.pem", "/srv/key.pem")
+    assert not clone.is_active("jauge-agent")
+    silences = site.hosts["collector"].run(
+        "amtool", "--alertmanager.url=http://127.0.0.1:9093", "silence", "query"
+    )
+    assert 'agent="clone"' in silences
+    known = {each["agent"] for each in site.ask(f"/api/v1/agents?site={SITE}")["agents"]}
+    assert known == set(AGENTS)
+
+    assert site.control.play("uninstall.yml", "--limit", "clone").status != 0
+    assert clone.run("ls", "/opt/jauge")
+    done(site.control.play("uninstall.yml", "--limit", "clone", uninstall=True))
+    left = clone.run("ls", "/etc/systemd/system", "/usr/local/bin", "/opt")
+    assert "jauge" not in left
+    assert "agent.toml" in clone.run("ls", "/etc/jauge-agent")
+    assert "spool.sqlite" in clone.run("ls", "/var/lib/jauge-agent")
+    nothing_lost(site)
