@@ -1,4 +1,4 @@
-"""A backup in one file: the ledger, its documents, reports and archives, and the officer's files.
+"""A backup in one file: ledger, documents, reports, archives, scenarios, the officer's files.
 
 A tar of ``state/…`` and ``config/…`` with ``manifest.json`` as its last member, which holds the
 SHA-256 of every other. Neither secrets nor raw readings are in it: the store has its own backups.
@@ -18,6 +18,7 @@ import msgspec
 from jauge_models.configuration import ConfigurationError, parse
 
 from jauge_collector import __version__
+from jauge_collector.capacity import scenarios
 from jauge_collector.compliance import archive, life
 from jauge_collector.compliance.whole_file import whole
 from jauge_collector.config import CollectorConfig, read_text
@@ -177,12 +178,13 @@ def _others(settings: CollectorConfig) -> tuple[list[_Part], list[str]]:
     """Every file but the ledger, once each, and what could not be found."""
     parts: list[_Part] = []
     left_out: list[str] = []
-    for folder in (DOCUMENTS, life.REPORTS, archive.ARCHIVE):
+    for folder in (DOCUMENTS, life.REPORTS, archive.ARCHIVE, scenarios.FOLDER):
         root = settings.state(folder)
+        half_done = "." if folder == scenarios.FOLDER else (".", "tmp")
         parts += [
             _Part(STATE / folder.as_posix() / path.relative_to(root).as_posix(), path)
             for path in sorted(root.rglob("*"))
-            if path.is_file() and not path.name.startswith((".", "tmp"))
+            if path.is_file() and not path.name.startswith(half_done)
         ]
     base = settings.source.parent
     named = [settings.source]
@@ -191,6 +193,8 @@ def _others(settings: CollectorConfig) -> tuple[list[_Part], list[str]]:
         declared = parse(read_text(site), SiteFile, file=str(site))
         if declared.site.connections_file is not None:
             named.append(site.parent / declared.site.connections_file)
+        if declared.capacity.plant is not None:
+            named.append(site.parent / declared.capacity.plant)
         registers = declared.registers
         named += [
             site.parent / path

@@ -27,6 +27,8 @@ connections_file = "map.toml"
 [registers]
 documents = "documents.csv"
 practices = "practices.csv"
+[capacity]
+plant = "plant.toml"
 [[meters]]
 id = "it"
 commodity = "electricity"
@@ -47,10 +49,13 @@ FILES = {
     "sites/documents.csv": "id;title;file;kind;date\nD-1;t;proofs/d.pdf;other;2026-01-02\n",
     "sites/proofs/d.pdf": "a proof",
     "sites/practices.csv": "edition;number\n",
+    "sites/plant.toml": "kinds = []\nnodes = []\n",
     "state/documents/" + "a" * 64: "an invoice",
     "state/documents/tmpx7": "half a document",
     "state/reports/s/2026-Q1-r1.json": "{}",
     "state/archive/s/2026-Q1-r1.ndjson.gz": "readings",
+    "state/scenarios/s/tmp-week.toml": "days = 7\n",
+    "state/scenarios/s/.half": "half a scenario",
     "state/readings.db": "the store's own",
 }
 HELD = {
@@ -58,8 +63,10 @@ HELD = {
     "state/documents/" + "a" * 64,
     "state/reports/s/2026-Q1-r1.json",
     "state/archive/s/2026-Q1-r1.ndjson.gz",
+    "state/scenarios/s/tmp-week.toml",
     "config/collector.toml",
     "config/sites/s.toml",
+    "config/sites/plant.toml",
     "config/sites/map.toml",
     "config/sites/documents.csv",
     "config/sites/proofs/d.pdf",

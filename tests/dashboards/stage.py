@@ -21,10 +21,12 @@ from jauge_demo.processes import Child, start
 
 from tests import parts
 from tests.agent.certificates import Authority
+from tests.dashboards import capacity
 
 SITE: Final = "demo"
 SCRAPE_S: Final = 2
 _WITHIN_S: Final = 90.0
+_CAPACITY_MS: Final = 900_000
 
 Labels = dict[str, str]
 Sample = tuple[Labels, list[tuple[float, str]]]
@@ -176,6 +178,8 @@ async def demo_site(folder: Path) -> AsyncIterator[parts.VictoriaMetrics]:
             if name == "collector":
                 await _ready(child, ports["console"])
         await _heard(PromQL(store.port))
+        now_ms = scenario.now_ms()
+        await capacity.publish(store, SITE, (now_ms - _CAPACITY_MS, now_ms))
         yield store
 
 

@@ -16,6 +16,7 @@ from jauge_demo.broker import broker
 
 from tests import parts
 from tests.collector.running import collecting
+from tests.dashboards import capacity
 from tests.dashboards.stage import VmAlert
 from tests.preview import boards, history
 
@@ -76,6 +77,7 @@ async def running(folder: Path, *, tell: Tell) -> AsyncIterator[str]:
         end_ms = scenario.now_ms() // history.MINUTE_MS * history.MINUTE_MS
         span = (end_ms - history.DAY_MS, end_ms)
         samples = await history.publish(service.state, database, shown, scraped, span)
+        await capacity.publish(database, site.name, span, step_ms=2 * history.MINUTE_MS)
         tell(f"{samples} samples of metrics are in the store")
         if RULES.exists():
             rules = VmAlert(folder / "vmalert", store=database.url, rules=RULES)

@@ -26,6 +26,8 @@ class Permission(StrEnum):
     """Say that one has seen a ticket of the cross-checks."""
     PLAN = "plan"
     """Declare planned events, which hold alerts back and change what readings mean."""
+    SCENARIOS = "scenarios"
+    """Save and delete scenarios of GPU capacity, which change nothing that is measured."""
     ATTEST = "attest"
     """Enter manual and attested values."""
     CLOSE = "close"
@@ -50,8 +52,10 @@ _SEE: Final = frozenset({Permission.READ, Permission.AGENTS, Permission.WATCH})
 
 MAY: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.READER: _SEE,
-    Role.OPERATOR: _SEE | {Permission.RELEASE, Permission.ACKNOWLEDGE, Permission.PLAN},
-    Role.OFFICER: _SEE | {Permission.PLAN, Permission.ATTEST, Permission.CLOSE},
+    Role.OPERATOR: _SEE
+    | {Permission.RELEASE, Permission.ACKNOWLEDGE, Permission.PLAN, Permission.SCENARIOS},
+    Role.OFFICER: _SEE
+    | {Permission.PLAN, Permission.SCENARIOS, Permission.ATTEST, Permission.CLOSE},
     Role.APPROVER: _SEE | {Permission.APPROVE},
     Role.ADMINISTRATOR: _SEE | {Permission.RELEASE, Permission.ACKNOWLEDGE, Permission.MANAGE},
 }

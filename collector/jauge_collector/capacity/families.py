@@ -9,6 +9,7 @@ from typing import Final
 from jauge_models.capacity.fullness import Limit
 from jauge_models.capacity.history import TooLittleHistory
 from jauge_models.capacity.inventory import Plant
+from jauge_models.capacity.limit_use import breaker_name
 from jauge_models.capacity.outlook import UseHistory
 from jauge_models.capacity.power_curves import planned_w
 from jauge_models.capacity.siting import rack_loads
@@ -99,8 +100,3 @@ def shares(plant: Plant, uses: Sequence[UseHistory]) -> Iterator[tuple[Limit, st
         for supply in rack.supplies:
             worst = max((load[supply.name] for load in loads if supply.name in load), default=0.0)
             yield Limit.BREAKER, breaker_name(rack.name, supply.name), worst / supply.watts
-
-
-def breaker_name(rack: str, supply: str) -> str:
-    """A breaker, told from one of the same name in another rack."""
-    return supply if supply.startswith(f"{rack} ") or supply == rack else f"{rack} {supply}"

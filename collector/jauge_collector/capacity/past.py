@@ -16,11 +16,12 @@ from jauge_models.capacity.inventory import WHOLE, Node
 from jauge_models.capacity.placement import Workload
 from jauge_models.capacity.power_curves import LATEST, PowerCurve, learn
 from jauge_models.intervals import Basis, Point
-from jauge_models.resources import Series, kind_of, number_of
+from jauge_models.resources import Series, kind_of
 
+from jauge_collector.capacity.gpu_places import Gpu, GpuPlaces
 from jauge_collector.capacity.plant_file import DeclaredPlant
 from jauge_collector.compliance import intake
-from jauge_collector.compliance.intake import Hours
+from jauge_collector.compliance.intake import Hour, Hours
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.sites import Site
 from jauge_collector.stores import Store
@@ -36,6 +37,10 @@ GAP_MS: Final = 180_000
 """Readings of a GPU further apart than this measure nothing in between."""
 AT_WORK: Final = 0.05
 """Activity from which a GPU is at work."""
+_AT_ONCE_MS: Final = 28 * 24 * HOUR_MS
+"""Of one series, so that eight weeks of one are never held whole."""
+_HELD: Final = frozenset({"gpu", "gpu_instance", "guest"})
+_OF_HOLDERS: Final = frozenset({"runs_on", "share", "processors", "cpu_utilisation"})
 _NOT_MEASURED: Final = frozenset({Basis.ATTESTED, Basis.ESTIMATE})
 NOW_MS: Final = 600_000
 """What a GPU said of its holder within this long says who holds it now."""
@@ -60,14 +65,6 @@ class Past(NamedTuple):
     how many were at work."""
 
 
-class _Gpu(NamedTuple):
-    """A GPU as agents tell of it: of itself, else by the parts that it is cut into."""
-
-    agent: str
-    resource: str
-    parts: tuple[str, ...]
-
-
 async def read(
     site: Site,
     declared: DeclaredPlant,
@@ -75,18 +72,23 @@ async def read(
     store: Store,
     now_ms: int,
     *,
+    weeks: int = WEEKS,
     progress: Progress | None = None,
 ) -> Past:
-    """The last whole weeks of hours before ``now_ms``: `WEEKS` of GPUs, `POWER_WEEKS` of nodes.
+    """The last hours before ``now_ms``: so many whole ``weeks`` of GPUs, `POWER_WEEKS` of nodes.
+
+    What was said after ``now_ms`` does not count, so that a moment gone by is read again alike.
 
     Raises LedgerError, StoreError.
     """
     end_ms = now_ms // HOUR_MS * HOUR_MS
-    start_ms = end_ms - WEEKS * 7 * 24 * HOUR_MS
+    start_ms = end_ms - weeks * 7 * 24 * HOUR_MS
     hours = (end_ms - start_ms) // HOUR_MS
     power_start_ms = end_ms - POWER_WEEKS * 7 * 24 * HOUR_MS
     known = frozenset(await store.series(site.name))
-    latest = await store.latest(site.name, now_ms - NOW_MS)
+    latest = await _latest(store, known, now_ms)
+    described = ledger.descriptions(site.name, now_ms)
+    places = GpuPlaces(site, declared, known, latest, described)
     watts: dict[str, Sequence[float | None]] = {}
     histories: list[GpuHistory] = []
     used: dict[str, Sequence[float | None]] = {}
@@ -96,7 +98,7 @@ async def read(
         host = declared.hosts[node.name]
         # One after the other: a year of rows of all nodes at once would not fit in memory.
         watts[node.name] = host_watts(site, host, ledger, (power_start_ms, end_ms))
-        gpus = _gpus(site, declared, node, known)
+        gpus = places.of(node)
         own = [
             await _history(site, node, at, gpu, store, known, (start_ms, end_ms))
             for at, gpu in enumerate(gpus)
@@ -107,7 +109,7 @@ async def read(
             activity = _mean([one.activity for one, _ in own], hours)
             drawn = watts[node.name][-hours:]
             steps[node.kind] += ((at, node.name, activity[at], drawn[at]) for at in range(hours))
-        running += _running(site, node, gpus, latest)
+        running += _running(site, node, gpus, latest, places)
         if progress is not None:
             progress(number + 1, len(declared.plant.nodes))
     curves: dict[str, PowerCurve] = {}
@@ -128,6 +130,17 @@ async def read(
     return Past(history, unlearnt, start_ms, hours, power_start_ms, power_hours, watts, used)
 
 
+async def _latest(store: Store, known: Iterable[Series], now_ms: int) -> dict[Series, Point]:
+    """What GPUs and guests last said of who holds what, within `NOW_MS`."""
+    some = [
+        series
+        for series in known
+        if kind_of(series.resource) in _HELD and series.quantity in _OF_HOLDERS
+    ]
+    found = await store.read(some, now_ms - NOW_MS, now_ms)
+    return {series: points[-1] for series, points in found.items() if points}
+
+
 def host_watts(
     site: Site, host: str, ledger: Ledger, span: tuple[int, int]
 ) -> Sequence[float | None]:
@@ -143,89 +156,86 @@ def host_watts(
     return watts
 
 
-def _gpus(site: Site, declared: DeclaredPlant, node: Node, known: Iterable[Series]) -> list[_Gpu]:
-    """GPUs of a node in the order of their names, by the first of its agents that tells of any."""
-    told: defaultdict[str, set[str]] = defaultdict(set)
-    for series in known:
-        if kind_of(series.resource) in {"gpu", "gpu_instance"}:
-            told[series.agent].add(series.resource)
-    for agent in _agents(site, declared, node):
-        names = told.get(agent, set())
-        gpus = sorted(name for name in names if kind_of(name) == "gpu")
-        if gpus:
-            return [
-                _Gpu(agent, gpu, tuple(sorted(n for n in names if _whole(n) == gpu)))
-                for gpu in gpus
-            ]
-    return []
-
-
-def _agents(site: Site, declared: DeclaredPlant, node: Node) -> list[str]:
-    if node.name in declared.agents:
-        return [declared.agents[node.name]]
-    host = declared.hosts[node.name]
-    feeds = [feed.agent for one in site.hosts if one.meter.id == host for feed in one.meter.feeds]
-    return list(dict.fromkeys([*feeds, host.partition("/")[0]]))
-
-
-def _whole(instance: str) -> str:
-    """The GPU that ``gpu_instance:<id>.<n>`` is a part of; no name for anything else."""
-    kind, _, name = instance.partition(":")
-    return f"gpu:{name.rpartition('.')[0]}" if kind == "gpu_instance" else ""
-
-
 async def _history(  # noqa: PLR0917 - a GPU of a node of a site, where and when it is read
     site: Site,
     node: Node,
     number: int,
-    gpu: _Gpu,
+    gpu: Gpu,
     store: Store,
     known: frozenset[Series],
     span: tuple[int, int],
 ) -> tuple[GpuHistory, Sequence[float | None]]:
     """A GPU's hours, and the part of it that was given away in each."""
 
-    async def means(quantity: str, resources: Iterable[str]) -> list[Sequence[float | None]]:
-        sensors = [
-            f"{gpu.agent}/{name}"
-            for name in resources
-            if Series(site.name, gpu.agent, name, quantity) in known
-        ]
-        read = await intake.read(store, site.name, sensors, span, GAP_MS, quantity=quantity)
-        return [_hourly(read[sensor], span) for sensor in sensors]
+    async def hours_of(quantity: str, resource: str) -> Hours | None:
+        if Series(site.name, gpu.agent, resource, quantity) not in known:
+            return None
+        sensor = f"{gpu.agent}/{resource}"
+        read = await intake.read(store, site.name, [sensor], span, GAP_MS, quantity=quantity)
+        return read[sensor]
 
-    hours = (span[1] - span[0]) // HOUR_MS
-    activity = next(iter(await means("gpu_utilisation", [gpu.resource])), [None] * hours)
-    watts = next(iter(await means("power", [gpu.resource])), [None] * hours)
-    shares = await means("share", [gpu.resource, *gpu.parts])
-    given = [None if part is None else min(part, 1.0) for part in _summed(shares, hours)]
+    activity = _hourly(await hours_of("gpu_utilisation", gpu.resource), span)
+    watts = _hourly(await hours_of("power", gpu.resource), span)
+    told: list[Hours] = []
+    for name in (gpu.resource, *gpu.parts):
+        part = await hours_of("share", name)
+        whole = Series(site.name, gpu.agent, name, "runs_on")
+        if part is None and name == gpu.resource and whole in known:
+            part = await _held_whole(store, whole, gpu.hosts, span)
+        if part is not None:
+            told.append(part)
+    heard = [one is not None or two is not None for one, two in zip(activity, watts, strict=True)]
+    given = _given(told, heard, span[0] // HOUR_MS) if told else [None] * len(heard)
     history = GpuHistory(
         node=node.name,
         gpu=number,
         activity=tuple(None if part is None else min(max(part, 0.0), 1.0) for part in activity),
         watts=tuple(watts),
-        held=tuple(None if part is None else part > 0 for part in given) if shares else (),
+        held=tuple(None if part is None else part >= 1 / WHOLE for part in given) if told else (),
     )
     return history, given
 
 
-def _hourly(hours: Hours, span: tuple[int, int]) -> Sequence[float | None]:
+def _hourly(hours: Hours | None, span: tuple[int, int]) -> Sequence[float | None]:
     first = span[0] // HOUR_MS
     found: list[float | None] = [None] * ((span[1] - span[0]) // HOUR_MS)
     for at in range(len(found)):
-        hour = hours.get(first + at)
+        hour = None if hours is None else hours.get(first + at)
         if hour is not None and hour.covered_ms >= MEASURED * HOUR_MS:
             found[at] = hour.mean
     return found
 
 
-def _summed(several: Sequence[Sequence[float | None]], hours: int) -> Sequence[float | None]:
-    """Hour by hour the sum of what is known; None where nothing is."""
+async def _held_whole(
+    store: Store, series: Series, hosts: frozenset[int], span: tuple[int, int]
+) -> Hours:
+    """Of a GPU that says who holds it and no share: all of it, or nothing while a host does."""
+    found: dict[int, Hour] = {}
+    last: Point | None = None
+    for begin in range(span[0], span[1], _AT_ONCE_MS):
+        piece = begin, min(begin + _AT_ONCE_MS, span[1])
+        told = (await store.read([series], *piece)).get(series, [])
+        held = [Point(one.time_ms, float(round(one.value) not in hosts)) for one in told]
+        found |= intake.means(held, piece, GAP_MS, before=last)
+        last = held[-1] if held else last
+    return found
+
+
+def _given(told: Sequence[Hours], heard: Sequence[bool], first: int) -> Sequence[float | None]:
+    """The part that was given away in each hour; None where that is not known.
+
+    Nothing was given where the GPU was heard all hour and told of no holder in it: gateways say
+    nothing of a GPU that nobody has.
+    """
     found: list[float | None] = []
-    for at in range(hours):
-        some = [one[at] for one in several]
-        known = [value for value in some if value is not None]
-        found.append(sum(known) if known else None)
+    for at, is_heard in enumerate(heard):
+        some = [part[first + at] for part in told if first + at in part]
+        if any(hour.covered_ms < MEASURED * HOUR_MS for hour in some):
+            found.append(None)
+        elif some:
+            found.append(min(sum(hour.mean for hour in some), 1.0))
+        else:
+            found.append(0.0 if is_heard else None)
     return found
 
 
@@ -256,27 +266,25 @@ def _mean(several: Sequence[Sequence[float | None]], hours: int) -> Sequence[flo
 
 
 def _running(
-    site: Site, node: Node, gpus: Sequence[_Gpu], latest: Mapping[Series, Point]
+    site: Site,
+    node: Node,
+    gpus: Sequence[Gpu],
+    latest: Mapping[Series, Point],
+    places: GpuPlaces,
 ) -> list[Running]:
     """Who has GPUs of a node now, by what these last said."""
-    held: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
+    held: defaultdict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
     for number, gpu in enumerate(gpus):
         for name in (gpu.resource, *gpu.parts):
             holder = _value(latest, Series(site.name, gpu.agent, name, "runs_on"))
             part = _value(latest, Series(site.name, gpu.agent, name, "share"))
-            if holder is not None and part is not None and part > 0:
-                held[round(holder)].append((number, part))
-    if not gpus:
-        return []
-    agent = gpus[0].agent
-    names = {
-        number_of(series.resource): series.resource
-        for series in latest
-        if series.agent == agent and kind_of(series.resource) == "guest"
-    }
+            if part is None and name == gpu.resource:
+                part = 1.0  # it is held whole
+            if holder is not None and part:
+                held[gpu.agent, round(holder)].append((number, part))
     found: list[Running] = []
-    for holder, parts in sorted(held.items()):
-        guest = names.get(holder)
+    for (agent, holder), parts in sorted(held.items()):
+        guest = places.guest(agent, holder)
         if guest is None:
             continue  # the host itself holds it, or a guest that said nothing of late
         cores = _value(latest, Series(site.name, agent, guest, "processors"))

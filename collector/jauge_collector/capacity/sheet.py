@@ -395,7 +395,7 @@ def _figures(found: Answer, w: Words) -> Table | None:
         figure: Figure | None = getattr(found.figures, name)
         if figure is not None:
             value = w.plain.plain(figure.value, 4)
-            said = w("measured") if figure.measured else w("declared", basis="").rstrip(" :")
+            said = w("measured") if figure.measured else w("declared", basis="").rstrip(" :\u202f")
             source = f"{w.plain.label(figure.source)} ({said})"
             rows.append((w(name), f"{value}{_FIXED}{unit}".rstrip(_FIXED), source))
     columns = (Column(w("figure")), Column(w("value"), number=True), Column(w("source")))

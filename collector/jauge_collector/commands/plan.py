@@ -12,12 +12,10 @@ from jauge_collector import config
 from jauge_collector.commands import new_file
 from jauge_collector.commands.period import only_or_named_site
 from jauge_collector.commands.servers import LANGUAGES
-from jauge_collector.csv_text import written
 from jauge_collector.importer.progress import Bar
 
 if TYPE_CHECKING:
     from jauge_collector.capacity.planning import Known
-    from jauge_collector.capacity.sheet import Sheet
 
 _EXAMPLE: Final = "jauge-collector plan --scenario next-year.toml --picture next-year.svg"
 
@@ -81,7 +79,7 @@ async def main(args: argparse.Namespace) -> int:
         found = planning.plan(known, scenario, file=file)
     finally:
         bar.clear()
-    from jauge_collector.capacity import picture  # noqa: PLC0415 - --help is instant
+    from jauge_collector.capacity import picture, sheet_csv  # noqa: PLC0415 - --help is instant
     from jauge_collector.capacity.sheet import lines, sheet  # noqa: PLC0415 - --help is instant
     from jauge_collector.capacity.words import words  # noqa: PLC0415 - --help is instant
 
@@ -90,19 +88,10 @@ async def main(args: argparse.Namespace) -> int:
     if args.picture is not None:
         new_file.write(args.picture, f"{picture.svg(found, w, zone)}\n")
     if args.csv is not None:
-        new_file.write(args.csv, _csv(told))
+        new_file.write(args.csv, sheet_csv.text(told))
     if args.json:
         encoded = msgspec.json.encode(found, order="deterministic")
         sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
     else:
         sys.stdout.write("\n".join([*lines(told), ""]))
     return 0
-
-
-def _csv(told: "Sheet") -> str:
-    """Every table under its own heading, one after the other."""
-    parts = [written([told.title, told.period, told.sentence], ())]
-    for table in told.tables:
-        parts.append(written([table.title, table.text], ()))
-        parts.append(written([column.title for column in table.columns], table.rows))
-    return "\r\n".join(parts)

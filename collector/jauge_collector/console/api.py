@@ -15,6 +15,7 @@ from jauge_models.reconciliation import Reconciliation
 import jauge_collector
 from jauge_collector import civil
 from jauge_collector.access.roles import Permission
+from jauge_collector.console.capacity import Capacity, CapacityPages
 from jauge_collector.console.changes import Changes, ConflictError, UnrecordedError
 from jauge_collector.console.compliance_pages import CompliancePages
 from jauge_collector.console.guard import SCOPE, VISITOR, mount
@@ -246,6 +247,13 @@ ENDPOINTS: Final = (
         ReportList,
         (_SITE,),
     ),
+    Endpoint(
+        "/capacity",
+        "What GPU workloads fit: the saved scenarios of a site, and the answer to one. For who may "
+        "see all of a site. Answers 503 while it is being worked out.",
+        Capacity,
+        (_SITE, Parameter("scenario", "Name of a saved scenario; the list alone where absent.")),
+    ),
     Endpoint("/openapi.json", "This document.", None),
 )
 
@@ -258,10 +266,12 @@ def add_routes(
     state: ServiceState,
     scoping: Scoping,
     changes: Changes,
+    *,
     record: CompliancePages,
+    planner: CapacityPages,
 ) -> None:
     """Mount every endpoint."""
-    interface = _Interface(state, scoping, changes)
+    interface = _Interface(state, scoping, changes, planner)
     answers: dict[str, _Answer] = {
         "/sites": interface.sites,
         "/kpi": interface.kpi,
@@ -277,6 +287,7 @@ def add_routes(
         "/use": interface.use,
         "/servers": record.server_list,
         "/reports": record.report_list,
+        "/capacity": interface.capacity,
         "/openapi.json": interface.document,
     }
     for endpoint in ENDPOINTS:
@@ -318,10 +329,13 @@ def document() -> dict[str, Any]:
 
 
 class _Interface:
-    def __init__(self, state: ServiceState, scoping: Scoping, changes: Changes) -> None:
+    def __init__(
+        self, state: ServiceState, scoping: Scoping, changes: Changes, planner: CapacityPages
+    ) -> None:
         self._state = state
         self._scoping = scoping
         self._changes = changes
+        self._planner = planner
         self._document = document()
 
     async def sites(self, request: web.Request, _: Query) -> Sites:
@@ -429,6 +443,10 @@ class _Interface:
         figures = self._figures(request)
         site = _site(figures, query["site"]).name
         return await use_view(site, figures.hosting(site))
+
+    async def capacity(self, request: web.Request, query: Query) -> Capacity:
+        site = _site(self._figures(request), query["site"])
+        return await self._planner.interface(request, site, query.get("scenario", ""))
 
     async def document(self, _request: web.Request, _: Query) -> dict[str, Any]:
         return self._document

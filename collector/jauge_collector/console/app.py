@@ -19,6 +19,7 @@ from jauge_collector.config import is_loopback
 from jauge_collector.console import (
     alerts,
     api,
+    capacity_forms,
     compliance,
     forms,
     guard,
@@ -82,7 +83,8 @@ def build_app(state: ServiceState) -> web.Application:
             guard.guard(gate, state.sites),
         ],
     )
-    app[guard.GATE], app[guard.DECLARED], app[guard.UPLOADS] = gate, {}, {}
+    app[guard.GATE], app[guard.DECLARED] = gate, {}
+    app[guard.UPLOADS], app[guard.LONG_FORMS] = {}, {}
     app[CONNECTIONS] = Connections(state.telemetry, failures, gate.is_proxy)
     figures, records = Figures(state), Records(state)
     plans = Plans(state)
@@ -110,7 +112,8 @@ def build_app(state: ServiceState) -> web.Application:
     alerts.add_routes(app, scoping, alertmanager)
     forms.add_routes(app, scoping, changes)
     record = compliance.add_routes(app, state, scoping, changes, records)
-    api.add_routes(app, state, scoping, changes, record)
+    planner = capacity_forms.add_routes(app, state, scoping, changes, plans)
+    api.add_routes(app, state, scoping, changes, planner=planner, record=record)
     maintenance.add_routes(app, state, scoping, changes, records)
     pages.add_routes(app, state, scoping, changes)
     guard.mount(app, "GET", "/static/{name}", _static(), Permission.OPEN)

@@ -15,7 +15,7 @@ from jauge_collector.console.record_access import RecordAccess
 from jauge_collector.console.records import Records
 from jauge_collector.console.reporting import Reporting
 from jauge_collector.console.scoped import Scoping
-from jauge_collector.console.uploads import forget_old
+from jauge_collector.console.uploads import Place, forget_old
 from jauge_collector.state import ServiceState
 
 ROOT: Final = "/{site}/compliance"
@@ -56,5 +56,5 @@ def add_routes(
         mount(app, "POST", ROOT + path, act, permission)
     folder = state.config.state(attesting.UPLOADS)
     forget_old(folder)
-    app[UPLOADS][f"{ROOT}/attestations/attest"] = folder
+    app[UPLOADS][f"{ROOT}/attestations/attest"] = Place(folder)
     return pages

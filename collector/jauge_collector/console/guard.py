@@ -7,8 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from aiohttp import web
@@ -17,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 from jauge_collector.access.roles import WHOLE, Permission
 from jauge_collector.access.scope import Scope
 from jauge_collector.console.gate import Gate, Refusal, Refused, Visitor
-from jauge_collector.console.uploads import RECEIVED, receive
+from jauge_collector.console.uploads import RECEIVED, Place, receive
 from jauge_collector.sites import Site
 
 _log = logging.getLogger(__name__)
@@ -43,8 +42,18 @@ _ONWARD: Final = (
 """Has the browser go on by itself, now from a page of ours and so with its strict cookie: who is
 signed in gets from the form to what they asked for."""
 
+
+class FormSize(NamedTuple):
+    """How much a form may send: bytes of its body, and fields."""
+
+    largest: int = LARGEST_BODY
+    fields: int = _MOST_FIELDS
+
+
 DECLARED: Final[web.AppKey[dict[tuple[str, str], Permission]]] = web.AppKey("declared")
-UPLOADS: Final[web.AppKey[dict[str, Path]]] = web.AppKey("uploads")
+LONG_FORMS: Final[web.AppKey[dict[str, FormSize]]] = web.AppKey("long_forms")
+"""Routes whose form has more fields than others."""
+UPLOADS: Final[web.AppKey[dict[str, Place]]] = web.AppKey("uploads")
 """Routes whose form brings a file, and where that is kept while the request lasts."""
 GATE: Final[web.AppKey[Gate]] = web.AppKey("gate", Gate)
 VISITOR: Final[web.RequestKey[Visitor]] = web.RequestKey("visitor", Visitor)
@@ -227,8 +236,9 @@ async def _from_form(gate: Gate, request: web.Request) -> None:
     if request.content_type != "application/x-www-form-urlencoded":
         raise web.HTTPUnsupportedMediaType(text="send a form")
     try:
-        body = (await _body(request)).decode()
-        fields = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+        size = request.app[LONG_FORMS].get(place(request), FormSize())
+        body = (await _body(request, size.largest)).decode()
+        fields = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=size.fields))
     except ValueError:
         raise web.HTTPBadRequest(text="the form cannot be read") from None
     _refuse_strange(gate, request, fields)
@@ -240,11 +250,11 @@ async def _with_file(gate: Gate, request: web.Request, handler: Handler) -> web.
     _refuse_other_places(gate, request)
     if request.content_type != "multipart/form-data":
         raise web.HTTPUnsupportedMediaType(text="send a form")
-    folder = request.app[UPLOADS][place(request)]
+    where = request.app[UPLOADS][place(request)]
     try:
         async with asyncio.timeout(_FILE_WITHIN_S):
             received = await receive(
-                request, folder, lambda fields: _refuse_strange(gate, request, fields)
+                request, where, lambda fields: _refuse_strange(gate, request, fields)
             )
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the request did not end") from None
@@ -276,9 +286,21 @@ def _refuse_strange(gate: Gate, request: web.Request, fields: Mapping[str, str])
         )
 
 
-async def _body(request: web.Request) -> bytes:
+async def _body(request: web.Request, largest: int = LARGEST_BODY) -> bytes:
     try:
         async with asyncio.timeout(_BODY_WITHIN_S):
-            return await request.read()
+            if largest <= LARGEST_BODY:
+                return await request.read()
+            return await _long(request, largest)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the request did not end") from None
+
+
+async def _long(request: web.Request, largest: int) -> bytes:
+    """A body longer than the application takes elsewhere."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > largest:
+            raise web.HTTPRequestEntityTooLarge(max_size=largest, actual_size=len(body))
+    return bytes(body)

@@ -13,15 +13,13 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from jauge_models.capacity.answer import Answer
 from jauge_models.capacity.scenario import Scenario, encode
-from jauge_models.configuration import ConfigurationError
 
 from jauge_collector.capacity import planning
 from jauge_collector.capacity.planning import Known
 from jauge_collector.console.figures import BusyError, now_ms
-from jauge_collector.ledger.book import Ledger, LedgerError
+from jauge_collector.ledger.book import Ledger
 from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
-from jauge_collector.stores import StoreError
 from jauge_collector.stores.open import open_store
 
 KEPT_S: Final = 6 * 3600.0
@@ -76,7 +74,7 @@ class Plans:
         """What was measured, at most `KEPT_S` ago where it could be read again.
 
         Raises ConfigurationError for a plant that cannot be used, LedgerError, StoreError and
-        BusyError.
+        BusyError, and whatever else made it fail.
         """
         kept = self._known.setdefault(site.name, _Kept())
         stamp = await asyncio.to_thread(_stamp, site)
@@ -122,7 +120,7 @@ class Plans:
             await asyncio.wait([kept.running], timeout=patience_s)
         if kept.stamp == stamp:
             if kept.failed is not None:
-                raise kept.failed
+                raise kept.failed.with_traceback(None)
             if kept.last is not None:
                 return kept.last
         return Making(kept.began_ms)
@@ -131,7 +129,8 @@ class Plans:
         self._waiting += 1
         try:
             made = await asyncio.get_running_loop().run_in_executor(self._worker, job)
-        except (ConfigurationError, LedgerError, StoreError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 (each visitor is told of it, whatever it is)
+            # Else what was made of an older stamp would pass for the answer to this one.
             kept.failed = error
         else:
             kept.last, kept.failed = made, None

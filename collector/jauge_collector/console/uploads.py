@@ -24,6 +24,18 @@ _MAGIC: Final = {b"%PDF-": "pdf", b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": 
 _BREAKS: Final = "\t\r\n\f"
 
 
+class Place(NamedTuple):
+    """Where a form's file is kept while its request lasts, and what is taken."""
+
+    folder: Path
+    texts: tuple[str, ...] = (".csv",)
+    """Ends of the names of texts."""
+    documents: bool = True
+    """PDF, PNG and JPEG too."""
+    largest: int = LARGEST_FILE
+    """Bytes."""
+
+
 class Upload(NamedTuple):
     """A file that was received; whoever takes it copies it, ``path`` goes with the request."""
 
@@ -44,21 +56,21 @@ RECEIVED: Final[web.RequestKey[Received]] = web.RequestKey("received", Received)
 
 
 async def receive(
-    request: web.Request, folder: Path, admit: Callable[[Mapping[str, str]], None]
+    request: web.Request, place: Place, admit: Callable[[Mapping[str, str]], None]
 ) -> Received:
-    """The fields, then at most one file below ``folder``.
+    """The fields, then at most one file below the folder of ``place``.
 
     ``admit`` is asked with the fields before a byte of the file is kept, and raises where the form
     is none of ours. Raises HTTPBadRequest for what is no such form.
     """
     try:
-        return await _received(await request.multipart(), folder, admit)
+        return await _received(await request.multipart(), place, admit)
     except (ValueError, AssertionError):  # aiohttp asserts and decodes what anybody may send
         raise web.HTTPBadRequest(text="the form cannot be read") from None
 
 
 async def _received(
-    reader: MultipartReader, folder: Path, admit: Callable[[Mapping[str, str]], None]
+    reader: MultipartReader, place: Place, admit: Callable[[Mapping[str, str]], None]
 ) -> Received:
     fields: dict[str, str] = {}
     left = LARGEST_FIELDS
@@ -71,7 +83,7 @@ async def _received(
             fields[part.name or ""] = text.decode()
             continue
         admit(fields)
-        upload, problem = await _kept(part, folder)
+        upload, problem = await _kept(part, place)
         if not problem and await reader.next() is not None:
             await asyncio.to_thread(_discard, upload)
             raise ValueError
@@ -89,22 +101,22 @@ async def _text(part: BodyPartReader, most: int) -> bytes:
     return text
 
 
-async def _kept(part: BodyPartReader, folder: Path) -> tuple[Upload | None, str]:
+async def _kept(part: BodyPartReader, place: Place) -> tuple[Upload | None, str]:
     """The file, or why it is not taken; nothing of what is not taken stays."""
     name = "".join(c if c.isprintable() else " " for c in PurePath(part.filename or "").name)
     size, look, problem = 0, _Look(), ""
-    copy = await asyncio.to_thread(_begun, folder)
+    copy = await asyncio.to_thread(_begun, place.folder)
     upload = Upload(Path(copy.name), name.strip()[-_LONGEST_NAME:])
     taken = False
     try:
         while not problem and (chunk := await part.read_chunk(_CHUNK)):
             size += len(chunk)
             look.more(bytes(chunk))
-            if size > LARGEST_FILE:
+            if size > place.largest:
                 problem = "upload_large"
             else:
                 await asyncio.to_thread(copy.write, chunk)
-        if size and not problem and not look.known(name):
+        if size and not problem and not look.known(name, place):
             problem = "upload_kind"
         taken = bool(size and not problem)
     finally:
@@ -133,7 +145,7 @@ def _discard(upload: Upload | None) -> None:
 
 
 class _Look:
-    """What a file is, by what stands in it: PDF, PNG, JPEG, or a text called .csv."""
+    """What a file is, by what stands in it: PDF, PNG, JPEG, or a text by its name too."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -152,8 +164,8 @@ class _Look:
             else:
                 self._text = all(c >= " " or c in _BREAKS for c in text)
 
-    def known(self, name: str) -> bool:
-        """Whether it is of a kind that is taken; a CSV is told by its name too."""
-        if any(self._head.startswith(magic) for magic in _MAGIC):
+    def known(self, name: str, place: Place) -> bool:
+        """Whether it is of a kind that is taken; a text is told by its name too."""
+        if place.documents and any(self._head.startswith(magic) for magic in _MAGIC):
             return True
-        return self._text and name.lower().endswith(".csv")
+        return self._text and name.lower().endswith(place.texts)

@@ -8,6 +8,7 @@ import msgspec
 from jauge_collector.reports.content import Report
 from jauge_collector.reports.document import Document, Paragraph, Section, Table
 from jauge_collector.reports.prose import Prose, prose, utc_parts
+from jauge_collector.reports.sections.capacity import capacity
 from jauge_collector.reports.sections.criteria import (
     criteria,
     definitions,
@@ -43,6 +44,7 @@ def compose(report: Report, language: str) -> Document:
         signatures(report, p),
         servers(report, p),
         definitions(p),
+        *capacity(report, p),
     )
     return Document(
         language=language,

@@ -235,6 +235,73 @@ class Sobriety(_Part, frozen=True, kw_only=True):
     rows: tuple[SobrietyRow, ...]
 
 
+class GpusUsed(_Part, frozen=True, kw_only=True):
+    """GPUs of one kind over the quarter; hours in which any of them is unknown do not count."""
+
+    gpu: str
+    number: int
+    used: float | None
+    """Mean of those that somebody had, or that were at work where nothing tells of holders."""
+    coverage: float
+    """Known hours over those of the quarter."""
+
+
+class GpusIdle(_Part, frozen=True, kw_only=True):
+    """What GPUs did in hours of the quarter in which their activity was below ``below``."""
+
+    below: float
+    hours: float
+    """GPU-hours whose activity is known."""
+    idle_hours: float
+    unmeasured_hours: float
+    """Of the idle ones, those whose power is not known."""
+    kwh: float | None
+    """Drawn in the others."""
+
+
+class CapacityLimit(_Part, frozen=True, kw_only=True):
+    """A limit of the plant, by what was measured up to the end of the quarter.
+
+    ``used``: 95th percentile over the limit, of a breaker the most of its nodes with a feed lost.
+    ``probability`` that it is reached within ``horizon_days``, and days by which one chance in
+    ten, five, nine; None where that is not so or nothing can be told.
+    """
+
+    limit: str
+    place: str
+    used: float | None = None
+    probability: float | None = None
+    days_10: float | None = None
+    days_50: float | None = None
+    days_90: float | None = None
+    horizon_days: float | None = None
+    method: str = ""
+    """Of the forecast; empty where there is none."""
+    skill: float | None = None
+    """None: the forecast is the time before once more."""
+
+
+class CapacityGap(_Part, frozen=True, kw_only=True):
+    """What is not known, and of which nodes, kinds, racks or rooms."""
+
+    code: str
+    names: tuple[str, ...]
+
+
+class Capacity(_Part, frozen=True, kw_only=True):
+    """GPU capacity of a site that declares a plant: measured use alone, no scenario."""
+
+    problem: str = ""
+    """Why the plant could not be read; then there is nothing else."""
+    gpus: tuple[GpusUsed, ...] = ()
+    idle: GpusIdle | None = None
+    """None where no GPU's activity was measured."""
+    limits: tuple[CapacityLimit, ...] = ()
+    """At most the nearest 15; ``limits_left_out`` counts the others."""
+    limits_left_out: int = 0
+    unknown: tuple[CapacityGap, ...] = ()
+
+
 class Signed(_Part, frozen=True, kw_only=True):
     """Who did something to the quarter, and when."""
 
@@ -266,6 +333,8 @@ class Report(_Part, frozen=True, kw_only=True):
     factors: tuple[FactorUsed, ...]
     calendar: tuple[Deadline, ...]
     sobriety: Sobriety | None
+    capacity: Capacity | None = None
+    """None where the site declares no plant, as in reports of before there was any."""
     # --- its life: outside the hash
     state: str = "open"
     revision: int = 0
@@ -314,4 +383,6 @@ def data_hash(report: Report) -> str:
     bare: dict[str, object] = {
         name: value for name, value in msgspec.structs.asdict(report).items() if name not in _LIFE
     }
+    if report.capacity is None:
+        del bare["capacity"]  # reports of before it was told keep their hash
     return hashlib.sha256(msgspec.json.encode(bare, order="deterministic")).hexdigest()

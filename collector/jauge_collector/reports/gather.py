@@ -36,6 +36,7 @@ from jauge_collector.reports.amounts import amounts
 from jauge_collector.reports.attested_air import attested_hours
 from jauge_collector.reports.boundary import Boundary, Span
 from jauge_collector.reports.calendar import calendar
+from jauge_collector.reports.capacity import capacity
 from jauge_collector.reports.changes import changes
 from jauge_collector.reports.content import Figures, Report, Sobriety, decode, encode
 from jauge_collector.reports.gaps import gaps
@@ -60,7 +61,8 @@ async def gather(
 ) -> Report:
     """The report of a quarter, open. ``sources.ledger`` is the whole one.
 
-    ``now_ms`` is kept as when it was gathered and decides nothing. Raises RegisterError,
+    ``now_ms`` is kept as when it was gathered and decides nothing, but how much of a quarter that
+    still runs there is to tell of GPUs. Raises RegisterError,
     LedgerError, StoreError, and ConfigurationError where a stored report of an earlier edition or
     quarter is not what was closed.
     """
@@ -77,6 +79,8 @@ async def gather(
     judged = with_history(report.record, sources, quarter.window.last + timedelta(days=1))
     report = msgspec.structs.replace(report, record=judged)
     report = restated(report, sources.ledger, sources.site, sources.reports_folder)
+    told_of_gpus = await capacity(sources, span_ms(quarter.window, sources.site.zone), now_ms)
+    report = msgspec.structs.replace(report, capacity=told_of_gpus)
     tell.end()
     # As it reads back from its JSON, where a whole number of a float is a float: so that the hash
     # of a stored report is the one of the report that was stored.

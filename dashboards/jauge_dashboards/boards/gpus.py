@@ -21,21 +21,37 @@ def _of_gpus(quantity: str) -> str:
 
 _POWER: Final = _of_gpus("power")
 _ACTIVITY: Final = _of_gpus("gpu_utilisation")
-_FREE: Final = f"(count({_GIVEN}) - sum({_GIVEN}))"
-_PAST: Final = f"sum({_GIVEN})[30d:1h]"
-_GROWTH: Final = f"clamp_min(deriv({_PAST}), 0)"
-_TEN_YEARS: Final = 3650
-_WEEK_H: Final = 7 * 24
+_USED: Final = metric("capacity_used_ratio", site="$site")
+_CHANCE: Final = metric("capacity_full_probability_ratio", site="$site")
+_HORIZON: Final = metric("capacity_full_horizon_seconds", site="$site")
+_SKILL: Final = metric("capacity_forecast_skill_ratio", site="$site")
+_DAY_S: Final = 86_400
+_NOT_WITHIN: Final = 3650
+"""Stands for a limit that no forecast reaches: none looks further ahead than a year."""
 _TOO_SHORT: Final = -1
-"""Stands for a past of less than a week: a step in it would pass for growth."""
-_DAYS_TO_FULL: Final = (
-    f"(clamp_max({_FREE} / {_GROWTH} / 86400, {_TEN_YEARS}) "
-    f"and (count_over_time({_PAST}) >= {_WEEK_H})) or (0 * count({_GIVEN}) + {_TOO_SHORT})"
+"""Stands for a past from which nothing can be told."""
+_NEAREST: Final = (
+    f"min({metric('capacity_full_seconds', site='$site', chance='0.5')}) / {_DAY_S} "
+    f"or (0 * count({_CHANCE}) + {_NOT_WITHIN}) "
+    f"or (0 * count({metric('capacity_timestamp_seconds', site='$site')}) + {_TOO_SHORT})"
 )
+_LIMITS: Final = ("gpus", "gpu_memory", "rack_power", "breaker", "room_cooling")
 _METER: Final = metric("meter_info", site="$site")
 _DRAWN: Final = metric("meter_power_watts", site="$site")
 _LIMIT: Final = metric("meter_limit_watts", site="$site")
 _NAME: Final = "{{name}}"
+
+
+def _by_limit(expression: str) -> str:
+    """With ``shown``: the limit in the reader's language, and its place."""
+    shown = expression
+    for limit in _LIMITS:
+        shown = f'label_replace({shown}, "shown", "@limit_{limit}@", "limit", "{limit}")'
+    return shown
+
+
+def _days(chance: str) -> str:
+    return f"{metric('capacity_full_seconds', site='$site', chance=chance)} / {_DAY_S}"
 
 
 def _count(key: str, expression: str) -> View:
@@ -64,8 +80,8 @@ _NOW: Final = Row(
         ),
         stat(
             key="days_to_full",
-            queries=(Query(_DAYS_TO_FULL),),
-            unit=style.DAYS,
+            queries=(Query(_NEAREST),),
+            unit=style.COUNT,
             decimals=0,
             steps=(
                 style.Step(None, style.CALM),
@@ -74,7 +90,55 @@ _NOW: Final = Row(
                 style.Step(180, style.GOOD),
             ),
             states="days_to_full",
+            missing="no_plant",
             width=4,
+        ),
+    ),
+)
+
+_OF_LIMIT: Final = "shown, limit, place"
+_FULL: Final = Row(
+    "full",
+    (
+        bars(
+            key="used",
+            queries=(Query(f"sort_desc({_by_limit(_USED)})", "{{shown}} {{place}}"),),
+            unit=style.SHARE,
+            decimals=0,
+            low=0,
+            high=1,
+            steps=style.NEAR_A_LIMIT,
+            missing="no_plant",
+            width=24,
+            height=6,
+        ),
+        table(
+            key="full",
+            queries=tuple(
+                Query(f"round(max by ({_OF_LIMIT}) ({_by_limit(one)}))")
+                for one in (
+                    f"100 * {_USED}",
+                    f"100 * {_CHANCE}",
+                    *(_days(chance) for chance in ("0.1", "0.5", "0.9")),
+                    f"{_HORIZON} / {_DAY_S}",
+                    f"100 * {_SKILL}",
+                )
+            ),
+            unit=style.PLAIN,
+            columns=(
+                Column(field="shown", word="limit"),
+                Column(field="place", word="place"),
+                Column(field="Value #A", word="used"),
+                Column(field="Value #B", word="chance"),
+                Column(field="Value #C", word="days_10"),
+                Column(field="Value #D", word="days_50"),
+                Column(field="Value #E", word="days_90"),
+                Column(field="Value #F", word="horizon"),
+                Column(field="Value #G", word="skill"),
+            ),
+            sort=("chance", True),
+            missing="nothing",
+            width=24,
         ),
     ),
 )
@@ -164,7 +228,7 @@ _EACH: Final = Row(
 BOARD: Final = Board(
     key="gpus",
     variables=(SITE, *hosts_with("gpu_allocated_ratio")),
-    rows=(_NOW, _ALLOCATION, _DRAW, _EACH),
+    rows=(_NOW, _FULL, _ALLOCATION, _DRAW, _EACH),
     start="now-7d",
     narrower=("hosts", "virtualisation"),
 )

@@ -20,6 +20,8 @@ __all__ = ["Forecast", "Reason", "TooLittleHistory", "forecast", "longest_horizo
 
 _LEAST_SKILL: Final = 0.02
 """Less than that is luck."""
+_WIDEST: Final = 2.0
+"""So many times as wide as what was missed are draws made, at most."""
 _KNOWN: Final = 0.5
 """Part of the steps needed that has to be known."""
 
@@ -148,14 +150,23 @@ def _too_little(have: int, needed: int) -> TooLittleHistory:
 
 
 def _stretched(tested: back_test.BackTest) -> Array:
-    """The misses, made as wide as the interval, which allows for how few origins there are."""
+    """The misses, made as wide as the interval, which allows for how few origins there are.
+
+    No wider than `_WIDEST`: where nearly all misses are none, one of them is the whole interval,
+    and nothing makes the others as large.
+    """
     low, high = back_test.quantiles(tested.misses, back_test.LEVEL, np.inf)
-    below, above = (
-        np.divide(wanted, found, out=np.ones_like(found), where=found != 0)
-        for wanted, found in ((tested.low, low), (tested.high, high))
-    )
+    below, above = _wider(tested.low, low), _wider(tested.high, high)
     paths = np.array([_bridged(row) for row in tested.misses])
-    return np.where(paths < 0, paths * below, paths * above)
+    stretched: Array = np.where(paths < 0, paths * below, paths * above)
+    return stretched
+
+
+def _wider(wanted: Array, found: Array) -> Array:
+    """What makes the one as wide as the other, within bounds."""
+    ratio: Array = np.ones_like(found)
+    np.divide(wanted, found, out=ratio, where=found != 0)
+    return np.clip(ratio, 1.0, _WIDEST)
 
 
 def _bridged(path: Array) -> Array:

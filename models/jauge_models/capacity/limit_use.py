@@ -96,7 +96,7 @@ def _breakers(plant: Plant) -> Iterator[LimitUse]:
                 if supply.feed != lost and supply.name in loads:
                     yield LimitUse(
                         limit=Limit.BREAKER,
-                        place=_named(rack.name, supply.name),
+                        place=breaker_name(rack.name, supply.name),
                         used=loads[supply.name],
                         of=supply.watts,
                         share=_share(loads[supply.name], supply.watts),
@@ -104,7 +104,7 @@ def _breakers(plant: Plant) -> Iterator[LimitUse]:
                     )
 
 
-def _named(rack: str, supply: str) -> str:
+def breaker_name(rack: str, supply: str) -> str:
     """A breaker, told from one of the same name in another rack."""
     return supply if rack in supply else f"{rack} {supply}"
 

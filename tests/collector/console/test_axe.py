@@ -37,10 +37,16 @@ RECORD: Final = (
     f"{ROOT}/server?id=SRV-1",
     f"{ROOT}/server?id=BETA-001",
 )
-OTHERS: Final = ("/faults", "/s/fleet", "/runbooks/fr/JaugeRoomHot")
+OTHERS: Final = (
+    "/faults",
+    "/s/fleet",
+    "/runbooks/fr/JaugeRoomHot",
+    "/s/capacity",
+    "/s/capacity/form",
+)
 OF_ALPHA: Final = (ROOT, f"{ROOT}/servers", f"{ROOT}/criteria", f"{ROOT}/server?id=ALPHA-1")
 OF_PROGRAMS: Final = ("/healthz", "/readyz", "/metrics", "/static/{name}", "/api/")
-NO_PAGES: Final = (".csv", "/compliance/report", "/compliance/document")
+NO_PAGES: Final = (".csv", "/compliance/report", "/compliance/document", "/capacity/scenario")
 TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
 RUN: Final = """async (tags) => {
   document.querySelectorAll('details').forEach((one) => one.open = true);

@@ -54,6 +54,10 @@ GETS: Final = {
     "/s/use": ALL,
     "/s/use.csv": ALL,
     "/s/fleet": ALL,
+    "/s/capacity": ALL,
+    "/s/capacity/form": {"operator", "officer"},
+    "/s/capacity/scenario": ALL,
+    "/s/capacity.csv": ALL,
     "/s/compliance": ALL,
     "/s/compliance/todo": ALL,
     "/s/compliance/servers": ALL,
@@ -77,12 +81,14 @@ GETS: Final = {
     "/api/v1/use?site=s": ALL,
     "/api/v1/servers?site=s": ALL,
     "/api/v1/reports?site=s": ALL,
+    "/api/v1/capacity?site=s": ALL,
     "/api/v1/openapi.json": ALL,
 }
 """Who is answered, written down apart from the code."""
 UNKNOWN: Final = (
     *("/s/hosts/plant/host", "/s/hosts/ups", "/s/guests/g1"),
     *("/s/compliance/server", "/s/compliance/document", "/s/compliance/report"),
+    *("/s/capacity/scenario", "/s/capacity.csv"),
 )
 """What this site has not: answered as a page that is not there to who may ask."""
 RELEASING: Final = {"operator", "administrator"}

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jauge_models.capacity.forecast import Forecast, Reason
+from jauge_models.capacity.forecast import Forecast, Reason, forecast
 from jauge_models.capacity.fullness import Limit, days_to_full
 
 DAY_S = 86400.0
@@ -109,3 +109,12 @@ def test_draws_without_misses_are_refused() -> None:
         days_to_full({Limit.GPUS: bare}, {Limit.GPUS: 1.0})
     with pytest.raises(ValueError, match="at least one"):
         days_to_full({Limit.GPUS: growing()}, {Limit.GPUS: 1.0}, draws=0)
+
+
+def test_a_line_without_noise_is_full_when_it_gets_there() -> None:
+    """One early miss of the back-test makes no others of the same size."""
+    line = [100.0 + day for day in range(300)]
+    ahead = forecast(line, start_ms=0, step_s=86_400.0, horizon=100, seasons=(7,))
+    (full,) = days_to_full({Limit.GPUS: ahead}, {Limit.GPUS: 441.0})
+    assert full.days_50 == pytest.approx(41.0, abs=3.0)
+    assert full.days_90 is None or full.days_90 >= 38.0

@@ -1,0 +1,171 @@
+"""GPU capacity in the quarterly report: what was measured of a declared plant, and no scenario."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+from jauge_models.capacity.fullness import Fullness, Limit
+from jauge_models.capacity.idle_gpus import idle_gpus
+from jauge_models.capacity.inventory import Plant
+from jauge_models.capacity.outcome import Figures
+from jauge_models.capacity.outlook import UseHistory, outlook
+from jauge_models.configuration import ConfigurationError
+
+from jauge_collector import civil
+from jauge_collector.capacity import past
+from jauge_collector.capacity.families import shares
+from jauge_collector.capacity.outlooks import uses
+from jauge_collector.capacity.past import HOUR_MS, Past
+from jauge_collector.capacity.planning import plant_of
+from jauge_collector.compliance.sources import Sources
+from jauge_collector.reports.content import (
+    Capacity,
+    CapacityGap,
+    CapacityLimit,
+    GpusIdle,
+    GpusUsed,
+)
+
+_WEEKS: Final = 14
+"""Of hours: a quarter is 92 days at most."""
+_BELOW: Final = 0.05
+"""Activity under which a GPU is idle."""
+_LIMITS: Final = 15
+
+
+async def capacity(sources: Sources, span: tuple[int, int], now_ms: int) -> Capacity | None:
+    """Of the quarter [start, end) of a site; None where it declares no plant.
+
+    Of a quarter that still runs up to the last local midnight. A plant that cannot be used is
+    told in ``problem``, and stops no report. Raises LedgerError and StoreError.
+    """
+    site = sources.site
+    if site.capacity.plant is None:
+        return None
+    start_ms = span[0]
+    end_ms = max(start_ms, min(span[1], civil.midnight_ms(civil.day(now_ms, site.zone), site.zone)))
+    try:
+        declared = plant_of(site, end_ms)
+    except ConfigurationError as error:
+        return Capacity(problem=_line(error, sources))
+    measured = await past.read(site, declared, sources.ledger, sources.store, end_ms, weeks=_WEEKS)
+    plant, histories = declared.plant, tuple(uses(declared.plant, measured))
+    limits = await asyncio.to_thread(lambda: _limits(plant, histories))
+    return Capacity(
+        gpus=tuple(_gpus(plant, histories, (start_ms, end_ms))),
+        idle=_idle(measured, start_ms),
+        limits=tuple(limits[:_LIMITS]),
+        limits_left_out=max(0, len(limits) - _LIMITS),
+        unknown=tuple(_unknown(plant, measured, start_ms)),
+    )
+
+
+def _line(error: ConfigurationError, sources: Sources) -> str:
+    """The error without the folder that the site lies in: it does not matter where files lie."""
+    return " ".join(str(error).replace(f"{sources.site.file.parent}/", "").split())
+
+
+def _gpus(
+    plant: Plant, histories: Sequence[UseHistory], span: tuple[int, int]
+) -> Iterator[GpusUsed]:
+    hours = (span[1] - span[0]) // HOUR_MS
+    kinds = {kind.name: kind for kind in plant.kinds}
+    numbers: dict[str, int] = {}
+    for node in plant.nodes:
+        kind = kinds[node.kind]
+        if kind.gpu:
+            numbers[kind.gpu] = numbers.get(kind.gpu, 0) + kind.gpus
+    used = {one.place: one for one in histories if one.limit is Limit.GPUS}
+    for gpu, number in numbers.items():
+        values = used[gpu].values[-hours:] if hours and gpu in used else ()
+        known = [value for value in values if value is not None]
+        yield GpusUsed(
+            gpu=gpu,
+            number=number,
+            used=sum(known) / len(known) if known else None,
+            coverage=len(known) / hours if hours else 0.0,
+        )
+
+
+def _idle(measured: Past, start_ms: int) -> GpusIdle | None:
+    first = (start_ms - measured.start_ms) // HOUR_MS
+    found = idle_gpus(
+        (
+            msgspec.structs.replace(
+                one,
+                activity=one.activity[first:],
+                watts=one.watts[first:],
+                held=one.held[first:],
+            )
+            for one in measured.history.gpus
+        ),
+        below=_BELOW,
+        figures=Figures(),
+    )
+    if not found.hours:
+        return None
+    return GpusIdle(
+        below=found.below,
+        hours=found.hours,
+        idle_hours=found.idle_hours,
+        unmeasured_hours=found.unmeasured_hours,
+        kwh=found.kwh,
+    )
+
+
+def _limits(plant: Plant, histories: Sequence[UseHistory]) -> list[CapacityLimit]:
+    """Every limit of which something is known, the nearest first."""
+    used = {(limit, place): share for limit, place, share in shares(plant, histories)}
+    full = {(one.limit, one.place): one.full for one in map(outlook, histories)}
+    keys = [key for key in full if full[key] is not None or key in used]
+    found = [
+        _limit(limit, place, used.get((limit, place)), full.get((limit, place)))
+        for limit, place in dict.fromkeys([*keys, *used])
+    ]
+    return sorted(found, key=_nearness)
+
+
+def _limit(limit: Limit, place: str, used: float | None, full: Fullness | None) -> CapacityLimit:
+    told = CapacityLimit(limit=limit.value, place=place, used=used)
+    if full is None:
+        return told
+    return msgspec.structs.replace(
+        told,
+        probability=full.probability,
+        days_10=full.days_10,
+        days_50=full.days_50,
+        days_90=full.days_90,
+        horizon_days=full.horizon_days,
+        method=full.method,
+        skill=full.skill,
+    )
+
+
+def _nearness(one: CapacityLimit) -> tuple[float, float, float, str, str]:
+    days = float("inf") if one.days_50 is None else one.days_50
+    return -(one.probability or 0.0), days, -(one.used or 0.0), one.limit, one.place
+
+
+def _unknown(plant: Plant, measured: Past, start_ms: int) -> Iterator[CapacityGap]:
+    kinds = {kind.name: kind for kind in plant.kinds}
+    first = max(0, (start_ms - measured.power_start_ms) // HOUR_MS)
+    told = {one.node for one in measured.history.gpus}
+    used = {kinds[node.kind].name for node in plant.nodes}
+    for code, names in (
+        ("gpus", (n.name for n in plant.nodes if kinds[n.kind].gpus and n.name not in told)),
+        (
+            "power",
+            (
+                name
+                for name, watts in measured.node_w.items()
+                if all(one is None for one in watts[first:])
+            ),
+        ),
+        ("most", (name for name in kinds if name in used and kinds[name].most_w is None)),
+        ("rack", (rack.name for rack in plant.racks if rack.power_w is None)),
+        ("breaker", (rack.name for rack in plant.racks if not rack.supplies)),
+        ("room", (room.name for room in plant.rooms if room.cooling_w is None)),
+    ):
+        if some := tuple(names):
+            yield CapacityGap(code=code, names=some)

@@ -1,0 +1,253 @@
+"""What nodes and GPUs did, as the planner reads it: None where not known, never zero."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from jauge_collector.capacity import past
+from jauge_collector.capacity.past import POWER_WEEKS, WEEKS
+from jauge_collector.config import StoreConfig
+from jauge_collector.stores.victoriametrics import VictoriaMetricsStore
+from jauge_models.capacity.history import SAMPLES
+from jauge_models.intervals import Basis
+from jauge_models.readings import Reading
+from jauge_models.resources import Series, number_of
+from jauge_models.wire import ResourceDescription
+
+from tests.collector.capacity.measured import (
+    EACH_MS,
+    HOUR,
+    Measured,
+    by_hour,
+    ledger_in,
+    site_of,
+    sqlite_in,
+    steady,
+)
+from tests.collector.stores.conftest import Opened
+from tests.parts import VictoriaMetrics
+
+
+@pytest.fixture
+async def plant(tmp_path: Path) -> AsyncIterator[Measured]:
+    """A plant of which nothing was measured yet."""
+    with ledger_in(tmp_path) as ledger:
+        async with sqlite_in(tmp_path) as store:
+            yield Measured(*site_of(tmp_path), ledger, store)
+
+
+async def test_hours_are_means_and_what_was_not_measured_is_none(plant: Measured) -> None:
+    """A gap, an hour half covered, a row that nobody measured, and the time before all of it."""
+    activity = steady(0.5, 5)
+    del activity[-3]
+    await plant.say("n3", "gpu:0", "gpu_utilisation", activity)
+    await plant.say("n3", "gpu:0", "power", steady(200.0, 5))
+    plant.draw("gw/host:3", {-5: 900.0, -4: None})
+    plant.draw("gw/host:3", {-3: 900.0}, coverage=0.5)
+    plant.draw("gw/host:3", {-2: 900.0}, basis=Basis.ESTIMATE)
+    plant.draw("gw/host:3", {-1: 0.0})
+    found = await plant.read()
+    (gpu,) = found.history.gpus
+    assert (gpu.node, gpu.gpu, len(gpu.activity)) == ("n3", 0, WEEKS * 168)
+    assert gpu.activity[-6:] == (
+        None,
+        *map(pytest.approx, (0.5, 0.5)),
+        None,
+        *map(pytest.approx, (0.5, 0.5)),
+    )
+    assert gpu.watts[-1] == pytest.approx(200.0)
+    assert gpu.held == ()
+    assert found.used["n3"][-3:] == [None, 1.0, 1.0]
+    assert len(found.node_w["n3"]) == found.power_hours == POWER_WEEKS * 168
+    assert found.node_w["n3"][-6:] == [None, 900.0, None, None, None, 0.0]
+    assert set(found.node_w["n1"]) == {None}
+
+
+async def test_readings_too_far_apart_measure_nothing_between(plant: Measured) -> None:
+    """Eight minutes without one leave the hour unknown; four do not."""
+    series = Series("ex", "n3", "gpu:0", "gpu_utilisation")
+    start_ms = plant.end_ms - 2 * HOUR
+    for hour, silent in ((0, range(10, 18)), (1, range(10, 14))):
+        await plant.store.write(
+            [
+                Reading(series, start_ms + hour * HOUR + minute * 60_000, 0.25)
+                for minute in range(61)
+                if minute not in silent
+            ]
+        )
+    (gpu,) = (await plant.read()).history.gpus
+    assert gpu.activity[-2] is None
+    assert gpu.activity[-1] == pytest.approx(0.25)
+
+
+async def test_a_curve_is_learnt_and_too_little_is_said(plant: Measured) -> None:
+    """Nine days of a node that is idle, half busy and busy; of the other kind nothing."""
+    busy = by_hour(-216, 0, lambda hour: (0.0, 0.04, 0.6, 1.0)[hour % 4])
+    for gpu in (0, 1):
+        await plant.say("vc", f"gpu:a-{gpu}", "gpu_utilisation", busy)
+        await plant.say("vc", f"gpu:a-{gpu}", "power", steady(100.0))
+    plant.describe("vc", _cards("a", 2))
+    await plant.say("vc", "host:a", "power", steady(1.0, 1))
+    await plant.say("vc", "host:b", "power", steady(1.0, 1))
+    plant.draw("n1", {hour: 300 + 700 * activity for hour, activity in busy.items()})
+    found = await plant.read()
+    assert found.unlearnt == {"four": SAMPLES}
+    curve = found.history.curves["two"]
+    assert curve.samples == 216
+    assert curve.at(1.0)[0] == pytest.approx(1000, rel=0.02)
+    assert curve.at(0.0)[0] == pytest.approx(300, rel=0.02)
+    assert curve.error_of_full < 0.02
+
+
+async def test_what_is_given_away_is_told_by_holders(plant: Measured) -> None:
+    """By shares of parts, by who holds it whole, by silence of a GPU that is heard."""
+    guest, host = number_of("guest:g"), number_of("host")
+    for gpu in range(4):
+        await plant.say("n3", f"gpu:{gpu}", "gpu_utilisation", steady(0.0))
+    await plant.say("n3", "host", "power", steady(500.0))
+    # Two parts of the first, one of them from the third hour before the end on.
+    await plant.say("n3", "gpu_instance:0.1", "share", steady(0.25))
+    await plant.say("n3", "gpu_instance:0.2", "share", steady(0.5, 2))
+    # The second says who holds it: its host, then a guest. The third had somebody at first.
+    holders = by_hour(-6, 0, lambda hour: float(host if hour < -3 else guest))
+    await plant.say("n3", "gpu:1", "runs_on", holders)
+    await plant.say("n3", "gpu:2", "share", by_hour(-6, -4, lambda _: 1.0))
+    found = await plant.read()
+    first, second, third, fourth = found.history.gpus
+    assert first.held[-6:] == (True,) * 6
+    assert second.held[-6:] == (False, False, False, True, True, True)
+    assert third.held[-6:-4] == (True, True)
+    assert third.held[-3:] == (False, False, False)
+    assert (fourth.held, first.held[-7]) == ((), None)
+    # The hour in which the share ends is not known for the third, so not for the node.
+    assert found.used["n3"][-7:] == [
+        None,
+        *map(pytest.approx, (1.25, 1.25)),
+        pytest.approx(0.25),
+        *map(pytest.approx, (1.25, 1.75, 1.75)),
+    ]
+
+
+async def test_an_hour_in_which_a_holder_came_is_not_known(plant: Measured) -> None:
+    """Neither a whole hour nor none of it."""
+    await plant.say("n3", "gpu:0", "gpu_utilisation", steady(0.5))
+    series = Series("ex", "n3", "gpu:0", "share")
+    half = range(plant.end_ms - HOUR // 2, plant.end_ms + 1, EACH_MS)
+    await plant.store.write([Reading(series, at, 1.0) for at in half])
+    (gpu,) = (await plant.read()).history.gpus
+    assert gpu.held[-2:] == (False, None)
+
+
+async def test_gpus_of_a_gateway_with_many_hosts_are_in_one_node_each(plant: Measured) -> None:
+    """By the host that a birth names, else by who holds them; the agent alone tells nothing."""
+    for host in "abc":
+        await plant.say("vc", f"host:{host}", "power", steady(500.0))
+    for gpu in ("a-0", "a-1", "x", "y", "z"):
+        await plant.say("vc", f"gpu:{gpu}", "gpu_utilisation", steady(0.5))
+    plant.describe("vc", _cards("a", 2))
+    at_ms = plant.now_ms - 60_000
+    holders = {
+        "gpu:x": "host:b",
+        "gpu:y": "guest:g",
+        "guest:g": "host:b",
+        "gpu:z": "host:c",
+    }
+    await plant.store.write(
+        [
+            *(
+                Reading(Series("ex", "vc", one, "runs_on"), at_ms, float(number_of(holder)))
+                for one, holder in holders.items()
+            ),
+            Reading(Series("ex", "vc", "guest:g", "processors"), at_ms, 12.0),
+        ]
+    )
+    found = await plant.read()
+    assert [(one.node, one.gpu) for one in found.history.gpus] == [
+        ("n1", 0),
+        ("n1", 1),
+        ("n2", 0),
+        ("n2", 1),
+    ]
+    (running,) = found.history.running
+    assert (running.node, running.gpus, running.workload.id) == ("n2", (1,), "vc/guest:g")
+    assert (running.workload.gpu_milli, running.workload.cpu_milli) == (1000, 12_000)
+
+
+async def test_who_has_gpus_now(plant: Measured) -> None:
+    """A guest on parts of one, a guest on two whole ones; not the host, nor who left long ago."""
+    at_ms = plant.now_ms - 60_000
+
+    def said(resource: str, quantity: str, value: float, before_ms: int = 0) -> Reading:
+        return Reading(Series("ex", "n3", resource, quantity), at_ms - before_ms, value)
+
+    def held(resource: str, holder: str, share: float | None = None) -> list[Reading]:
+        told = [said(resource, "runs_on", float(number_of(holder)))]
+        return told if share is None else [*told, said(resource, "share", share)]
+
+    await plant.store.write(
+        [
+            *held("gpu_instance:0.1", "guest:small", 0.25),
+            *held("gpu_instance:0.2", "guest:small", 0.125),
+            *held("gpu:1", "guest:large"),
+            *held("gpu:2", "guest:large"),
+            *held("gpu:3", "host"),
+            said("guest:small", "processors", 4.0),
+            said("guest:large", "cpu_utilisation", 0.5),
+            said("guest:gone", "cpu_utilisation", 0.5, before_ms=HOUR),
+        ]
+    )
+    found = (await plant.read()).history.running
+    told = {one.workload.id: (one.gpus, one.workload.gpu_milli) for one in found}
+    assert told == {"n3/guest:small": ((0,), 375), "n3/guest:large": ((1, 2), 1000)}
+
+
+async def test_progress_is_told_node_by_node(plant: Measured) -> None:
+    """How many were read, and how many there are."""
+    heard: list[tuple[int, int]] = []
+    await past.read(
+        plant.site,
+        plant.declared,
+        plant.ledger,
+        plant.store,
+        plant.now_ms,
+        progress=lambda done, total: heard.append((done, total)),
+    )
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.end_to_end
+async def test_a_real_time_series_store_says_the_same(
+    tmp_path: Path, victoria_metrics: VictoriaMetrics
+) -> None:
+    """The same hours out of VictoriaMetrics as out of SQLite."""
+    now_ms = time.time_ns() // 1_000_000
+    found = []
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    async with (
+        sqlite_in(tmp_path) as sqlite,
+        VictoriaMetricsStore(StoreConfig(url=victoria_metrics.url)) as server,
+    ):
+        for folder, store in ((tmp_path / "one", sqlite), (tmp_path / "two", server)):
+            with ledger_in(folder) as ledger:
+                plant = Measured(*site_of(folder), ledger, store, now_ms)
+                told = await plant.say("n3", "gpu:0", "gpu_utilisation", steady(0.25))
+                told += await plant.say("n3", "gpu:0", "power", steady(150.0))
+                told += await plant.say("n3", "gpu_instance:0.1", "share", steady(0.5))
+                if store is server:
+                    await Opened(server, victoria_metrics).shows(told)
+                plant.draw("gw/host:3", steady(700.0))
+                found.append(await plant.read())
+    first, second = found
+    assert first == second
+    assert {second.used["n3"][hour] for hour in range(-6, 0)} == {0.5}
+
+
+def _cards(host: str, number: int) -> list[ResourceDescription]:
+    """A host and its GPUs, which name it, as a birth describes them."""
+    name = f"host {host}"
+    cards = [
+        ResourceDescription(f"gpu:{host}-{at}", {}, "card", {"host": name}) for at in range(number)
+    ]
+    return [ResourceDescription(f"host:{host}", {}, name), *cards]
