@@ -75,7 +75,7 @@ $(V)/installed: requirements/dev.txt $(call projects,$(PACKAGES)) | $(BIN)/pytho
 # --- what developers run
 
 # Most tests wait for real programs; the files of one folder or module stay together.
-JOBS ?= 2
+JOBS ?= 3
 SIDE_BY_SIDE = --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test

@@ -109,9 +109,10 @@ def test_every_measurement_that_is_named_exists() -> None:
 
 
 def test_the_table_of_roles_is_the_codes() -> None:
-    """Who may see, release, attest and close, approve, and look into changes."""
+    """Who may see, release, plan, attest and close, approve, and look into changes."""
     columns = ({Permission.READ, Permission.AGENTS, Permission.WATCH},
                {Permission.RELEASE, Permission.ACKNOWLEDGE},
+               {Permission.PLAN, Permission.SCENARIOS},
                {Permission.ATTEST, Permission.CLOSE}, {Permission.APPROVE},
                {Permission.MANAGE})  # fmt: skip
     rows = table("The console")
