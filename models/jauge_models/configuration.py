@@ -49,6 +49,8 @@ def convert(tree: Mapping[str, Any], into: type[_Config], *, file: str) -> _Conf
     """Like parse, for a tree that is already decoded."""
     try:
         return msgspec.convert(_plain(tree, "", file), into, dec_hook=_from_text)
+    except RecursionError:
+        raise ConfigurationError(file, "", "is nested too deeply", "write flat tables") from None
     except msgspec.ValidationError as error:
         raise _explained(str(error), into, file) from None
 

@@ -15,6 +15,7 @@ from jauge_models.capacity.idle_gpus import IdleGpus
 from jauge_models.capacity.limit_use import LimitUse
 from jauge_models.capacity.node_load import REST
 from jauge_models.capacity.outcome import Amount, Figure, Outcome
+from jauge_models.capacity.siting import Unknown
 from jauge_models.capacity.workloads import Obstacle
 
 from jauge_collector import civil
@@ -95,6 +96,7 @@ def sheet(found: Answer, unlearnt: Mapping[str, str], w: Words, zone: tzinfo) ->
         unknown_title=w("unknown"),
         unknown=(
             *(w.lacking(code) for code in found.base.unknown),
+            *_of_options(found, w),
             *(
                 w.lacking(f"curve:{kind}", why=w.names[why])
                 for kind, why in sorted(unlearnt.items())
@@ -105,6 +107,16 @@ def sheet(found: Answer, unlearnt: Mapping[str, str], w: Words, zone: tzinfo) ->
     )
 
 
+def _of_options(found: Answer, w: Words) -> Iterator[str]:
+    """What was not known of an option's plant beside what was not of the plant as it is."""
+    for option in found.options:
+        codes = [code for code in option.outcome.unknown if code not in found.base.unknown]
+        if any(Unknown.RACK_UNITS in added.unknown for added in option.change.added):
+            codes.append("rack_units")
+        for code in codes:
+            yield w("of_option", option=option.name, what=w.lacking(code))
+
+
 def sentence(said: Sentence, options: Sequence[Option], w: Words, zone: tzinfo) -> str:
     """The answer in one or two sentences."""
     values = dict(said.values)
@@ -113,7 +125,7 @@ def sentence(said: Sentence, options: Sequence[Option], w: Words, zone: tzinfo) 
         "longest": _whole(w, values.get("longest_wait_h")),
         "workload": values.get("workload", ""),
         "unplaced": _whole(w, values.get("unplaced")),
-        "asked": _whole(w, values.get("asked")),
+        "asked": _asked(w, values),
         "obstacle": _name(w, str(values.get("obstacle", ""))),
     }
     parts = [w(said.code, **told)]
@@ -136,6 +148,12 @@ def sentence(said: Sentence, options: Sequence[Option], w: Words, zone: tzinfo) 
 
 def _whole(w: Words, value: str | float | None) -> str:
     return w.plain.number(float(value)) if value is not None else ""
+
+
+def _asked(w: Words, values: Mapping[str, str | float]) -> str:
+    """With its unit: hours are not desktops."""
+    number = _whole(w, values.get("asked"))
+    return w("runs" if values.get("unit") == "runs" else "instance_hours", number=number)
 
 
 def _name(w: Words, code: str) -> str:
@@ -243,7 +261,7 @@ def _verdict(one: Option, w: Words) -> str:
                     "not_sited",
                     placed=w.plain.number(added.placed),
                     number=w.plain.number(added.number),
-                    obstacle=_obstacles(added.obstacles[:1], w),
+                    obstacle=_obstacles(added.obstacles[:1], w) or w("no_rack"),
                 )
             )
         elif added.racks:

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import aiohttp
 import msgspec
@@ -33,6 +33,10 @@ EVERY_S: Final = 30.0
 """How often it is asked where nobody looks, so that since when it is silent is known."""
 _CHUNK: Final = 65_536
 _LATEST_MS: Final = 32_503_593_600_000
+
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""With its offset: without one it is no moment, and may be none that can be counted."""
 
 
 def _shown_ms(moment: datetime) -> int:
@@ -71,7 +75,7 @@ class Alert(msgspec.Struct, frozen=True, rename="camel"):
 
     labels: dict[str, str]
     annotations: dict[str, str]
-    starts_at: datetime
+    starts_at: Moment
     fingerprint: str
     status: Status
 
@@ -103,8 +107,8 @@ class Silence(msgspec.Struct, frozen=True, rename="camel"):
 
     id: str
     matchers: list[Matcher]
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: Moment
+    ends_at: Moment
     created_by: str
     comment: str
     status: _SilenceState
@@ -213,7 +217,7 @@ class Alertmanager:
             raise _FailedError(Trouble.TLS, str(error)) from None
         except (aiohttp.ClientError, OSError) as error:
             raise _FailedError(Trouble.UNREACHABLE, str(error)) from None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise _FailedError(Trouble.UNREADABLE, str(error)) from None
         now_ms = _now_ms()
         kept = tuple(one for one in held if one.until_ms > now_ms)

@@ -286,8 +286,9 @@ def _held_by(desk: _Desk, alert: Alert, answer: Answer) -> Iterator[str]:
         elif cause.labels.get("alertname") == EVENT:
             yield _by_event(desk, cause)
         else:
-            summary = _cut(cause.annotations.get("summary", "")) or cause.labels["alertname"]
-            yield language("alerts_held_by", cause=summary)
+            name = _cut(cause.labels.get("alertname", ""))
+            summary = _cut(cause.annotations.get("summary", "")) or name
+            yield language("alerts_held_by", cause=summary or "–")
 
 
 def _by_event(desk: _Desk, cause: Alert) -> str:

@@ -19,7 +19,7 @@ from jauge_models.capacity.outcome import Figures, Outcome, outcome
 from jauge_models.capacity.outlook import Outlook, UseHistory, outlook
 from jauge_models.capacity.power_curves import PowerCurve
 from jauge_models.capacity.scenario import Scenario, WhatIf, check_against
-from jauge_models.capacity.schedule import Hold, schedule
+from jauge_models.capacity.schedule import Hold, Schedule, Service, schedule
 from jauge_models.capacity.what_if import (
     Binding,
     Change,
@@ -28,7 +28,7 @@ from jauge_models.capacity.what_if import (
     changed,
     difference,
 )
-from jauge_models.capacity.workloads import Place, Workload
+from jauge_models.capacity.workloads import Obstacle, Place, Workload
 from jauge_models.configuration import ConfigurationError
 
 MOST_GPU_HOURS: Final = 30_000_000
@@ -89,7 +89,8 @@ class Sentence(msgspec.Struct, frozen=True, kw_only=True):
     """The answer in one sentence: which, and what stands in it.
 
     ``nothing_asked`` · ``fits`` · ``fits_waiting`` (``waited`` runs, at most ``longest_wait_h``) ·
-    ``refused`` (``workload``, ``unplaced`` of ``asked``: runs, or instance-hours; ``obstacle``).
+    ``refused`` (``workload``, ``unplaced`` of ``asked`` in ``unit``: ``runs`` or ``hours``
+    of instances; its own ``obstacle``).
     With the limit that is nearest: ``limit``, ``place``, ``share``, and ``at_ms`` where it has an
     hour. ``remedy``: the option with which all fits at the least IT energy, "" where none does or
     none is needed.
@@ -107,7 +108,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     sampled; ``starts_empty``: what runs today counts only where the scenario asks for it;
     ``never_moved``: what has a place keeps it; ``cap_keeps_hours``: under a power cap runs are
     taken to last as long as before; ``part_of_year:DAYS``: amounts of a year are those of a part of
-    one, carried on; ``no_run:ID``: no run of it falls into the horizon.
+    one, carried on; ``no_run:ID``: no run of it falls into the horizon; ``past_end:ID``: a run
+    of it goes on after the horizon, whose hours there were not looked at.
     """
 
     version: int = VERSION
@@ -153,7 +155,8 @@ def answer(
     _must_not_be_too_long(scenario, plant, file)
     past = history or History()
     known = figures or Figures()
-    draws = _draws(scenario, past)
+    draws = _draws(scenario, past, plant)
+    _caps_must_be_above_rest(scenario, draws, file)
     asked = demand(scenario, plant, draws, zone)
     plan = schedule(plant, asked, draws)
     base = outcome(plant, plan, draws, known)
@@ -181,12 +184,13 @@ def answer(
         outlook=tuple(outlook(one) for one in past.uses),
         draws=tuple(_draw(kind, draw) for kind, draw in sorted(draws.items())),
         figures=known,
-        simulated=tuple(_simulated(scenario, base)),
+        simulated=tuple(_simulated(scenario, base, _past_end(plan))),
     )
 
 
 def _must_not_be_too_long(scenario: Scenario, plant: Plant, file: str) -> None:
-    count = {kind.name: kind.gpus for kind in plant.kinds}
+    # A node without GPUs takes as much of an answer as one with a single GPU.
+    count = {kind.name: max(kind.gpus, 1) for kind in plant.kinds}
     added = [sum(count[one.kind] * one.number for one in option.add) for option in scenario.what_if]
     gpus = sum(count[node.kind] for node in plant.nodes) + max(added, default=0)
     if gpus * scenario.days * 24 > MOST_GPU_HOURS:
@@ -196,9 +200,29 @@ def _must_not_be_too_long(scenario: Scenario, plant: Plant, file: str) -> None:
         )
 
 
-def _draws(scenario: Scenario, past: History) -> dict[str, NodeDraw]:
+def _caps_must_be_above_rest(scenario: Scenario, draws: Mapping[str, NodeDraw], file: str) -> None:
+    """No cap lowers what a node draws at rest: energy and breakers would count too little."""
+    for at, option in enumerate(scenario.what_if):
+        for number, cap in enumerate(option.cap):
+            draw = draws.get(cap.kind)
+            if draw is not None and cap.watts < draw.idle_w:
+                raise ConfigurationError(
+                    file,
+                    f"what_if[{at}].cap[{number}].watts",
+                    f"{cap.watts:g} W is below what a node of kind {cap.kind!r} draws at rest",
+                    f"at least {draw.idle_w:.0f}",
+                )
+
+
+def _draws(scenario: Scenario, past: History, plant: Plant) -> dict[str, NodeDraw]:
+    """By kind; where the plant says that a cap is enforced, under it."""
     draws = {one.kind: declared(one.idle_w, one.full_w, one.basis) for one in scenario.power}
     draws.update({kind: learnt(curve) for kind, curve in past.curves.items()})
+    for kind in plant.kinds:
+        if kind.cap_w is not None and kind.name in draws:
+            # A cap below rest is not one that is enforced: what is drawn counts.
+            draw = draws[kind.name]
+            draws[kind.name] = draw.capped(max(kind.cap_w, draw.idle_w))
     return draws
 
 
@@ -206,8 +230,8 @@ def _draw(kind: str, draw: NodeDraw) -> Draw:
     return Draw(
         kind=kind,
         idle_w=draw.idle_w,
-        full_w=draw.mean[-1],
-        full_high_w=draw.high[-1],
+        full_w=draw.full_w,
+        full_high_w=draw.full_high_w,
         measured=draw.measured,
         basis=draw.basis,
     )
@@ -263,14 +287,20 @@ def _sentence(base: Outcome, options: Sequence[Option]) -> Sentence:
         base.services,
         key=lambda one: one.unplaced / ((one.runs or one.asked_hours) or 1),
     )
-    stopped = binding(base)
     values |= {
         "workload": worst.id,
         "unplaced": worst.unplaced,
         "asked": worst.runs or worst.asked_hours,
-        "obstacle": stopped.code if stopped else "",
+        "unit": "runs" if worst.runs else "hours",
+        "obstacle": _stopped(worst).value,
     }
     return Sentence(code="refused", values=values, remedy=_remedy(options))
+
+
+def _stopped(service: Service) -> Obstacle:
+    """What stopped most of this workload; nodes of another kind only where nothing else did."""
+    others = [one for one, _ in service.obstacles if one is not Obstacle.GPU_KIND]
+    return others[0] if others else Obstacle.GPU_KIND
 
 
 def _remedy(options: Sequence[Option]) -> str:
@@ -283,7 +313,19 @@ def _remedy(options: Sequence[Option]) -> str:
     return min(fitting, key=energy).name if fitting else ""
 
 
-def _simulated(scenario: Scenario, base: Outcome) -> tuple[str, ...]:
+def _past_end(plan: Schedule) -> list[str]:
+    """Workloads of which a run goes on after the last hour."""
+    hours = plan.demand.horizon.hours
+    lengths = {run.id: run.asked.hours for run in plan.demand.runs}
+    late = {
+        hold.id
+        for hold in plan.holds
+        if isinstance(hold.at, slice) and hold.at.start + lengths.get(hold.instance, 0) > hours
+    }
+    return sorted(late)
+
+
+def _simulated(scenario: Scenario, base: Outcome, past_end: Sequence[str]) -> tuple[str, ...]:
     codes = ["every_hour", "starts_empty", "never_moved"]
     if any(option.cap for option in scenario.what_if):
         codes.append("cap_keeps_hours")
@@ -291,4 +333,5 @@ def _simulated(scenario: Scenario, base: Outcome) -> tuple[str, ...]:
     if scenario.days < _YEAR_DAYS:
         codes.append(f"part_of_year:{scenario.days}")
     codes += [f"no_run:{one.id}" for one in scenario.training if one.id not in found]
+    codes += [f"past_end:{one}" for one in past_end]
     return tuple(codes)

@@ -44,6 +44,11 @@ class NodeDraw(NamedTuple):
         return self._capped(self.high[0])
 
     @property
+    def full_w(self) -> float:
+        """Mean with all GPUs busy."""
+        return self._capped(self.mean[-1])
+
+    @property
     def full_high_w(self) -> float:
         """The highest 95th percentile, whatever the activity."""
         return self._capped(max(self.high))

@@ -25,7 +25,10 @@ MOST_DAYS: Final = 1100
 _YEARS: Final = range(2000, 2200)
 
 MOST_COUNT: Final = 100_000
-"""Most users, replicas or runs of one workload, also once it has grown over the horizon."""
+"""Most users, replicas and runs of all workloads together, once they have grown: it bounds work."""
+
+MOST_WHAT_IF: Final = 24
+"""Most other plants: each is an answer of its own."""
 
 Name = Annotated[
     str,
@@ -216,7 +219,10 @@ def decode(text: str, *, file: str) -> Scenario:
 
 
 def check_against(scenario: Scenario, plant: Plant, *, file: str) -> None:
-    """Raises ConfigurationError where the scenario names a kind or a rack that the plant lacks."""
+    """Raises ConfigurationError where the scenario does not go with the plant.
+
+    It names a kind or a rack that the plant lacks, or watts above a nameplate.
+    """
     kinds = {kind.name for kind in plant.kinds}
     gpus = {kind.gpu for kind in plant.kinds if kind.gpu}
     racks = {rack.name for rack in plant.racks}
@@ -225,6 +231,17 @@ def check_against(scenario: Scenario, plant: Plant, *, file: str) -> None:
             listed = ", ".join(sorted(known)) or "none"
             raise ConfigurationError(
                 file, key, f"{value!r} is not in the plant", f"the plant has {listed}"
+            )
+    nameplates = {kind.name: kind.nameplate_w for kind in plant.kinds}
+    for at, power in enumerate(scenario.power):
+        most = nameplates[power.kind]
+        # Breakers are planned with the nameplate: they would count less than is declared to flow.
+        if most is not None and power.full_w > most:
+            raise ConfigurationError(
+                file,
+                f"power[{at}].full_w",
+                f"{power.full_w:g} W is above the nameplate of kind {power.kind!r}",
+                f"at most {most:g}, or correct the plant",
             )
 
 
@@ -245,6 +262,7 @@ def _problems(scenario: Scenario) -> Iterator[_Problem]:
     for at, holiday in enumerate(scenario.holidays):
         yield from _backwards(f"holidays[{at}]", holiday.first, holiday.last)
     seen: set[str] = set()
+    total = 0.0
     for table, rows in _workloads(scenario):
         for at, asked in enumerate(rows):
             key = f"{table}[{at}]"
@@ -252,7 +270,12 @@ def _problems(scenario: Scenario) -> Iterator[_Problem]:
                 yield f"{key}.id", f"{asked.id!r} is used twice", "give each workload its own id"
             seen.add(asked.id)
             yield from _of_gpus(key, asked)
-            yield from _too_many(key, asked, scenario)
+            name, number = _grown(asked, scenario)
+            total += number
+            if total > MOST_COUNT:
+                told = "come" if total == number else "with those above come"
+                problem = f"{told} to {total:.0f} over the horizon"
+                yield f"{key}.{name}", problem, f"at most {MOST_COUNT}"
             yield from _backwards(key, asked.first, asked.last)
     for at, desktops in enumerate(scenario.desktops):
         yield from _of_hours(f"desktops[{at}]", desktops)
@@ -267,6 +290,9 @@ def _of_tables(scenario: Scenario) -> Iterator[_Problem]:
             yield f"power[{at}].idle_w", "is above full_w", "exchange them"
         if not power.basis.strip():
             yield f"power[{at}].basis", "is empty", "say where the watts were read"
+    if len(scenario.what_if) > MOST_WHAT_IF:
+        problem = f"{len(scenario.what_if)} other plants are too many"
+        yield f"what_if[{MOST_WHAT_IF}]", problem, f"at most {MOST_WHAT_IF} in one scenario"
     for at, option in enumerate(scenario.what_if):
         if not (option.retire or option.cap or option.add):
             yield f"what_if[{at}]", "changes nothing", "add, cap or retire something"
@@ -291,20 +317,15 @@ def _of_gpus(key: str, asked: Asked) -> Iterator[_Problem]:
         yield f"{key}.gpu_share", "is below a thousandth", "ask for 0.001 or more"
 
 
-def _too_many(
-    key: str, asked: Training | Inference | Desktops, scenario: Scenario
-) -> Iterator[_Problem]:
+def _grown(asked: Training | Inference | Desktops, scenario: Scenario) -> tuple[str, float]:
+    """Which field says how many instances there are, and how many they come to at most."""
     grown = max(1.0, (1 + asked.growth) ** (scenario.days / 365.25))
-    name, number = "replicas", 1.0
     if isinstance(asked, Training):
         starts = 1 + scenario.days // asked.repeat_days if asked.repeat_days else 1
-        name, number = "runs", grown * asked.runs * starts
-    elif isinstance(asked, Desktops):
-        name, number = "users", grown * asked.users
-    else:
-        number = grown * asked.replicas
-    if number > MOST_COUNT:
-        yield f"{key}.{name}", f"come to {number:.0f} over the horizon", f"at most {MOST_COUNT}"
+        return "runs", grown * asked.runs * starts
+    if isinstance(asked, Desktops):
+        return "users", grown * asked.users
+    return "replicas", grown * asked.replicas
 
 
 def _of_hours(key: str, desktops: Desktops) -> Iterator[_Problem]:

@@ -105,3 +105,29 @@ def test_a_site_without_a_plant_says_how_to_declare_one(
     config = written(tmp_path, SITE.replace('price_source = "example value"', ""))
     assert main(["plan", "--scenario", SCENARIO, "--config", str(config)]) == 2
     assert "capacity.price_source" in capsys.readouterr().err
+
+
+def test_an_option_says_what_was_not_known_of_its_plant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A kind and a rack of which nothing is declared are named, though the plant has neither."""
+    config = written(tmp_path)
+    with (tmp_path / "plant.toml").open("a", encoding="utf-8") as plant:
+        plant.write('\n[[kinds]]\nname = "odd"\ncores = 4\nmemory_gib = 8\n')
+        plant.write('[[racks]]\nname = "bare"\n')
+    asked = tmp_path / "asked.toml"
+    asked.write_text(
+        'name = "n"\nfirst = 2026-09-01\ndays = 2\n[[inference]]\nid = "i"\nreplicas = 90\n'
+        '[[what_if]]\nname = "more"\nadd = [{ kind = "odd", number = 1, racks = ["bare"] }]\n',
+        encoding="utf-8",
+    )
+    assert main(["plan", "--scenario", str(asked), "--config", str(config)]) == 0
+    text = capsys.readouterr().out
+    for what in (
+        "what a node of kind odd draws",
+        "the breakers of rack bare",
+        "nameplate or cap of kind odd",
+        "the free units of racks",
+    ):
+        assert f"with “more”: {what}" in text
+    assert " of 4,320 h find no place (GPUs)" in text

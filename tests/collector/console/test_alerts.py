@@ -284,6 +284,34 @@ async def _page(_: web.Request) -> web.StreamResponse:
     return web.Response(text="<html>welcome</html>")
 
 
+async def _nested(_: web.Request) -> web.StreamResponse:
+    """Deeper than anything can be read, in a field that nobody asks for."""
+    return web.Response(text='[{"x":' + "[" * 100_000 + "]" * 100_000 + "}]")
+
+
+async def _timeless(_: web.Request) -> web.StreamResponse:
+    """A beginning without an offset, before any year that can be counted."""
+    one = '{"labels":{},"annotations":{},"fingerprint":"f","status":{"state":"active"}'
+    return web.Response(text=f'[{one},"startsAt":"0001-01-01T00:00:00"}}]')
+
+
+async def _held_by_nameless(request: web.Request) -> web.StreamResponse:
+    """An alert that one without a name holds back: Alertmanager asks for no name."""
+    if request.path.endswith("/silences"):
+        return web.json_response([])
+    said = {"annotations": {}, "startsAt": "2026-01-01T00:00:00Z"}
+    cause = {"labels": {"a": "b"}, "fingerprint": "c", "status": {"state": "active"}}
+    status = {"state": "suppressed", "inhibitedBy": ["c"]}
+    one = {"labels": oncall.DRIFT, "fingerprint": "d", "status": status}
+    return web.json_response([{**said, **cause}, {**said, **one}])
+
+
+async def test_what_holds_back_needs_no_name(tmp_path: Path) -> None:
+    """The page is there all the same."""
+    async with answering(_held_by_nameless) as url, console_of(tmp_path, url) as console:
+        assert "JaugePueDrift" in await page(console)
+
+
 @pytest.mark.parametrize(
     ("answer", "trouble"),
     [
@@ -293,6 +321,8 @@ async def _page(_: web.Request) -> web.StreamResponse:
         (_refused, Trouble.REFUSED),
         (_strange, Trouble.UNREADABLE),
         (_page, Trouble.UNREADABLE),
+        (_nested, Trouble.UNREADABLE),
+        (_timeless, Trouble.UNREADABLE),
     ],
 )
 async def test_what_is_no_answer_is_told_as_such(

@@ -60,6 +60,7 @@ async def test_a_file_is_uploaded_as_it_is(console: Served, tmp_path: Path) -> N
         (SHORT.encode() + b"#" * LARGEST, "a.toml", "of at most 64 KiB"),
         (b"days = ", "a.toml", "a.toml: not valid TOML"),
         (b"days = 1\n", "a.toml", "a.toml: name: missing"),
+        (b"a" + b".a" * 20_000 + b" = 1\n", "a.toml", "nested too deeply"),
         (
             SHORT.replace("replicas", "replica").encode(),
             "a.toml",

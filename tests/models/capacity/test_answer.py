@@ -10,7 +10,7 @@ from jauge_collector.capacity.plant_file import load
 from jauge_models.capacity.answer import Answer, History, Running, answer
 from jauge_models.capacity.fullness import Limit
 from jauge_models.capacity.idle_gpus import GpuHistory
-from jauge_models.capacity.inventory import Plant
+from jauge_models.capacity.inventory import Node, NodeKind, Plant
 from jauge_models.capacity.outcome import Figure, Figures
 from jauge_models.capacity.outlook import UseHistory
 from jauge_models.capacity.power_curves import PowerCurve, learn
@@ -250,3 +250,57 @@ def test_more_gpu_hours_than_memory_holds_are_refused() -> None:
     many = WhatIf(name="many", add=(Addition(kind="big", number=1000),))
     with pytest.raises(ConfigurationError, match=r"days: 1100 days of 4008 GPUs are too many; at"):
         asked(days=1100, what_if=(many,))
+
+
+def test_the_sentence_names_what_stopped_its_own_workload() -> None:
+    """Another workload's obstacle is not lent to it; what it counts has its unit."""
+    many = Inference(id="many", replicas=40)
+    wide = Inference(id="wide", gpus=64)
+    found = asked(inference=(many, wide)).sentence
+    assert (found.values["workload"], found.values["obstacle"]) == ("wide", "gpu_kind")
+    assert found.values["unit"] == "hours"
+
+
+def test_a_cap_below_rest_is_refused() -> None:
+    """A node draws 800 W at rest, whatever cap it is given: no saving, no room on breakers."""
+    low = WhatIf(name="low", cap=(Cap(kind="big", watts=100.0),))
+    with pytest.raises(ConfigurationError, match=r"what_if\[0\]\.cap\[0\]\.watts.*800"):
+        asked(what_if=(low,))
+
+
+def test_a_cap_that_the_plant_enforces_bounds_what_is_drawn() -> None:
+    """No node is planned with more than its cap, nor with less than its rest."""
+    plant = room()
+    for cap, full in ((2000.0, 2000.0), (100.0, 800.0)):
+        kinds = tuple(
+            msgspec.structs.replace(kind, cap_w=cap if kind.name == "big" else None)
+            for kind in plant.kinds
+        )
+        found = asked(msgspec.structs.replace(plant, kinds=kinds))
+        big = next(draw for draw in found.draws if draw.kind == "big")
+        assert (big.idle_w, big.full_w, big.full_high_w) == (800.0, full, full)
+
+
+def test_a_run_that_goes_on_after_the_horizon_is_said() -> None:
+    """Of a day only the day is looked at; a run that ends in it is not mentioned."""
+    long = Training(id="long", hours=30, first=MONDAY)
+    short = Training(id="short", hours=24, first=MONDAY)
+    told = asked(training=(long, short)).simulated
+    assert "past_end:long" in told
+    assert "past_end:short" not in told
+
+
+def test_nodes_without_gpus_count_in_the_size_of_an_answer() -> None:
+    """Their hours take memory as well: too many are refused rather than run out of it."""
+    kind = NodeKind(name="plain", cpu_milli=1000, memory_mib=1024)
+    nodes = tuple(Node(name=f"n{at}", kind="plain") for at in range(3000))
+    with pytest.raises(ConfigurationError, match="too many"):
+        asked(Plant(kinds=(kind,), nodes=nodes), days=1000, power=())
+
+
+def test_watts_above_the_nameplate_are_refused() -> None:
+    """Breakers are planned with the nameplate: more than it says never flows unseen."""
+    plant = room()
+    kinds = tuple(msgspec.structs.replace(kind, nameplate_w=3000.0) for kind in plant.kinds)
+    with pytest.raises(ConfigurationError, match=r"power\[0\]\.full_w.*nameplate"):
+        asked(msgspec.structs.replace(plant, kinds=kinds))

@@ -210,6 +210,16 @@ def test_defaults_are_left_out_of_what_is_written() -> None:
             DESKTOPS.replace("users = 10", "users = 60000") + "growth = 1\n",
             "desktops[0].users: come to 119943 over the horizon",
         ),
+        (
+            DESKTOPS.replace("users = 10", "users = 60000")
+            + TRAINING.replace('"t"', '"u"')
+            + "runs = 60000\n",
+            "training[0].runs: with those above come to 120000 over the horizon; at most 100000",
+        ),
+        (
+            "".join(f'[[what_if]]\nname = "w{at}"\nretire = ["k"]\n' for at in range(25)),
+            "what_if[24]: 25 other plants are too many; at most 24",
+        ),
         (DESKTOPS.replace("end = 10", "end = 8"), "desktops[0].hours[0].end: is not after begin"),
         (
             DESKTOPS.replace("1 }]", "1 }, { begin = 9, end = 11, share = 1 }]"),
