@@ -4,6 +4,7 @@
 a site's life, each where the one before has left it.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -19,7 +20,7 @@ from tests.deploy import versions
 from tests.deploy.asking import admitted, entered, entries_in, ledger_of, time_of_broker
 from tests.deploy.books import balance, keep_journal, settled
 from tests.deploy.control import Play
-from tests.deploy.ground import SITE, WATTS, Ground, ground
+from tests.deploy.ground import SITE, STORE, WATTS, Ground, ground
 from tests.deploy.hosts import Host, until
 from tests.deploy.network import NotHereError
 
@@ -367,3 +368,28 @@ def test_a_host_that_is_given_up_is_out_and_keeps_its_data(site: Ground) -> None
     assert "agent.toml" in clone.run("ls", "/etc/jauge-agent")
     assert "spool.sqlite" in clone.run("ls", "/var/lib/jauge-agent")
     nothing_lost(site)
+
+
+def test_grafana_is_left_out_where_it_is_not_and_provisioned_where_it_is(site: Ground) -> None:
+    """A unit stands in for the server, which no repository of these hosts has."""
+    host = site.hosts["collector"]
+    groups = json.dumps({"jauge_grafana": {"hosts": {"collector": {}}}})
+    only = ("-i", site.control.file("grafana.json", groups), "--tags", "grafana")
+    left_out = done(site.control.play("site.yml", *only))
+    assert "its part is skipped" in " ".join(left_out.said.split())
+    assert left_out.hosts["collector"].changed == 0
+
+    host.run("mkdir", "/etc/grafana")
+    unit = "/etc/systemd/system/grafana-server.service"
+    host.run("tee", unit, given="[Service]\nExecStart=/usr/bin/sleep infinity\n")
+    done(site.control.play("site.yml", *only, grafana_language="en"))
+    assert host.is_active("grafana-server")
+    source = host.run("cat", "/etc/grafana/provisioning/datasources/jauge.yaml")
+    assert STORE in source
+    boards = host.run("ls", "/var/lib/grafana/dashboards/jauge").split()
+    assert "jauge-site.json" in boards
+    assert all(
+        json.loads(host.run("cat", f"/var/lib/grafana/dashboards/jauge/{b}")) for b in boards
+    )
+    again = done(site.control.play("site.yml", *only, grafana_language="en"))
+    assert again.hosts["collector"].changed == 0, again.changes
