@@ -77,7 +77,9 @@ async def running(folder: Path, *, tell: Tell) -> AsyncIterator[str]:
         end_ms = scenario.now_ms() // history.MINUTE_MS * history.MINUTE_MS
         span = (end_ms - history.DAY_MS, end_ms)
         samples = await history.publish(service.state, database, shown, scraped, span)
-        await capacity.publish(database, site.name, span, step_ms=2 * history.MINUTE_MS)
+        # On for an hour, as it would be published: pictures are taken minutes from now.
+        told = (span[0], span[1] + 60 * history.MINUTE_MS)
+        await capacity.publish(database, site.name, told, step_ms=2 * history.MINUTE_MS)
         tell(f"{samples} samples of metrics are in the store")
         if RULES.exists():
             rules = VmAlert(folder / "vmalert", store=database.url, rules=RULES)
