@@ -393,3 +393,21 @@ def test_grafana_is_left_out_where_it_is_not_and_provisioned_where_it_is(site: G
     )
     again = done(site.control.play("site.yml", *only, grafana_language="en"))
     assert again.hosts["collector"].changed == 0, again.changes
+
+
+def test_a_store_that_is_there_is_asked_and_left_as_it_is(site: Ground) -> None:
+    """By its address; one that would count twice what comes twice is refused."""
+    there = site.control.play("site.yml", "--tags", "store", store_mode="external", store_url=STORE)
+    assert done(there).hosts["collector"].changed == 0
+    host = site.hosts["collector"]
+    unfit = "victoria-metrics -storageDataPath=/tmp/unfit -httpListenAddr=127.0.0.1:8429"
+    host.run("systemd-run", "--unit=unfit", *unfit.split())
+    refused = site.control.play(
+        "site.yml",
+        *("--tags", "store"),
+        store_mode="external",
+        store_url="http://127.0.0.1:8429",
+    )
+    host.run("systemctl", "stop", "unfit")
+    assert refused.status != 0
+    assert "would be counted twice" in " ".join(refused.said.split())
