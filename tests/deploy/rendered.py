@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,8 +42,8 @@ def playbook_program() -> str:
     return found
 
 
-def render(wanted: list[Wanted], folder: Path) -> None:
-    """Write each file below ``folder``."""
+def render(wanted: list[Wanted], folder: Path, *, groups: Sequence[str] = ()) -> None:
+    """Write each file below ``folder``, as for a host of these groups."""
     plays = [
         {
             "name": each.name,
@@ -77,8 +77,13 @@ def render(wanted: list[Wanted], folder: Path) -> None:
         (folder / each.name).parent.mkdir(parents=True, exist_ok=True)
     book = folder / "render.json"
     book.write_text(json.dumps(plays), encoding="utf-8")
+    inventory = folder / "hosts.json"
+    inventory.write_text(
+        json.dumps({group: {"hosts": {"localhost": {}}} for group in ("all", *groups)}),
+        encoding="utf-8",
+    )
     done = subprocess.run(
-        [playbook_program(), "-i", "localhost,", str(book)],
+        [playbook_program(), "-i", str(inventory), str(book)],
         env={
             **os.environ,
             "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
