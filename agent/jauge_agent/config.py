@@ -293,8 +293,8 @@ def shown(name: str) -> str:
     if not Path(name).is_absolute():
         return name if os.path.lexists(path) else "this systemd credential"
     # Secrets may begin with a slash: the root is no folder that speaks for a file.
-    # Path.is_dir raises for a name that no file can have, as a secret may be.
-    has_folder = path.parent != Path("/") and os.path.isdir(path.parent)  # noqa: PTH112 - see above
+    # Path.is_dir raises for a name that no file can have, as a secret may be; os.path does not.
+    has_folder = path.parent != Path("/") and os.path.isdir(path.parent)  # noqa: PTH112 - Path.is_dir raises
     is_named = os.path.lexists(path) or has_folder or _is_plain_path(name)
     return name if is_named else "this file"
 

@@ -1,17 +1,15 @@
 """The record in words: every status, criterion and reason in French and English."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from jauge_models.compliance.status import Reason, Value
 
-from jauge_collector.console.text import Language, typeset
+from jauge_collector.console.text import Language, tables
 from jauge_collector.console.text import language as console_language
 from jauge_collector.registers.notes import Note
 
@@ -98,9 +96,4 @@ class _Hole:
 @cache
 def words(code: str) -> Words:
     """The texts of a language out of ``console.text.CODES``."""
-    text = files("jauge_collector.compliance").joinpath("locale", f"{code}.toml").read_text("utf-8")
-    tables = {
-        name: {key: typeset(each) if code == "fr" else each for key, each in table.items()}
-        for name, table in tomllib.loads(text).items()
-    }
-    return Words(console_language(code), **tables)
+    return Words(console_language(code), **tables("jauge_collector.compliance", code))

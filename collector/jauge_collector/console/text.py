@@ -245,6 +245,17 @@ def multiple(magnitude: float, unit: str) -> tuple[float, str]:
     return 1.0, unit
 
 
+def tables(package: str, code: str, *folder: str) -> dict[str, dict[str, str]]:
+    """The tables of a package's locale file in a language out of `CODES`, French as it is set."""
+    file = files(package).joinpath("locale", *folder, f"{code}.toml")
+    found: dict[str, dict[str, str]] = tomllib.loads(file.read_text("utf-8"))
+    if code != "fr":
+        return found
+    return {
+        name: {key: typeset(text) for key, text in table.items()} for name, table in found.items()
+    }
+
+
 @cache
 def language(code: str) -> Language:
     """The language of a code out of `CODES`."""

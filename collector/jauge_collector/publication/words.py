@@ -1,12 +1,10 @@
 """The public pages' texts in French and English."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
-from jauge_collector.console.text import Language, typeset
+from jauge_collector.console.text import Language, tables
 from jauge_collector.console.text import language as console_language
 from jauge_collector.reports.eed_files import EedWords, eed_words
 
@@ -39,10 +37,5 @@ class PublicWords:
 @cache
 def words(code: str) -> PublicWords:
     """The texts of a language out of ``console.text.CODES``."""
-    place = files("jauge_collector.publication").joinpath("locale", f"{code}.toml")
-    french = code == "fr"
-    tables = {
-        name: {key: typeset(text) if french else text for key, text in table.items()}
-        for name, table in tomllib.loads(place.read_text("utf-8")).items()
-    }
-    return PublicWords(plain=console_language(code), eed=eed_words(code), **tables)
+    found = tables("jauge_collector.publication", code)
+    return PublicWords(plain=console_language(code), eed=eed_words(code), **found)

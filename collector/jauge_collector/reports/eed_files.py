@@ -1,15 +1,13 @@
 """The annex for the European database as CSV and JSON, with its texts in French and English."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 import msgspec
 
-from jauge_collector.console.text import typeset
+from jauge_collector.console.text import tables
 from jauge_collector.csv_text import Cell, written
 from jauge_collector.reports.eed import Annex, Row
 
@@ -30,15 +28,7 @@ class EedWords:
 @cache
 def eed_words(code: str) -> EedWords:
     """The texts of a language out of ``console.text.CODES``."""
-    place = files("jauge_collector.reports").joinpath("locale", "eed", f"{code}.toml")
-    tables = tomllib.loads(place.read_text("utf-8"))
-    french = code == "fr"
-    return EedWords(
-        **{
-            name: {key: typeset(text) if french else text for key, text in table.items()}
-            for name, table in tables.items()
-        }
-    )
+    return EedWords(**tables("jauge_collector.reports", code, "eed"))
 
 
 def as_csv(found: Annex, language: str) -> str:

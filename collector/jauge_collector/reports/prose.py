@@ -1,11 +1,9 @@
 """The report's own texts in French and English, beside the record's words and the console's."""
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, tzinfo
 from functools import cache
-from importlib.resources import files
 from math import floor
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -14,7 +12,7 @@ from jauge_models.effectiveness import Kpi, PeriodKind
 from jauge_models.rules import RuleStatus
 
 from jauge_collector.compliance.words import Words, words
-from jauge_collector.console.text import Language, typeset
+from jauge_collector.console.text import Language, tables
 from jauge_collector.reports.content import Amount, Signed
 
 DASH: Final = "–"
@@ -173,11 +171,7 @@ def utc_parts(time_ms: int) -> tuple[int, int, int, int, int, int]:
 @cache
 def prose(code: str) -> Prose:
     """The texts of a language out of ``console.text.CODES``."""
-    text = files("jauge_collector.reports").joinpath("locale", f"{code}.toml").read_text("utf-8")
-    tables: dict[str, dict[str, str]] = {
-        name: {key: typeset(each) if code == "fr" else each for key, each in table.items()}
-        for name, table in tomllib.loads(text).items()
-    }
+    found = tables("jauge_collector.reports", code)
     record = words(code)
-    own = replace(record, texts=tables["texts"], names={**record.names, **tables["names"]})
-    return Prose(own, record, tables["bases"], tables["asks"])
+    own = replace(record, texts=found["texts"], names={**record.names, **found["names"]})
+    return Prose(own, record, found["bases"], found["asks"])
