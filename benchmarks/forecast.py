@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from jauge_models.capacity.back_test import LEVEL
 from jauge_models.capacity.forecast import Forecast, forecast, needed_steps
 from jauge_models.capacity.forecast_methods import seasonal_naive
 
@@ -18,7 +19,6 @@ from benchmarks.gpu_logs import daily, folder, load_series, power_series
 from benchmarks.rows import Better, Row, Table, say
 
 HOUR_S: Final = 3600.0
-_LEVEL: Final = 0.8
 _ORIGINS: Final = 60
 _ORIGINS_FULL: Final = 240
 _SETTLED: Final = 2
@@ -69,7 +69,7 @@ async def measure(*, seconds: float, full: bool) -> Table:  # noqa: ARG001 - one
             rows += _rows(f"{name}, {what}", found)
     return Table(
         "forecast",
-        f"Forecasts from {number} rolling origins, the interval of 80 %",
+        f"Forecasts from {number} rolling origins, the interval of {100 * LEVEL:.0f} %",
         rows,
         [
             (
@@ -145,7 +145,7 @@ def _rows(name: str, found: Outcome) -> list[Row]:
             100 * found.coverage,
             "%",
             "wanted",
-            100 * _LEVEL,
+            100 * LEVEL,
             Better.HIGHER,
         ),
     ]

@@ -1,4 +1,4 @@
-"""The public logs that power curves and forecasts are judged by, as they lie in ../shared/data."""
+"""The public logs that GPU capacity is judged by, as they lie in ../shared/data."""
 
 import csv
 import gzip

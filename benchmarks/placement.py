@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
 from jauge_models.capacity.inventory import WHOLE, Node, NodeKind, Plant
 from jauge_models.capacity.placement import Packer, Policy, Refused, Workload
 
+from benchmarks.gpu_logs import folder
 from benchmarks.rows import Better, Row, Table, say
 
-DATA: Final = Path(__file__).parents[2] / "shared" / "data" / "k8s_sched_sim"
 ARRIVING: Final = 1.3
 SEEDS: Final = range(42, 52)
 FEW_SEEDS: Final = 3
@@ -57,7 +58,7 @@ class Run(NamedTuple):
     ceiling: float
 
 
-def plant(data: Path = DATA) -> Plant:
+def plant(data: Path) -> Plant:
     """The nodes with GPUs, each distinct size a kind."""
     kinds: dict[tuple[str, ...], NodeKind] = {}
     nodes: list[Node] = []
@@ -78,7 +79,7 @@ def plant(data: Path = DATA) -> Plant:
     return Plant(kinds=tuple(kinds.values()), nodes=tuple(nodes))
 
 
-def trace(data: Path = DATA) -> list[Workload]:
+def trace(data: Path) -> list[Workload]:
     """The workloads of the trace."""
     with (data / "openb_pod_list_default.csv").open(encoding="utf-8", newline="") as lines:
         return [
@@ -104,7 +105,7 @@ def arrivals(known: Sequence[Workload], milli: float, seed: int) -> list[Workloa
         asked += one.milli
         if asked > milli:
             return found
-        found.append(_again(one, len(found)))
+        found.append(msgspec.structs.replace(one, id=f"{one.id}-again-{len(found)}"))
 
 
 def run(room: Plant, known: Sequence[Workload], policy: Policy, seed: int) -> Run:
@@ -133,7 +134,8 @@ def run(room: Plant, known: Sequence[Workload], policy: Policy, seed: int) -> Ru
 
 async def measure(*, seconds: float, full: bool) -> Table:  # noqa: ARG001 - one signature for all
     """Every policy on the same arrivals; ten seeds with ``--full``, else three."""
-    room, known = plant(), trace()
+    data = folder() / "k8s_sched_sim"
+    room, known = plant(data), trace(data)
     seeds = SEEDS if full else SEEDS[:FEW_SEEDS]
     rows: list[Row] = []
     notes = [
@@ -210,13 +212,3 @@ def _ceiling(placed: Sequence[Workload], arriving: Sequence[Workload], whole: in
 def _gpus(room: Plant) -> int:
     kinds = {kind.name: kind for kind in room.kinds}
     return sum(kinds[node.kind].gpus for node in room.nodes)
-
-
-def _again(workload: Workload, at: int) -> Workload:
-    return Workload(
-        id=f"{workload.id}-again-{at}",
-        gpus=workload.gpus,
-        gpu_milli=workload.gpu_milli,
-        cpu_milli=workload.cpu_milli,
-        memory_mib=workload.memory_mib,
-    )

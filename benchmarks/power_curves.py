@@ -10,7 +10,6 @@ from benchmarks.rows import Better, Row, Table, say
 
 LIMIT: Final = 0.10
 """At the 90th percentile (issue 9)."""
-A100X8: Final = "A100-PCIex8_TRT_MaxQ"
 STEP_S: Final = 5
 """Of the wall power logs; of longer ones too few would be at rest."""
 _LEAST_HOURS: Final = 300

@@ -6,7 +6,7 @@ An indicator that the coverage policy withholds is not used: the answer then say
 from datetime import timedelta
 from typing import Final
 
-from jauge_models.capacity.outcome import Figure, Figures
+from jauge_models.capacity.outcome import Z_80, Figure, Figures
 from jauge_models.effectiveness import CoveragePolicy, Kpi, Status
 
 from jauge_collector import civil
@@ -17,7 +17,6 @@ from jauge_collector.sites import Site
 _DAYS: Final = 365
 _COVERAGE_FACTOR: Final = 2.0
 """k of the expanded uncertainty of an indicator."""
-_Z_80: Final = 1.2815515655446004
 _MEASURED: Final = frozenset({Status.MEASURED, Status.ATTESTED, Status.MIXED})
 
 
@@ -51,7 +50,7 @@ def _of_kpi(kpi: Kpi, period: str) -> Figure | None:
         return None
     off = None
     if kpi.uncertainty is not None:
-        off = kpi.value * kpi.uncertainty / _COVERAGE_FACTOR * _Z_80
+        off = kpi.value * kpi.uncertainty / _COVERAGE_FACTOR * Z_80
     return Figure(
         value=kpi.value,
         low=None if off is None else kpi.value - off,

@@ -14,7 +14,7 @@ from jauge_models.capacity.node_draw import NodeDraw
 from jauge_models.capacity.occupancy import Occupancy
 from jauge_models.capacity.outcome import HOURS_OF_YEAR
 from jauge_models.capacity.schedule import Hold
-from jauge_models.capacity.workloads import Place, Refused
+from jauge_models.capacity.workloads import Refused
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -117,9 +117,8 @@ def _moved(
         if isinstance(found, Refused):
             _undo(order, moved, occupancy)
             return None
-        place: Place = found
-        occupancy.hold(hold.workload, place, hold.at)
-        moved.append(hold._replace(place=place))
+        occupancy.hold(hold.workload, found, hold.at)
+        moved.append(hold._replace(place=found))
     return moved
 
 

@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jauge_models.capacity.inventory import WHOLE, NodeKind, Plant
+from jauge_models.capacity.inventory import WHOLE, Plant
 from jauge_models.capacity.node_draw import NodeDraw, most_added_w
 from jauge_models.capacity.scenario import (
+    DAYS_OF_YEAR,
     WEEK,
     Asked,
     Desktops,
@@ -28,8 +29,6 @@ from jauge_models.capacity.scenario import (
 from jauge_models.capacity.workloads import Spread, Workload
 
 HOUR_MS: Final = 3_600_000
-
-_DAYS_OF_YEAR: Final = 365.25
 
 Counts = NDArray[np.int64]
 
@@ -80,10 +79,9 @@ class Demand(NamedTuple):
         """Thousandths of GPUs asked for in each hour; a run at the hours that it asked for."""
         asked = np.zeros(self.horizon.hours, np.int64)
         for one in self.standing:
-            asked += one.wanted * (one.workload.gpus * one.workload.gpu_milli)
+            asked += one.wanted * one.workload.milli
         for run in self.runs:
-            milli = run.workload.gpus * run.workload.gpu_milli * run.asked.nodes
-            asked[run.at : run.at + run.asked.hours] += milli
+            asked[run.at : run.at + run.asked.hours] += run.workload.milli * run.asked.nodes
         return asked
 
 
@@ -144,7 +142,11 @@ def workload_of(
     are the largest. ``watts`` is the most that it adds on any kind of node that will do, by the
     95th percentile of that kind's draw.
     """
-    kinds = [kind for kind in plant.kinds if _will_do(asked, kind)]
+    kinds = [
+        kind
+        for kind in plant.kinds
+        if kind.will_do(asked.gpus, asked.gpu_kinds) and kind.slices >= asked.slices
+    ]
     milli = gpu_thousandths(asked.gpu_share)
     if asked.slices:
         # Downwards: as many as the hardware cuts must fit, and what is lost never makes one more.
@@ -167,14 +169,6 @@ def workload_of(
     )
 
 
-def _will_do(asked: Asked, kind: NodeKind) -> bool:
-    if not asked.gpus:
-        return True
-    if asked.slices and kind.slices < asked.slices:
-        return False
-    return kind.gpus >= asked.gpus and (not asked.gpu_kinds or kind.gpu in asked.gpu_kinds)
-
-
 def _school_days(scenario: Scenario, hours: Horizon) -> NDArray[np.bool_]:
     """Of each hour, whether its day is in no holiday."""
     open_days = np.ones(hours.hours, np.bool_)
@@ -194,7 +188,7 @@ def _between(hours: Horizon, first: date | None, last: date | None) -> NDArray[n
 
 def _grown(number: float, growth: float, hours: Horizon) -> NDArray[np.float64]:
     """A number in each hour, growing from day to day; not rounded."""
-    grown: NDArray[np.float64] = number * (1 + growth) ** (hours.day / _DAYS_OF_YEAR)
+    grown: NDArray[np.float64] = number * (1 + growth) ** (hours.day / DAYS_OF_YEAR)
     return grown
 
 
@@ -234,7 +228,7 @@ def _runs(
         started = datetime.combine(day, time(one.hour), zone).timestamp()
         at = int(started * 1000 - hours.start_ms) // HOUR_MS
         if 0 <= at < hours.hours:
-            grown = one.runs * (1 + one.growth) ** ((day - scenario.first).days / _DAYS_OF_YEAR)
+            grown = one.runs * (1 + one.growth) ** ((day - scenario.first).days / DAYS_OF_YEAR)
             found += [
                 Run(one, f"{one.id}/{day.isoformat()}/{number}", workload, at)
                 for number in range(int(grown + 0.5))

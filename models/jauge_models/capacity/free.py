@@ -47,10 +47,7 @@ class Free:
         self.cpu: Whole = np.array([kind.cpu_milli for kind in self.kinds], np.int64)
         self.memory: Whole = np.array([kind.memory_mib for kind in self.kinds], np.int64)
         self.gpus: Whole = np.array([kind.gpus for kind in self.kinds], np.int64)
-        self._kind = np.array([kind.gpu for kind in self.kinds], np.str_)
         self._whole_memory: Whole = np.array([kind.gpu_memory_mib for kind in self.kinds], np.int64)
-        self._parts: Whole = np.array([kind.slices for kind in self.kinds], np.int64)
-        self.sliced: bool = bool(self._parts.any())
         self._suits: dict[Need, Flags] = {}
         self._milli: dict[int, Whole] = {}
 
@@ -61,10 +58,7 @@ class Free:
         """
         found = self._milli.get(need.milli)
         if found is None:
-            parts = np.maximum(self._parts, 1)
-            taken = -(-need.milli * parts // WHOLE)
-            given = np.where(taken >= parts, WHOLE, taken * (WHOLE // parts))
-            found = np.where(self._parts > 0, given, need.milli).astype(np.int64)
+            found = np.array([kind.taken(need.milli) for kind in self.kinds], np.int64)
             self._milli[need.milli] = found
         return found
 
@@ -146,9 +140,4 @@ class Free:
         return dict(free)
 
     def _of_kind(self, need: Need) -> Flags:
-        if not need.gpus:
-            return np.ones(len(self.kinds), np.bool_)
-        found: Flags = self.gpus >= need.gpus
-        if need.gpu_kinds:
-            found = found & np.isin(self._kind, need.gpu_kinds)
-        return found
+        return np.array([kind.will_do(need.gpus, need.gpu_kinds) for kind in self.kinds], np.bool_)

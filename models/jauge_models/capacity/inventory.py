@@ -5,6 +5,8 @@ thousandths of a GPU: whole numbers, so that sums are exact. A limit that nobody
 never zero: it does not limit, and whoever answers says that it was not known.
 """
 
+from collections.abc import Collection
+
 import msgspec
 
 WHOLE: int = 1000
@@ -38,6 +40,17 @@ class NodeKind(msgspec.Struct, frozen=True, kw_only=True):
         if self.cap_w is None or self.nameplate_w is None:
             return self.nameplate_w if self.cap_w is None else self.cap_w
         return min(self.cap_w, self.nameplate_w)
+
+    def will_do(self, gpus: int, gpu_kinds: Collection[str]) -> bool:
+        """Whether it has so many GPUs of one of these kinds (none named: of any); 0 always do."""
+        return not gpus or (self.gpus >= gpus and (not gpu_kinds or self.gpu in gpu_kinds))
+
+    def taken(self, milli: int) -> int:
+        """What is taken of one GPU by who asks for so much: whole slices if it is cut."""
+        if milli >= WHOLE or not self.slices:
+            return milli
+        parts = -(-milli * self.slices // WHOLE)
+        return WHOLE if parts >= self.slices else parts * (WHOLE // self.slices)
 
 
 class Supply(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,3 +112,12 @@ class Plant(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[Node, ...]
     racks: tuple[Rack, ...] = ()
     rooms: tuple[Room, ...] = ()
+
+    def sole_feeds(self) -> tuple[str | None, ...]:
+        """Of each node the feed whose loss stops it, None where there is none."""
+        feeds = {(rack.name, one.name): one.feed for rack in self.racks for one in rack.supplies}
+        found: list[str | None] = []
+        for node in self.nodes:
+            of = {feeds[node.rack, name] for name in node.supplies if (node.rack, name) in feeds}
+            found.append(of.pop() if len(of) == 1 else None)
+        return tuple(found)

@@ -38,7 +38,7 @@ def limit_uses(plant: Plant, plan: Schedule, load: NodeLoad, known: bool) -> Ite
     yield from _gpu_memory(load, plan)
     groups = (
         _racks(plant, load, plan) if known else (),
-        _breakers(plant),
+        breaker_uses(plant),
         _rooms(plant, load, plan) if known else (),
     )
     for uses in groups:
@@ -87,7 +87,11 @@ def _rooms(plant: Plant, load: NodeLoad, plan: Schedule) -> Iterator[LimitUse]:
             yield _peak(Limit.ROOM_COOLING, room.name, used, room.cooling_w, plan)
 
 
-def _breakers(plant: Plant) -> Iterator[LimitUse]:
+def breaker_uses(plant: Plant) -> Iterator[LimitUse]:
+    """Of every breaker, all nodes at their most: with all feeds standing and with each one lost.
+
+    Nodes whose most nobody declared are left out.
+    """
     for rack in plant.racks:
         feeds = sorted({supply.feed for supply in rack.supplies})
         for lost in (None, *feeds):

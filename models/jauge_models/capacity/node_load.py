@@ -7,7 +7,6 @@ import numpy as np
 
 from jauge_models.capacity.inventory import WHOLE, NodeKind, Plant
 from jauge_models.capacity.node_draw import NodeDraw
-from jauge_models.capacity.occupancy import taken
 from jauge_models.capacity.schedule import Hold, Schedule
 
 REST: Final = ""
@@ -34,7 +33,7 @@ class NodeLoad:
         self.used = np.zeros(shape, np.bool_)
         for hold in plan.holds:
             row, gpus = self.row[hold.place.node], len(hold.place.gpus)
-            self.milli[row, hold.at] += gpus * taken(hold.workload, self.kinds[row])
+            self.milli[row, hold.at] += gpus * self.kinds[row].taken(hold.workload.gpu_milli)
             self.placed_milli[hold.at] += hold.workload.milli
             self.memory[row, hold.at] += gpus * hold.workload.gpu_memory_mib
             self.busy[row, hold.at] += _busy(hold)

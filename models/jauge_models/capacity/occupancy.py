@@ -58,24 +58,12 @@ class Occupancy:
             [at for at, spot in enumerate(self._spots) if spot.kind.gpus], np.intp
         )
         self._starts = np.array([spot.first for spot in self._spots if spot.kind.gpus], np.intp)
-        self._feeds = {
-            (rack.name, supply.name): supply.feed
-            for rack in plant.racks
-            for supply in rack.supplies
-        }
+        self._feeds = plant.sole_feeds()
         self._groups: dict[str, Counter[int]] = {}
-        self._suits: dict[tuple[tuple[str, ...], int], _Flags] = {}
+        self._suits: dict[tuple[int, tuple[str, ...]], _Flags] = {}
         self._gpu_kinds = gpus
         self._size = np.array([spot.kind.gpu_memory_mib for spot in self._spots], np.int64)
         self._takes: dict[int, _Whole] = {}
-
-    def kind_of(self, node: str) -> NodeKind:
-        """The kind of a node, by its name."""
-        return self._spots[self._row[node]].kind
-
-    def row_of(self, node: str) -> int:
-        """Where a node stands in the plant."""
-        return self._row[node]
 
     def hold(self, workload: Workload, place: Place, at: At) -> None:
         """Give a place away for these hours, whether or not it is free."""
@@ -89,7 +77,7 @@ class Occupancy:
         row = self._row[place.node]
         spot = self._spots[row]
         for gpu in place.gpus:
-            self._milli[spot.first + gpu, at] += sign * taken(workload, spot.kind)
+            self._milli[spot.first + gpu, at] += sign * spot.kind.taken(workload.gpu_milli)
             if workload.gpu_memory_mib:
                 self._memory[spot.first + gpu, at] += sign * workload.gpu_memory_mib
         if workload.cpu_milli:
@@ -201,7 +189,7 @@ class Occupancy:
         found = self._takes.get(workload.gpu_milli)
         if found is None:
             found = np.array(
-                [[taken(workload, kind)] for kind in self._gpu_kinds], np.int64
+                [[kind.taken(workload.gpu_milli)] for kind in self._gpu_kinds], np.int64
             ).reshape(len(self._gpu_kinds), 1)
             self._takes[workload.gpu_milli] = found
         return found
@@ -224,10 +212,10 @@ class Occupancy:
 
     def _suiting(self, workload: Workload) -> _Flags:
         """Nodes of a kind that will do."""
-        key = (workload.gpu_kinds, workload.gpus)
+        key = (workload.gpus, workload.gpu_kinds)
         found = self._suits.get(key)
         if found is None:
-            found = np.array([_will_do(workload, spot.kind) for spot in self._spots], np.bool_)
+            found = np.array([spot.kind.will_do(*key) for spot in self._spots], np.bool_)
             self._suits[key] = found
         return found
 
@@ -243,14 +231,10 @@ class Occupancy:
 
     def _domain(self, row: int, spread: Spread) -> str | None:
         """What a group shares with whoever else is in it; None where it shares nothing."""
-        spot = self._spots[row]
+        node = self._spots[row].node
         if spread is Spread.NODE:
-            return spot.node.name
-        if spread is Spread.RACK:
-            return spot.node.rack or None
-        on = ((spot.node.rack, supply) for supply in spot.node.supplies)
-        feeds = {self._feeds[supply] for supply in on if supply in self._feeds}
-        return feeds.pop() if len(feeds) == 1 else None
+            return node.name
+        return node.rack or None if spread is Spread.RACK else self._feeds[row]
 
     def _refused(self, workload: Workload, at: At, without: Collection[str]) -> Refused:
         """What stopped it on each node in these hours, the first limit met."""
@@ -289,14 +273,6 @@ class Occupancy:
         return Refused(tuple(sorted(order, key=lambda one: -one[1])))
 
 
-def taken(workload: Workload, kind: NodeKind) -> int:
-    """What a workload takes of one GPU of a kind: whole slices where GPUs are cut in hardware."""
-    if workload.gpu_milli >= WHOLE or not kind.slices:
-        return workload.gpu_milli
-    parts = -(-workload.gpu_milli * kind.slices // WHOLE)
-    return WHOLE if parts >= kind.slices else parts * (WHOLE // kind.slices)
-
-
 def _table(rows: list[int], hours: int) -> _Table:
     return np.repeat(np.array(rows, np.int32).reshape(len(rows), 1), hours, axis=1)
 
@@ -315,9 +291,3 @@ def _never(bad: _Flags, hours: int, starts: int) -> _Flags:
     end = np.minimum(begin + hours, bad.shape[1])
     never: _Flags = total[:, end] == total[:, begin]
     return never
-
-
-def _will_do(workload: Workload, kind: NodeKind) -> bool:
-    if not workload.gpus:
-        return True
-    return kind.gpus >= workload.gpus and (not workload.gpu_kinds or kind.gpu in workload.gpu_kinds)

@@ -1,10 +1,10 @@
 """Which of the nodes where a workload fits it should go to.
 
-All four judge a node by what placing there would leave. ROOM, the default, goes by what else could
-still come: of each typical workload, how many more the plant could take. GRADIENT is the published
-idea that it builds on (Weng et al., "Beware of Fragmentation", USENIX ATC 2023): leave as little
-GPU as possible that the typical workloads cannot use. BEST_FIT and RANDOM are what schedulers
-commonly do; they are here to be compared with.
+All but RANDOM judge a node by what placing there would leave. ROOM, the default, goes by what else
+could still come: of each typical workload, how many more the plant could take. GRADIENT is the
+published idea that it builds on (Weng et al., "Beware of Fragmentation", USENIX ATC 2023): leave as
+little GPU as possible that the typical workloads cannot use. BEST_FIT, which is also taken where no
+workload is typical, and RANDOM are what schedulers commonly do.
 """
 
 from abc import ABC, abstractmethod
@@ -134,7 +134,6 @@ class _Room(Ranking):
     def __init__(self, free: Free, mix: Mapping[Need, float]) -> None:
         super().__init__(free, 2 * len(mix))
         needs = list(mix)
-        self._needs = needs
         self._cpu = np.array([max(need.cpu, 1) for need in needs], np.float32)
         self._memory = np.array([max(need.memory, 1) for need in needs], np.float32)
         pieces = list(dict.fromkeys((need.gpus, need.milli) for need in needs))

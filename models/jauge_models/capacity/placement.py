@@ -3,7 +3,7 @@
 A workload runs on one node. A node takes it if GPUs, their memory, processors and memory are free,
 if the racks', rooms' and breakers' limits hold with what it is expected to draw, also with any one
 feed lost, and if nothing of its group is where it must not be. Among those ``packing_policies``
-chooses. ``pack`` places many that are known together, ``exact`` checks it on small cases.
+chooses. ``pack`` places many that are known together.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,13 +45,10 @@ _EFFORT: Final = 1500
 
 
 class Totals(NamedTuple):
-    """What is placed, added up."""
+    """What is placed, added up. More of it is greater: by GPUs, then by workloads."""
 
-    workloads: int
     gpu_milli: int
-    cpu_milli: int
-    memory_mib: int
-    watts: float
+    workloads: int
 
 
 class Packing(msgspec.Struct, frozen=True):
@@ -87,20 +84,14 @@ class Packer:
         self._shares: dict[Spread, list[set[str]]] = {
             Spread.NODE: [{node.name} for node in plant.nodes],
             Spread.RACK: [{node.rack} if node.rack else set() for node in plant.nodes],
-            Spread.FEED: _sole_feeds(plant),
+            Spread.FEED: [set() if feed is None else {feed} for feed in plant.sole_feeds()],
         }
 
     @property
     def allocated(self) -> Totals:
         """What is placed now."""
         held = [workload for workload, _ in self._held.values()]
-        return Totals(
-            len(held),
-            sum(workload.milli for workload in held),
-            sum(workload.cpu_milli for workload in held),
-            sum(workload.memory_mib for workload in held),
-            sum(workload.watts for workload in held),
-        )
+        return Totals(sum(workload.milli for workload in held), len(held))
 
     @property
     def placed(self) -> dict[str, Place]:
@@ -155,14 +146,11 @@ class Packer:
     def places(self, workload: Workload, node: str) -> list[Place]:
         """Where on a node it would fit; of several whole GPUs one choice, the first free."""
         need, row = Need.of(workload), self._free.row[node]
-        allowed = self._allowed(workload)
-        at = np.array([row])
-        if not self._free.fits(need, at)[0] or (allowed is not None and not allowed[row]):
+        if not self._fits(workload, need, row):
             return []
         if need.gpus != 1:
             return [Place(node, self._free.choose(need, row))]
-        usable = np.flatnonzero(self._free.usable(need, at)[0]).tolist()
-        return [Place(node, (gpu,)) for gpu in usable]
+        return [Place(node, (gpu,)) for gpu in self._usable(need, row)]
 
     def alike(self, node: str) -> tuple[object, ...]:
         """Equal for two nodes of one rack and kind that nothing distinguishes now."""
@@ -195,12 +183,16 @@ class Packer:
         need, row = Need.of(workload), self._free.row.get(place.node)
         if row is None or len(set(place.gpus)) != need.gpus:
             return False
-        at = np.array([row])
+        return self._fits(workload, need, row) and {*self._usable(need, row)} >= {*place.gpus}
+
+    def _fits(self, workload: Workload, need: Need, row: int) -> bool:
         allowed = self._allowed(workload)
-        if not self._free.fits(need, at)[0] or (allowed is not None and not allowed[row]):
-            return False
-        usable = set(np.flatnonzero(self._free.usable(need, at)[0]).tolist())
-        return usable.issuperset(place.gpus)
+        free = self._free.fits(need, np.array([row]))[0]
+        return bool(free and (allowed is None or allowed[row]))
+
+    def _usable(self, need: Need, row: int) -> list[int]:
+        usable: list[int] = np.flatnonzero(self._free.usable(need, np.array([row]))[0]).tolist()
+        return usable
 
     def _hold(self, workload: Workload, place: Place) -> None:
         self._held[workload.id] = (workload, place)
@@ -246,9 +238,8 @@ class Packer:
         for row in np.flatnonzero(met == FITS).tolist():
             obstacle = obstacle_of(allowed, row) or Obstacle.ANTI_AFFINITY
             counts[obstacle] = counts.get(obstacle, 0) + 1
-        # Sorting keeps the order in which obstacles are met among those that stop as many nodes.
-        worst = sorted(counts.items(), key=lambda one: -one[1])
-        return Refused(tuple(one for one in worst if one[1]))
+        order = [(one, number) for one in Obstacle if (number := counts.get(one, 0))]
+        return Refused(tuple(sorted(order, key=lambda one: -one[1])))
 
 
 def pack(
@@ -275,17 +266,17 @@ def pack(
         return Packing(best.placed, {})
     largest = sorted(workloads, key=lambda one: (-one.milli, -one.cpu_milli, -one.memory_mib))
     other, left = _in_order(packer(), largest)
-    if _worth(other) > _worth(best):
+    if other.allocated > best.allocated:
         best, refused = other, left
     if len(workloads) <= FEW:
-        found = _searched(packer(), largest, _worth(best))
+        found = _searched(packer(), largest, best.allocated)
         if found is not None:
             best = packer()
             by_id = {one.id: one for one in workloads}
             for name, place in found.items():
                 best.hold(by_id[name], place)
-            left_out = [one for one in workloads if one.id not in found]
-            refused = {one.id: best._refused(one, Need.of(one)) for one in left_out}  # noqa: SLF001
+            # What the search had no effort left for may still fit.
+            best, refused = _in_order(best, [one for one in workloads if one.id not in found])
     return Packing(best.placed, refused)
 
 
@@ -296,11 +287,6 @@ def _in_order(packer: Packer, workloads: Iterable[Workload]) -> tuple[Packer, di
         if isinstance(place, Refused):
             refused[workload.id] = place
     return packer, refused
-
-
-def _worth(packer: Packer) -> tuple[int, int]:
-    placed = packer.allocated
-    return placed.gpu_milli, placed.workloads
 
 
 def _searched(
@@ -320,7 +306,7 @@ def _searched(
 
     def follow(at: int) -> None:
         nonlocal found, beat, left
-        milli, count = _worth(packer)
+        milli, count = packer.allocated
         if (milli + rest[at][0], count + rest[at][1]) <= beat or left <= 0:
             return
         if at == len(workloads):
@@ -351,15 +337,3 @@ def _options(packer: Packer, workload: Workload) -> Iterator[Place]:
             if part not in parts:
                 parts.add(part)
                 yield place
-
-
-def _sole_feeds(plant: Plant) -> list[set[str]]:
-    """Of each node the feed whose loss stops it, if there is one."""
-    feeds = {
-        (rack.name, supply.name): supply.feed for rack in plant.racks for supply in rack.supplies
-    }
-    found: list[set[str]] = []
-    for node in plant.nodes:
-        of = {feeds[node.rack, name] for name in node.supplies if (node.rack, name) in feeds}
-        found.append(of if len(of) == 1 else set())
-    return found

@@ -52,7 +52,6 @@ class Knot(NamedTuple):
 
     activity: float
     mean: float
-    median: float
     error: float
     high: float
     samples: int
@@ -88,10 +87,6 @@ class PowerCurve(msgspec.Struct, frozen=True, kw_only=True):
         inside = min(max(activity, self.knots[0].activity), self.knots[-1].activity)
         error, _ = _along(self.knots, [knot.error for knot in self.knots], inside)
         return Estimate(mean, error + abs(beyond))
-
-    def median(self, activity: float) -> float:
-        """What half of the steps at that activity stay below, W."""
-        return _along(self.knots, [knot.median for knot in self.knots], activity)[0]
 
     def high(self, activity: float) -> float:
         """What 95 % of the steps at that activity stay below, W."""
@@ -249,7 +244,6 @@ def _knots(samples: Sequence[_Sample], most: int) -> tuple[Knot, ...]:
             Knot(
                 statistics.fmean(sample.activity for sample in latest),
                 statistics.fmean(watts),
-                statistics.median(watts),
                 0.0,
                 _percentile(watts, HIGH),
                 len(latest),
@@ -260,17 +254,11 @@ def _knots(samples: Sequence[_Sample], most: int) -> tuple[Knot, ...]:
 
 def _rising(knots: Sequence[Knot]) -> tuple[Knot, ...]:
     weights = [knot.samples for knot in knots]
-    means, medians, highs = (
-        _isotonic(values, weights)
-        for values in (
-            [knot.mean for knot in knots],
-            [knot.median for knot in knots],
-            [knot.high for knot in knots],
-        )
-    )
+    means = _isotonic([knot.mean for knot in knots], weights)
+    highs = _isotonic([knot.high for knot in knots], weights)
     return tuple(
-        knot._replace(mean=mean, median=median, high=max(high, mean, median))
-        for knot, mean, median, high in zip(knots, means, medians, highs, strict=True)
+        knot._replace(mean=mean, high=max(high, mean))
+        for knot, mean, high in zip(knots, means, highs, strict=True)
     )
 
 

@@ -2,7 +2,7 @@
 
 In whole milliwatts, needs rounded up and limits down, so that sums are exact and what was added
 and taken away leaves nothing behind. This is the expected draw, which changes with what is placed;
-what breakers must bear of nodes that peak together is ``siting.failover_breaches``.
+what breakers must bear of nodes that peak together is ``limit_use.breaker_uses``.
 """
 
 import math

@@ -24,6 +24,9 @@ MOST_DAYS: Final = 1100
 
 _YEARS: Final = range(2000, 2200)
 
+DAYS_OF_YEAR: Final = 365.25
+"""That growth is told by."""
+
 MOST_COUNT: Final = 100_000
 """Most users, replicas and runs of all workloads together, once they have grown: it bounds work."""
 
@@ -319,7 +322,7 @@ def _of_gpus(key: str, asked: Asked) -> Iterator[_Problem]:
 
 def _grown(asked: Training | Inference | Desktops, scenario: Scenario) -> tuple[str, float]:
     """Which field says how many instances there are, and how many they come to at most."""
-    grown = max(1.0, (1 + asked.growth) ** (scenario.days / 365.25))
+    grown = max(1.0, (1 + asked.growth) ** (scenario.days / DAYS_OF_YEAR))
     if isinstance(asked, Training):
         starts = 1 + scenario.days // asked.repeat_days if asked.repeat_days else 1
         return "runs", grown * asked.runs * starts

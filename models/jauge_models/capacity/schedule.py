@@ -86,7 +86,6 @@ class Schedule(NamedTuple):
     holds: tuple[Hold, ...]
     services: tuple[Service, ...]
     delays: tuple[Delay, ...]
-    occupancy: Occupancy
 
 
 def schedule(plant: Plant, demand: Demand, draws: Mapping[str, NodeDraw]) -> Schedule:
@@ -114,7 +113,7 @@ def schedule(plant: Plant, demand: Demand, draws: Mapping[str, NodeDraw]) -> Sch
         if delay.started != run.at:
             delays.append(delay)
     services += [_of_runs(name, of_name, demand) for name, of_name in started.items()]
-    return Schedule(demand, tuple(holds), tuple(services), tuple(delays), occupancy)
+    return Schedule(demand, tuple(holds), tuple(services), tuple(delays))
 
 
 _Placed = tuple[list[Hold], Counter[Obstacle]]

@@ -30,16 +30,6 @@ class Unknown(StrEnum):
     ROOM_COOLING = "room_cooling"
 
 
-class Breach(NamedTuple):
-    """A breaker that would carry more than it may. ``lost_feed``: None while all feeds stand."""
-
-    rack: str
-    supply: str
-    lost_feed: str | None
-    load_w: float
-    limit_w: float
-
-
 class Siting(msgspec.Struct, frozen=True):
     """Where new nodes go.
 
@@ -68,33 +58,6 @@ def rack_loads(plant: Plant, rack: Rack, lost_feed: str | None = None) -> dict[s
         if node.rack == rack.name:
             _load(loads, node.supplies, kinds[node.kind].most_w)
     return loads
-
-
-def failover_breaches(plant: Plant) -> tuple[Breach, ...]:
-    """Breakers that nodes at their most overload, with all feeds standing and with each one lost.
-
-    Nodes whose most nobody declared are left out.
-    """
-    found: list[Breach] = []
-    for rack in plant.racks:
-        for lost in (None, *_feeds(rack)):
-            loads = rack_loads(plant, rack, lost)
-            found += [
-                Breach(rack.name, one.name, lost, loads[one.name], one.watts)
-                for one in rack.supplies
-                if one.name in loads and loads[one.name] > one.watts + _ROUNDING_W
-            ]
-    return tuple(found)
-
-
-def off_without(plant: Plant, feed: str) -> tuple[str, ...]:
-    """Nodes that stop when a feed is lost, since none of their supplies is on another one."""
-    feeds = {(rack.name, one.name): one.feed for rack in plant.racks for one in rack.supplies}
-    return tuple(
-        node.name
-        for node in plant.nodes
-        if node.supplies and all(feeds.get((node.rack, one)) == feed for one in node.supplies)
-    )
 
 
 def site_nodes(

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import msgspec
 
 from jauge_models.capacity.inventory import NodeKind, Plant
-from jauge_models.capacity.limit_use import LimitUse
 from jauge_models.capacity.node_draw import NodeDraw
 from jauge_models.capacity.outcome import Energy, Outcome
 from jauge_models.capacity.scenario import Addition, WhatIf
@@ -92,11 +91,9 @@ def changed(plant: Plant, draws: Mapping[str, NodeDraw], option: WhatIf) -> Chan
     now = msgspec.structs.replace(plant, kinds=tuple(kinds), nodes=nodes)
     capped = {cap.kind: sum(node.kind == cap.kind for node in nodes) for cap in option.cap}
     added: list[Added] = []
+    by_name = {kind.name: kind for kind in kinds}
     for one in option.add:
-        kind = next((kind for kind in now.kinds if kind.name == one.kind), None)
-        if kind is None:
-            raise KeyError(one.kind)
-        now, what = _with_nodes(now, kind, one, drawn)
+        now, what = _with_nodes(now, by_name[one.kind], one, drawn)
         added.append(what)
     return Changed(now, drawn, Change(retired=retired, capped=capped, added=tuple(added)))
 
@@ -166,7 +163,7 @@ def binding(found: Outcome, added: Sequence[Added] = ()) -> Binding | None:
     if not found.fits:
         worst = max(stopped, key=lambda one: stopped[one], default=Obstacle.GPU_KIND)
         return Binding(refused=True, code=worst.value)
-    nearest: LimitUse | None = found.nearest
+    nearest = found.nearest
     if nearest is None:
         return None
     return Binding(

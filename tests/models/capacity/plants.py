@@ -5,6 +5,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 from jauge_models.capacity.inventory import Node, NodeKind, Plant, Rack, Room, Supply
+from jauge_models.capacity.limit_use import LimitUse, breaker_uses
 from jauge_models.capacity.workloads import Spread, Workload
 
 IDLE_W: Final[Mapping[str, float]] = {"quad": 400.0, "pair": 200.0, "cut": 300.0}
@@ -34,6 +35,12 @@ KINDS: Final = (
         nameplate_w=1800.0,
     ),
 )
+
+
+def overloaded(plant: Plant) -> list[LimitUse]:
+    """Breakers that nodes at their most overload, with all feeds standing or with one lost."""
+    return [use for use in breaker_uses(plant) if use.used > use.of + 1e-6]
+
 
 _WATTS = st.sampled_from([None, 900.0, 1500.0, 2600.0, 6000.0])
 _AMPERES = st.sampled_from([3.0, 4.0, 6.0, 32.0])

@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 from hypothesis import given, settings
-from jauge_models.capacity.exact import most_milli
 from jauge_models.capacity.inventory import Node, NodeKind, Plant
 from jauge_models.capacity.placement import Workload, pack
 
+from tests.models.capacity.exact import most_milli
 from tests.models.capacity.plants import IDLE_W, plants, workloads
 
 WITHIN = 0.95

@@ -1,9 +1,12 @@
 """The judge of packings sees every kind of broken limit, so that what it passes is proven."""
 
+from typing import Any
+
 import pytest
 from jauge_models.capacity.inventory import Node, NodeKind, Plant, Rack, Room, Supply
-from jauge_models.capacity.limits_kept import broken_limits
 from jauge_models.capacity.workloads import Obstacle, Place, Spread, Workload
+
+from tests.models.capacity.limits_kept import broken_limits
 
 KIND = NodeKind(
     name="k",
@@ -41,10 +44,10 @@ def room(*, power_w: float = 1e5, cooling_w: float = 1e5, amperes: float = 1e3) 
     )
 
 
-def on(node: str, *gpus: int, name: str = "w", **asked: object) -> tuple[Workload, Place]:
+def on(node: str, *gpus: int, name: str = "w", **asked: Any) -> tuple[Workload, Place]:
     """A workload there, which asks for as many GPUs as it is given."""
     asked = {"gpus": len(gpus), **asked}
-    return Workload(id=name, **asked), Place(node, gpus)  # type: ignore[arg-type]
+    return Workload(id=name, **asked), Place(node, gpus)
 
 
 @pytest.mark.parametrize(

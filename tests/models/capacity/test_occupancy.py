@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jauge_models.capacity.occupancy import Occupancy
 from jauge_models.capacity.placement import Packer
@@ -239,6 +239,17 @@ def _tried(
     st.sampled_from(Spread),
     st.sampled_from([None, 3500.0, 6000.0]),
     st.sampled_from([9.0, 15.0, 60.0]),
+)
+@example(  # a breaker and a neighbour keep it off one node each: equals have one order
+    works=[
+        work(gpus=0),
+        work(gpus=0, watts=1500.0),
+        *[work(gpus=0)] * 2,
+        work(gpu_kinds=("S",), watts=500.0),
+    ],
+    spread=Spread.NODE,
+    rack_w=None,
+    amperes=15.0,
 )
 def test_one_hour_is_what_placement_knows(
     works: list[Workload], spread: Spread, rack_w: float | None, amperes: float

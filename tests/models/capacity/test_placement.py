@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jauge_models.capacity.inventory import Node, NodeKind, Plant, Rack, Room, Supply
@@ -35,12 +36,12 @@ CAPPED = NodeKind(
 )
 
 
-def nodes(*kinds: NodeKind, **more: object) -> Plant:
+def nodes(*kinds: NodeKind, **more: Any) -> Plant:
     """One node of each of these kinds, n0 first, with nothing around it."""
     return Plant(
         kinds=tuple(dict.fromkeys(kinds)),
         nodes=tuple(Node(name=f"n{at}", kind=kind.name) for at, kind in enumerate(kinds)),
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
@@ -65,9 +66,9 @@ def racked(
     )
 
 
-def work(name: str, gpus: int = 1, milli: int = 1000, **more: object) -> Workload:
+def work(name: str, gpus: int = 1, milli: int = 1000, **more: Any) -> Workload:
     """A workload that asks for GPUs and what else is named."""
-    return Workload(id=name, gpus=gpus, gpu_milli=milli, **more)  # type: ignore[arg-type]
+    return Workload(id=name, gpus=gpus, gpu_milli=milli, **more)
 
 
 def stopped_by(found: Place | Refused) -> Mapping[Obstacle, int]:
@@ -253,10 +254,10 @@ def test_an_id_is_placed_once_and_only_where_it_fits() -> None:
 
 
 @pytest.mark.parametrize("asked", [{"gpus": 2, "gpu_milli": 500}, {"gpus": -1}, {"gpu_milli": 0}])
-def test_parts_of_several_gpus_are_not_a_workload(asked: Mapping[str, int]) -> None:
+def test_parts_of_several_gpus_are_not_a_workload(asked: Mapping[str, Any]) -> None:
     """A part is of one GPU, and nothing is negative."""
     with pytest.raises(ValueError, match="w:"):
-        Workload(id="w", **asked)  # type: ignore[arg-type]
+        Workload(id="w", **asked)
 
 
 def test_room_is_kept_for_the_large_jobs_that_come() -> None:

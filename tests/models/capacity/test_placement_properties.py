@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jauge_models.capacity.inventory import Plant
-from jauge_models.capacity.limits_kept import broken_limits
 from jauge_models.capacity.placement import Packer, Place, Policy, Refused, Workload, pack
 
+from tests.models.capacity.limits_kept import broken_limits
 from tests.models.capacity.plants import IDLE_W, KINDS, plants, workloads
 
 GPUS = {kind.name: kind.gpus for kind in KINDS}
@@ -127,13 +127,18 @@ def test_the_same_twice_is_the_same(plant: Plant, asked: list[Workload], policy:
 def test_a_packing_keeps_every_limit_and_accounts_for_all(
     plant: Plant, asked: list[Workload]
 ) -> None:
-    """Each workload is placed or refused, and more is placed than one after another."""
+    """Each workload is placed or fits no more, and more is placed than one after another."""
     packing = pack(plant, asked, idle_w=IDLE_W)
     by_id = {one.id: one for one in asked}
     assert packing.placed.keys() | packing.refused.keys() == by_id.keys()
     assert not packing.placed.keys() & packing.refused.keys()
     held = [(by_id[name], place) for name, place in packing.placed.items()]
     assert broken_limits(plant, held, idle_w=IDLE_W) == []
+    full = Packer(plant, idle_w=IDLE_W)
+    for one, place in held:
+        full.hold(one, place)
+    for name in packing.refused:
+        assert not any(full.places(by_id[name], node.name) for node in plant.nodes)
     packer = Packer(plant, idle_w=IDLE_W, typical=asked)
     for one in asked:
         packer.place(one)

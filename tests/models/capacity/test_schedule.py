@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jauge_models.capacity.demand import demand
 from jauge_models.capacity.inventory import Plant
-from jauge_models.capacity.limits_kept import broken_limits
 from jauge_models.capacity.scenario import WEEK, Desktops, Hours, Inference, Scenario, Training
 from jauge_models.capacity.schedule import Hold, Schedule, Service, schedule
 from jauge_models.capacity.workloads import Obstacle, Spread
 
+from tests.models.capacity.limits_kept import broken_limits
 from tests.models.capacity.rooms import ALL_DAY, DRAWS, MONDAY, PARIS, room, scenario
 
 

@@ -11,14 +11,12 @@ from jauge_models.capacity.inventory import Node, NodeKind, Plant, Rack, Room, S
 from jauge_models.capacity.siting import (
     Unknown,
     enlarged,
-    failover_breaches,
-    off_without,
     rack_loads,
     site_nodes,
 )
 from jauge_models.capacity.workloads import Obstacle
 
-from tests.models.capacity.plants import KINDS, plants
+from tests.models.capacity.plants import KINDS, overloaded, plants
 
 KIND = NodeKind(name="k", gpu="G", gpus=8, cpu_milli=1, memory_mib=1, nameplate_w=2300.0)
 
@@ -65,21 +63,20 @@ def test_what_a_node_draws_goes_over_the_supplies_that_stand() -> None:
     assert rack_loads(plant, rack) == {"A0": 1150.0, "B0": 3450.0}
     assert rack_loads(plant, rack, "A") == {"B0": 4600.0}
     assert rack_loads(plant, rack, lost_feed="B") == {"A0": 2300.0}
-    assert off_without(plant, "B") == ("alone",)
-    assert off_without(plant, "A") == ()
+    assert plant.sole_feeds() == (None, "B")
 
 
 def test_a_breach_shows_only_when_the_other_feed_is_lost() -> None:
     """Two nodes of 2300 W on 16 A: 2300 W each way, 4600 W alone, of 3680."""
     nodes = tuple(Node(name=f"n{at}", kind="k", rack="r", supplies=("A0", "B0")) for at in range(2))
-    found = failover_breaches(racks("r", amperes=16.0, nodes=nodes))
-    assert [(one.supply, one.lost_feed, one.load_w, one.limit_w) for one in found] == [
-        ("B0", "A", 4600.0, 3680.0),
-        ("A0", "B", 4600.0, 3680.0),
+    found = overloaded(racks("r", amperes=16.0, nodes=nodes))
+    assert [(one.place, one.lost_feed, one.used, one.of) for one in found] == [
+        ("r B0", "A", 4600.0, 3680.0),
+        ("r A0", "B", 4600.0, 3680.0),
     ]
     capped = msgspec.structs.replace(KIND, cap_w=1800.0)
     plant = msgspec.structs.replace(racks("r", amperes=16.0, nodes=nodes), kinds=(capped,))
-    assert failover_breaches(plant) == ()
+    assert overloaded(plant) == []
 
 
 def test_breakers_are_planned_with_the_most_a_node_draws() -> None:
@@ -156,9 +153,8 @@ def test_new_nodes_break_no_limit_and_no_more_would_fit(
     found = site_nodes(plant, kind, number, heat_w=heat_w, drawn_w=drawn)
     assert sum(found.racks.values()) == found.placed == len(found.nodes) <= number
     after = enlarged(plant, kind, found)
-    before = {(one.rack, one.supply, one.lost_feed): one.load_w for one in failover_breaches(plant)}
-    for one in failover_breaches(after):
-        assert one.load_w == before.get((one.rack, one.supply, one.lost_feed))
+    before = overloaded(plant)
+    assert [one for one in overloaded(after) if one not in before] == []
     heat = {node.name: 250.0 for node in plant.nodes}
     heat |= {node.name: heat_w for node in found.nodes}
     assert not {name for name in found.racks if over(after, name, heat)}
@@ -196,6 +192,7 @@ def one_more(plant: Plant, kind: NodeKind) -> list[Node]:
 def breaks(plant: Plant, node: Node, heat_w: float, heat: Mapping[str, float]) -> bool:
     """Whether one more node there breaks a limit."""
     with_it = msgspec.structs.replace(plant, nodes=(*plant.nodes, node))
-    plugged = {(node.rack, name) for name in node.supplies}
-    overloaded = {(one.rack, one.supply) for one in failover_breaches(with_it)}
-    return over(with_it, node.rack, {**heat, "more": heat_w}) or bool(plugged & overloaded)
+    plugged = {f"{node.rack} {name}" for name in node.supplies}
+    return over(with_it, node.rack, {**heat, "more": heat_w}) or not plugged.isdisjoint(
+        one.place for one in overloaded(with_it)
+    )

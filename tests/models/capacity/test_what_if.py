@@ -12,10 +12,10 @@ from jauge_models.capacity.inventory import Plant
 from jauge_models.capacity.outcome import Figure, Figures, Outcome, outcome
 from jauge_models.capacity.scenario import Addition, Cap, Desktops, Inference, Scenario, WhatIf
 from jauge_models.capacity.schedule import schedule
-from jauge_models.capacity.siting import failover_breaches
 from jauge_models.capacity.what_if import Changed, binding, changed, difference
 from jauge_models.capacity.workloads import Obstacle
 
+from tests.models.capacity.plants import overloaded
 from tests.models.capacity.rooms import ALL_DAY, DRAWS, PARIS, room, scenario
 
 
@@ -120,7 +120,7 @@ def test_no_addition_breaks_a_limit(
     added = other.change.added[0]
     assert len(other.plant.nodes) == len(plant.nodes) + added.placed
     assert bool(added.obstacles) == (added.placed < number)
-    assert set(failover_breaches(other.plant)) <= set(failover_breaches(plant))
+    assert set(overloaded(other.plant)) <= set(overloaded(plant))
     full_w = {
         rack.name: sum(
             DRAWS[node.kind].full_high_w for node in other.plant.nodes if node.rack == rack.name

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from jauge_models.capacity.inventory import Plant
-from jauge_models.capacity.limits_kept import broken_limits
+import msgspec
+from jauge_models.capacity.inventory import WHOLE, Plant
 from jauge_models.capacity.workloads import Place, Workload
+
+from tests.models.capacity.limits_kept import broken_limits
 
 MOST: Final = 12
 """Workloads that can be tried in every way."""
@@ -27,14 +29,15 @@ def most_milli(
     for workload in reversed(order):
         rest.append(rest[-1] + workload.milli)
     rest.reverse()
-    capacity = sum(_milli(plant).values())
+    kinds = {kind.name: kind for kind in plant.kinds}
+    most = min(rest[0], WHOLE * sum(kinds[node.kind].gpus for node in plant.nodes))
     best = 0
     seen: set[tuple[int, str]] = set()
 
     def follow(at: int, placed: tuple[tuple[Workload, Place], ...], milli: int) -> None:
         nonlocal best
         best = max(best, milli)
-        if at == len(order) or best >= min(capacity, rest[0]) or milli + rest[at] <= best:
+        if at == len(order) or best >= most or milli + rest[at] <= best:
             return
         state = (at, _state(plant, placed))
         if state in seen:
@@ -50,16 +53,11 @@ def most_milli(
     return best
 
 
-def _milli(plant: Plant) -> dict[str, int]:
-    kinds = {kind.name: kind for kind in plant.kinds}
-    return {node.name: 1000 * kinds[node.kind].gpus for node in plant.nodes}
-
-
 def _state(plant: Plant, placed: tuple[tuple[Workload, Place], ...]) -> str:
     """Equal for placings that leave the same room, but for names of like nodes and GPUs."""
-    of: dict[str, dict[int, list[object]]] = {}
+    of: dict[str, dict[int, list[str]]] = {}
     for workload, place in placed:
-        like = (*_size(workload), place.gpus and len(place.gpus))
+        like = repr(msgspec.structs.replace(workload, id="", gpu_kinds=()))
         of.setdefault(place.node, {}).setdefault(place.gpus[0], []).append(like)
         for gpu in place.gpus[1:]:
             of[place.node].setdefault(gpu, []).append("with another")
@@ -69,23 +67,10 @@ def _state(plant: Plant, placed: tuple[tuple[Workload, Place], ...]) -> str:
                 node.kind,
                 node.rack,
                 node.supplies,
-                sorted(sorted(map(repr, one)) for one in of.get(node.name, {}).values()),
+                sorted(sorted(one) for one in of.get(node.name, {}).values()),
             )
             for node in plant.nodes
         )
-    )
-
-
-def _size(workload: Workload) -> tuple[object, ...]:
-    return (
-        workload.gpus,
-        workload.gpu_milli,
-        workload.gpu_memory_mib,
-        workload.cpu_milli,
-        workload.memory_mib,
-        workload.watts,
-        workload.group,
-        workload.spread,
     )
 
 
