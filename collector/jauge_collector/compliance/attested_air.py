@@ -2,7 +2,8 @@
 
 An attestation counts for a place's window where all of its days lie in it: hours are never spread
 over days. One in whose span anything was measured at that place is set aside, as an amount is: to
-have it count, attest only what was not measured.
+have it count, attest only what was not measured. Where the correction of one waits for a second
+person neither that nor a wider place counts: nobody alone takes away what stands against a place.
 """
 
 from collections import defaultdict
@@ -146,15 +147,22 @@ def with_attested(
     """An intake with what is attested of it, or as it is where nothing counts.
 
     ``measured`` says whether anything was measured there on some days. The narrowest places by
-    which enough of the window is known count; where none is enough, those that tell most.
+    which enough of the window is known count; where none is enough, those that tell most. A level
+    of which something is withdrawn ends the search, and no attested hour counts.
     """
+
+    def usable(one: IntakeHours) -> bool:
+        of_class = one.envelope == rule.envelope
+        within = start_ms <= one.start_ms and one.end_ms <= end_ms
+        return of_class and within and not measured(Window(one.first, one.last))
+
+    start_ms, end_ms = span_ms(rule.window, rule.zone)
     most = intake
     for level in levels:
-        found = [
-            joined
-            for told in level
-            if (joined := _joined(intake, told, rule, measured)) is not None
-        ]
+        usables = [tuple(filter(usable, told)) for told in level]
+        if any(one.is_withdrawn for told in usables for one in told):
+            return intake
+        found = [joined for told in usables if (joined := _joined(intake, told, rule)) is not None]
         enough = [one for one in found if _known_ms(one) >= rule.enough * rule.window.length_ms]
         if enough:
             return min(enough, key=_goodness)
@@ -162,17 +170,14 @@ def with_attested(
     return most
 
 
-def _joined(
-    intake: Intake, told: Told, rule: Rule, measured: Callable[[Window], bool]
-) -> Intake | None:
+def _joined(intake: Intake, told: Told, rule: Rule) -> Intake | None:
+    """An intake with hours of one place that may count; None without any."""
     start_ms, end_ms = span_ms(rule.window, rule.zone)
     counting: list[IntakeHours] = []
     until_ms = start_ms
     for one in sorted(told, key=lambda each: (each.start_ms, each.entry)):
         # Of two that overlap the first stands, whoever wrote the second.
-        if one.envelope != rule.envelope or one.start_ms < until_ms or one.end_ms > end_ms:
-            continue
-        if not measured(Window(one.first, one.last)):
+        if one.start_ms >= until_ms:
             counting.append(one)
             until_ms = one.end_ms
     if not counting:

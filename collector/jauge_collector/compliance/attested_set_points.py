@@ -18,7 +18,11 @@ from jauge_collector.sites import Site
 
 
 class RoomSetPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """What is attested of a room over a window: share of it (0 to 1), mean over that in °C."""
+    """What is attested of a room over a window: share of it (0 to 1), mean over that in °C.
+
+    There is no mean while the correction of a part of it waits for its second person: who alone
+    takes away the warmest weeks must not cool the rest.
+    """
 
     room: str
     share: float
@@ -50,9 +54,12 @@ def _of_room(
     room: str, by_room: Mapping[str, Sequence[SetPoint]], span: tuple[int, int]
 ) -> RoomSetPoint:
     start_ms, end_ms = span
-    known_ms, area, until_ms = 0, 0.0, start_ms
+    known_ms, area, until_ms, whole = 0, 0.0, start_ms, True
     entries: list[int] = []
     for one in by_room.get(room, ()):
+        if one.is_withdrawn:
+            whole = whole and not (one.start_ms < end_ms and start_ms < one.end_ms)
+            continue
         begin, end = max(one.start_ms, until_ms), min(one.end_ms, end_ms)
         if begin < end:
             known_ms += end - begin
@@ -62,7 +69,7 @@ def _of_room(
     return RoomSetPoint(
         room=room,
         share=known_ms / (end_ms - start_ms),
-        celsius=area / known_ms if known_ms else None,
+        celsius=area / known_ms if known_ms and whole else None,
         entries=tuple(entries),
     )
 

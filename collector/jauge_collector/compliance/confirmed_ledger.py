@@ -26,7 +26,8 @@ _STATED: Final = frozenset({SET_POINT, HOURS, CERTIFICATE})
 class ConfirmedLedger(Ledger):
     """The same ledger as if what no second person has confirmed had never been entered.
 
-    What is confirmed later does not count in one that is open already.
+    But a correction withdraws what it corrects at once. What is confirmed later does not count in
+    one that is open already.
     """
 
     def __init__(self, path: Path, site: Site) -> None:
@@ -44,6 +45,18 @@ class ConfirmedLedger(Ledger):
         if kind not in _STATED:
             return found
         return [entry for entry in found if entry.id in self._among]
+
+    def withdrawn(self, site: str, kind: str) -> list[Entry]:
+        """Confirmed entries whose correction, or a correction of that, waits to be confirmed."""
+        every = {entry.id: entry for entry in super().entries(site, kind, corrected=True)}
+        found: list[Entry] = []
+        for held in super().entries(site, kind):
+            entry: Entry | None = held
+            while entry is not None and entry.id not in self._among:
+                entry = None if entry.corrects is None else every.get(entry.corrects)
+            if entry is not None and entry.id != held.id:
+                found.append(entry)
+        return found
 
     def _amounts(self, connection: Connection, site: str) -> dict[str, list[Attested]]:
         return attested_amounts(connection, site, self._among)

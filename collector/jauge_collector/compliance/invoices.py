@@ -4,8 +4,9 @@ An invoice is an attested amount that was entered as one (``attest --invoice``):
 tells each month is no supplier's bill. Each stands on the meter at its point of supply.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import tzinfo
+from functools import partial
 from typing import Final
 
 from jauge_models.compliance.evidence import Invoice
@@ -33,7 +34,8 @@ def invoices(ledger: Ledger, site: Site, window: Window, policy: Policy) -> tupl
 
     ``measured`` is what the meter's rows say over the whole span of the invoice, without what was
     signed for or estimated; None where they miss more of it than half of the tolerance. Where the
-    policy asks for a second person, an invoice counts once confirmed. Raises LedgerError.
+    policy asks for a second person, an invoice counts once confirmed; while the correction of one
+    waits there is none of its commodity, for the others alone could agree. Raises LedgerError.
     """
     since = counting_since(ledger, site)
     found: list[Invoice] = []
@@ -49,21 +51,27 @@ def invoices(ledger: Ledger, site: Site, window: Window, policy: Policy) -> tupl
 def _touching(
     ledger: Ledger, site: Site, window: Window, policy: Policy
 ) -> Iterator[tuple[Meter, Entry]]:
-    start_ms, end_ms = span_ms(window, site.zone)
     known = {meter.id: meter for meter in site.topology.meters}
+    within = partial(_within, span_ms(window, site.zone), known)
+    unsure = {meter.commodity for meter, _ in within(ledger.withdrawn(site.name, AMOUNT))}
     second = confirmed(ledger, site.name)
-    for entry in _invoices_of(ledger.entries(site.name, AMOUNT)):
-        meter = known.get(entry.subject)
-        if meter is None or entry.end_ms is None:
-            continue
-        if entry.start_ms >= end_ms or entry.end_ms <= start_ms:
+    for meter, entry in within(ledger.entries(site.name, AMOUNT)):
+        if meter.commodity in unsure:
             continue
         if policy.is_confirmed(Act.ATTESTATION, entry.signatory, second.get(entry.id, "")):
             yield meter, entry
 
 
-def _invoices_of(entries: Iterable[Entry]) -> Iterator[Entry]:
-    return (entry for entry in entries if is_invoice(entry))
+def _within(
+    span: tuple[int, int], known: Mapping[str, Meter], entries: Iterable[Entry]
+) -> Iterator[tuple[Meter, Entry]]:
+    """Invoices that touch a span, each with its meter."""
+    for entry in entries:
+        meter = known.get(entry.subject)
+        if meter is None or entry.end_ms is None or not is_invoice(entry):
+            continue
+        if entry.start_ms < span[1] and span[0] < entry.end_ms:
+            yield meter, entry
 
 
 def _measured(ledger: Ledger, site: Site, entry: Entry, tolerance: float) -> float | None:

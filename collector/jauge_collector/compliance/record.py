@@ -46,7 +46,7 @@ from jauge_collector.registers import policy as policy_file
 from jauge_collector.registers.certificates import with_certificates
 from jauge_collector.registers.evidence import completed, limits
 from jauge_collector.registers.files import Registers
-from jauge_collector.registers.intake_hours import TEMPERATURE, IntakeHours, intake_hours
+from jauge_collector.registers.intake_hours import TEMPERATURE, IntakeHours, with_withdrawn
 from jauge_collector.registers.listing import listing
 from jauge_collector.registers.notes import Note
 from jauge_collector.registers.servers import Server
@@ -158,7 +158,7 @@ async def judged_record(
     site = sources.site
     registers = with_certificates(sources.registers, sources.ledger, site)
     sources = replace(sources, registers=registers)
-    signed = intake_hours(sources.ledger, site)
+    signed = with_withdrawn(sources.ledger, site)
     policy = limits(registers)
     day = quarter.window.last
     energy = MachineEnergy(sources.ledger, site)

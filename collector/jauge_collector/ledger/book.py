@@ -528,6 +528,10 @@ class Ledger(ShareBook, DescriptionBook):
         with self._reading() as connection:
             return entries_of(connection, site, kind, subject, corrected=corrected)
 
+    def withdrawn(self, _site: str, _kind: str) -> list[Entry]:
+        """Entries that were corrected by what does not count; none where all that holds counts."""
+        return []
+
     # --- the chain
 
     def link(

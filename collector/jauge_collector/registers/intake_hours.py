@@ -4,7 +4,7 @@ They come from a print-out of the building management system, say. Nobody tells 
 range the others lay, so they are in no band of `psychrometrics` that has a side.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -17,12 +17,7 @@ from jauge_collector import civil
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.entries import Entry
 from jauge_collector.registers.air_places import AirPlace, AirPlaces
-from jauge_collector.registers.attestations import (
-    HOURS,
-    refuse_overlap,
-    refuse_parts_of_days,
-    refuse_unlived,
-)
+from jauge_collector.registers.attestations import HOURS, enter_days, refuse_no_days
 from jauge_collector.sites import Site
 
 TEMPERATURE: Final = "temperature"
@@ -53,6 +48,8 @@ class IntakeHours(NamedTuple):
     observed_ms: int
     allowable_ms: int
     recommended_ms: int
+    is_withdrawn: bool = False
+    """Whether a correction that nobody has confirmed took it away: it counts for nothing."""
 
 
 def enter_hours(
@@ -85,20 +82,8 @@ def enter_hours(
             "--quantity", "", f"{quantity!r} is no quantity", f"choices are {', '.join(QUANTITIES)}"
         )
     row = _envelope(places.policy, envelope, quantity)
-    refuse_unlived(start_ms, end_ms, now_ms)
-    refuse_parts_of_days(site, "--from", start_ms)
-    refuse_parts_of_days(site, "--to", end_ms)
+    refuse_no_days(site, start_ms, end_ms, now_ms)
     _refuse_impossible(hours, (end_ms - start_ms) / _HOUR_MS)
-    refuse_overlap(
-        (
-            one
-            for one in ledger.entries(site.name, HOURS)
-            if (AirPlace.of(one.content), one.content["quantity"], one.content["envelope"])
-            == (where, quantity, row.name)
-        ),
-        (start_ms, end_ms),
-        corrects,
-    )
     entered = " / ".join(f"{each:.15g}" for each in reversed(hours))
     content = {
         **where._asdict(),
@@ -108,18 +93,22 @@ def enter_hours(
         "entered": f"{entered} h ({quantity}, {row.name})",
         "note": note,
     }
-    return ledger.append(
-        site.name,
+    return enter_days(
+        ledger,
+        site,
         HOURS,
         where.name,
+        content,
+        alike=lambda other: (
+            (AirPlace.of(other), other["quantity"], other["envelope"])
+            == (where, quantity, row.name)
+        ),
         start_ms=start_ms,
         end_ms=end_ms,
-        content=content,
         now_ms=now_ms,
         signatory=signatory,
         document=document,
         corrects=corrects,
-        may_move=True,
     )
 
 
@@ -171,11 +160,16 @@ def _refuse_impossible(hours: Counted, span: float) -> None:
 
 def intake_hours(ledger: Ledger, site: Site) -> list[IntakeHours]:
     """Those that hold, in time order. Raises LedgerError."""
-    entries = ledger.entries(site.name, HOURS)
-    return list(_hours(entries, site))
+    return list(_hours(ledger.entries(site.name, HOURS), site))
 
 
-def _hours(entries: list[Entry], site: Site) -> Iterator[IntakeHours]:
+def with_withdrawn(ledger: Ledger, site: Site) -> list[IntakeHours]:
+    """Those that hold, and those whose correction waits. Raises LedgerError."""
+    gone = _hours(ledger.withdrawn(site.name, HOURS), site)
+    return [*intake_hours(ledger, site), *(one._replace(is_withdrawn=True) for one in gone)]
+
+
+def _hours(entries: Iterable[Entry], site: Site) -> Iterator[IntakeHours]:
     for entry in entries:
         if entry.end_ms is None:
             continue
@@ -189,7 +183,9 @@ def _hours(entries: list[Entry], site: Site) -> Iterator[IntakeHours]:
             civil.day(entry.end_ms - 1, site.zone),
             entry.start_ms,
             entry.end_ms,
-            *(_ms(told, part) for part in Counted._fields),
+            _ms(told, "observed"),
+            _ms(told, "allowable"),
+            _ms(told, "recommended"),
         )
 
 
