@@ -142,7 +142,14 @@ async def trial(directory: Path, site: Site, *, period_s: float, ticks: int) -> 
             spent, since = cpu_s(process.pid), time.monotonic()
             await asyncio.sleep(period_s * ticks)
             share = (cpu_s(process.pid) - spent) / (time.monotonic() - since)
-            still_running(process, log)
+            # What was read at the last tick may still be on its way.
+            last, patience_end = done + ticks, time.monotonic() + period_s
+            while (
+                not ground.marks.keys() <= _by_tick(collector, period_s)[last]
+                and time.monotonic() < patience_end
+            ):
+                still_running(process, log)
+                await asyncio.sleep(0.1)
             now = memory(process.pid, ())
             peak = _peak_mib(process.pid)
     by_tick = _by_tick(collector, period_s)

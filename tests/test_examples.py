@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 from jauge_agent import cli as agent_cli
 from jauge_agent import config as agent_config
+from jauge_agent.sources.modbus import profile as modbus_profile
 from jauge_collector import cli as collector_cli
 from jauge_collector import config as collector_config
 from jauge_collector import sites
@@ -121,6 +122,8 @@ def test_configuration_blocks_read(document: Path, tmp_path: Path) -> None:
             mapping.load(path)
         elif block.name == "alerts.toml":
             alert_settings.load(path)
+        elif block.name == "modbus-profile.toml":
+            modbus_profile.load(str(path))
         else:
             sites.load(path)
 

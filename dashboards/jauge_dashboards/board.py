@@ -45,11 +45,13 @@ class Query:
 class Link:
     """Where a value leads when it is clicked; ``word`` is a key of ``[links]``.
 
-    In a table ``[[rack]]`` stands for the value of the column *rack* in the same line.
+    In a table ``[[rack]]`` stands for the value of the column *rack* in the same line, and
+    ``column`` is the word of the one that is clicked.
     """
 
     word: str
     url: str
+    column: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -187,6 +187,11 @@ def _table(view: View, words: Words, shared: dict[str, Any]) -> core.Panel:
     overrides = [
         _override(names[column.field], _colored(column)) for column in view.columns if column.steps
     ]
+    if linked := [words("columns", one.column) for one in view.links if one.column]:
+        # Without a value an option of the panel does not hold for a column. The schema takes no
+        # list as a value, which the links of one column would be.
+        matcher = _named("exclude", linked)
+        overrides.append({"matcher": matcher, "properties": [{"id": "links"}]})
     table = core.Table(unit=view.unit, overrides=overrides, **shared)
     if view.sort:
         by, descending = view.sort
@@ -204,9 +209,14 @@ def _colored(column: Column) -> list[dict[str, Any]]:
 
 
 def _override(name: str, properties: list[dict[str, Any]]) -> dict[str, Any]:
-    """By name, in the one form of matcher that the schema takes: an object."""
-    options = {"mode": "include", "names": [name], "prefix": "", "readOnly": True}
-    return {"matcher": {"id": "byNames", "options": options}, "properties": properties}
+    return {"matcher": _named("include", [name]), "properties": properties}
+
+
+def _named(mode: str, names: list[str]) -> dict[str, Any]:
+    """Fields of these names, or all others, in the one form that the schema takes: an object."""
+    prefix = "All except:" if mode == "exclude" else ""
+    options = {"mode": mode, "names": names, "prefix": prefix, "readOnly": True}
+    return {"id": "byNames", "options": options}
 
 
 def _by_steps(view: View) -> dict[str, str]:

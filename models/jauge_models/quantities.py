@@ -238,6 +238,16 @@ _ENTRIES: Final = (
         Stability.BETA,
     ),
     Quantity(
+        "on_battery",
+        Kind.GAUGE,
+        Unit.RATIO,
+        0,
+        1,
+        0,
+        "1 while a UPS feeds its load from its battery, as it says itself.",
+        Stability.BETA,
+    ),
+    Quantity(
         "load",
         Kind.GAUGE,
         Unit.RATIO,
@@ -265,6 +275,16 @@ _ENTRIES: Final = (
         1e4,
         6,
         "Volume of a liquid or of air that flows.",
+        Stability.BETA,
+    ),
+    Quantity(
+        "evaporative_cooling",
+        Kind.GAUGE,
+        Unit.RATIO,
+        0,
+        1,
+        4,
+        "Part of a cooler's evaporation that is on: 0 while it runs dry, 1 while all of it is wet.",
         Stability.BETA,
     ),
     Quantity(

@@ -29,6 +29,7 @@ SETTINGS: Final = Settings(
             makeup=("plant/meter:makeup",),
             dry_below_celsius=5,
         ),
+        SiteWater(name="told", makeup=("plant/meter:makeup",)),
     ),
 )
 _SAID: Final = ("summary", "value", "limit")

@@ -34,6 +34,15 @@ def test_the_racks_draw_what_the_ups_give(time_ms: int) -> None:
 
 
 @given(moments)
+def test_water_is_drawn_while_the_coolers_say_that_they_evaporate(time_ms: int) -> None:
+    """And none while they are dry: the example has no leak."""
+    plant = plant_at(time_ms)
+    values = instruments(plant, time_ms)
+    told = {value for (_, quantity), value in values.items() if quantity == "evaporative_cooling"}
+    assert told == {float(values["sensor:make-up-flow", "flow"] > 0)}
+
+
+@given(moments)
 def test_all_of_it_may_be_sent(time_ms: int) -> None:
     """Resources, quantities and ranges of the catalogue, and each has a name."""
     told = names()

@@ -103,6 +103,8 @@ class ColumnSection(_Section, frozen=True, kw_only=True):
     """Whether the value holds at the label itself, although labels are starts of periods."""
     not_measured: list[str | float] = []
     """Further sentinels of this column."""
+    states: dict[str, float] = {}
+    """The cells name a state: what each text is worth, in that unit. Any other is a bad row."""
 
 
 class MappingFile(_Section, frozen=True, kw_only=True):
@@ -167,6 +169,7 @@ class Column(msgspec.Struct, frozen=True):
     quantity: Quantity
     conversion: Conversion
     sentinels: Sentinels
+    states: dict[str, float]
     shifted: bool
     """Whether the value belongs to the end of a period whose start the label is."""
 
@@ -331,8 +334,14 @@ class _Checker:
                 f"{key}.not_measured",
                 lambda: Sentinels(self._declared.values.not_measured + c.not_measured),
             ),
+            states=self._states(key, c, quantity),
             shifted=self._shifted(key, c, quantity),
         )
+
+    def _states(self, key: str, c: ColumnSection, quantity: Quantity) -> dict[str, float]:
+        if c.states and quantity.kind is not Kind.GAUGE:
+            raise self._wrong(f"{key}.states", f"{c.quantity} is no gauge", "drop it")
+        return {text.strip(): value for text, value in c.states.items()}
 
     def _shifted(self, key: str, c: ColumnSection, quantity: Quantity) -> bool:
         if c.instant and quantity.kind is Kind.AMOUNT:

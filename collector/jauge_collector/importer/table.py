@@ -211,12 +211,7 @@ class _Table:
         text = cell.strip()
         if text in column.sentinels.texts:
             return None
-        try:
-            number = self._number(text)
-        except ValueError:
-            raise _CellError(
-                f"{text[:40]!r} is no number (a sentinel? add it to not_measured)"
-            ) from None
+        number = self._told(text, column)
         if column.sentinels.holds(number):
             return None
         scale, offset = column.conversion
@@ -228,6 +223,20 @@ class _Table:
                 f"{quantity.low:g} to {quantity.high:g}"
             )
         return value
+
+    def _told(self, text: str, column: Column) -> float:
+        """The number that a cell holds, or that the state it names is worth. Raises _CellError."""
+        if column.states:
+            if text not in column.states:
+                known = ", ".join(column.states)
+                raise _CellError(f"{text[:40]!r} is no state of this column; known are {known}")
+            return column.states[text]
+        try:
+            return self._number(text)
+        except ValueError:
+            raise _CellError(
+                f"{text[:40]!r} is no number (a sentinel? add it to not_measured)"
+            ) from None
 
 
 def _number_reader(decimal: str, thousands: str) -> Callable[[str], float]:

@@ -2,6 +2,7 @@
 
 from jauge_dashboards.alerts.rule import Form, Recording, Rule, Severity, Topic
 from jauge_dashboards.alerts.selectors import (
+    DRY,
     FLOW_BY_WEATHER,
     LEAK,
     THING,
@@ -11,15 +12,17 @@ from jauge_dashboards.alerts.selectors import (
     by_weather,
     circuits,
     each,
+    evaporating,
     in_its_room,
     intake_air,
     meters,
+    on_battery,
     outdoor,
     recent,
     things,
     wet_bulb,
 )
-from jauge_dashboards.alerts.settings import Settings, Thresholds, seconds
+from jauge_dashboards.alerts.settings import Settings, SiteWater, Thresholds, seconds
 from jauge_dashboards.queries import metric, reading
 
 
@@ -54,7 +57,12 @@ def room_hot(limits: Thresholds) -> Rule:
 
 
 def battery(limits: Thresholds) -> Rule:
-    """Without mains at its input, or with a charge that falls, while it gives power."""
+    """As a UPS says itself.
+
+    Of one that says nothing: without mains at its input, or with a charge that falls, while it
+    gives power.
+    """
+    told = on_battery(limits)
     volts = recent(reading("voltage", kind="phase", resource="~phase:.+[.]in[.][^.]+"), limits)
     no_mains = as_ups(volts, "phase:(.+)[.]in[.][^.]+")
     charge, before = (
@@ -62,17 +70,20 @@ def battery(limits: Thresholds) -> Rule:
         for offset in ("", limits.recent)
     )
     used = f"{before} - {charge} >= {limits.charge_fall:g}"
+    seen = (
+        f"{things('power', limits, kind='ups')} > 0 and on ({THING}) "
+        f"({no_mains} < {limits.mains_volts:g} or {used})"
+    )
     return Rule(
         "JaugeUpsOnBattery",
         Severity.PAGE,
         Topic.POWER,
-        f"{things('power', limits, kind='ups')} > 0 and on ({THING}) "
-        f"({no_mains} < {limits.mains_volts:g} or {used})",
-        Form.KILOWATT,
+        f"{told} > 0 or (({seen}) unless on ({THING}) {told})",
+        Form.NUMBER,
         limits.battery_for,
         limits.recent,
         limits.battery_for,
-        scale=0.001,
+        tells_value=False,
         board="power",
     )
 
@@ -132,10 +143,9 @@ def leak(settings: Settings) -> Rule:
     unusual = each(f"{by_weather(limits)} > on ({same}) {most}", "site", "agent", "resource")
     ways = [f"{unusual} > {floor}"]
     for site in settings.sites:
-        if site.dry_below_celsius is not None:
+        if site.makeup:
             flow = meters(site.makeup, site.name, limits)
-            air = outdoor("temperature", limits, settings.sites)
-            ways.append(f"({flow}) > {floor} and on (site) {air} < {site.dry_below_celsius:g}")
+            ways.append(f"({flow}) > {floor} and on (site) ({_dry(site, settings)})")
     return Rule(
         LEAK,
         Severity.PAGE,
@@ -147,6 +157,16 @@ def leak(settings: Settings) -> Rule:
         scale=3.6e6,
         board="cooling",
     )
+
+
+def _dry(site: SiteWater, settings: Settings) -> str:
+    """While cooling runs dry: as the coolers say, else as the outdoor air lets expect."""
+    mode = evaporating(site.name, settings.thresholds)
+    told = f"{mode} < {DRY:g}"
+    if site.dry_below_celsius is None:
+        return told
+    air = outdoor("temperature", settings.thresholds, settings.sites)
+    return f"{told} or ({air} < {site.dry_below_celsius:g} unless on (site) {mode})"
 
 
 def memory(settings: Settings) -> tuple[Recording, ...]:

@@ -51,7 +51,6 @@ class Form(StrEnum):
 
     NUMBER = "%.0f"
     CELSIUS = "%.1f °C"
-    KILOWATT = "%.1f kW"
     AMPERE = "%.1f A"
     LITRES_PER_HOUR = "%.0f L/h"
     PERCENT = "%.1f %%"

@@ -20,6 +20,9 @@ WET_BULB: Final = "jauge:outdoor_wet_bulb_celsius"
 FLOW_BY_WEATHER: Final = "jauge:water_flow_cubic_metres_per_second:by_weather"
 LEAK: Final = "JaugeWaterLeak"
 
+DRY: Final = 0.01
+"""Evaporation below it is none: a closed valve that does not quite say 0."""
+
 _PARTS_OF_MACHINES: Final = "!~core|package|uncore|dram|gpu|gpu_instance|storage|battery|psu"
 _DEVICES: Final = "~cooling_unit|meter|pdu|pump|room|sensor|ups"
 
@@ -83,6 +86,13 @@ def as_ups(expression: str, resource: str) -> str:
     return f'label_replace({each(told, "site", "agent", "ups")}, "resource", "$1", "ups", "(.+)")'
 
 
+def on_battery(limits: Thresholds) -> str:
+    """What each UPS says of itself, under its name: 1 while it feeds its load from its battery."""
+    told = recent(reading("on_battery"), limits)
+    ups = f'label_replace({told}, "resource", "ups:$1", "resource", "battery:(.+)")'
+    return each(ups, "site", "agent", "resource")
+
+
 # --- water
 
 
@@ -111,6 +121,19 @@ def outdoor(quantity: str, limits: Thresholds, sites: Sequence[SiteWater]) -> st
 def meters(addresses: Sequence[str], site: str, limits: Thresholds) -> str:
     """Flow through these meters of a site."""
     return " or ".join(water_flow(limits, site=site, **_address(one)) for one in addresses)
+
+
+def evaporating(site: str, limits: Thresholds) -> str:
+    """The most that any cooler of a site evaporates, as they say themselves.
+
+    Nothing where none says so, nor where one is silent that has said so within `mode_memory`.
+    """
+    told = reading("evaporative_cooling", site=site)
+    now, lately = recent(told, limits), newest(told, limits.mode_memory)
+    return (
+        f"(max by (site) ({now}) and on (site) "
+        f"count by (site) ({now}) == on (site) count by (site) ({lately}))"
+    )
 
 
 def wet_bulb(limits: Thresholds, sites: Sequence[SiteWater]) -> str:

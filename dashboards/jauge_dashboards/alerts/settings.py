@@ -87,6 +87,8 @@ class Thresholds(_Section, frozen=True, kw_only=True):
     leak_every: Duration = "5m"
     leak_rate: Duration = "30m"
     """Over which a register's flow is taken: longer than the time between two of its steps."""
+    mode_memory: Duration = "1d"
+    """A cooler that told its mode within it and is silent now leaves its site's mode unknown."""
     wet_bulb_bin: Positive = 2
     """Width of a bin of outdoor wet-bulb temperature, in degrees."""
     load_bin_w: Positive = 50_000
@@ -132,9 +134,9 @@ class SiteWater(_Section, frozen=True, kw_only=True):
     outdoor: Resource | None = None
     """Outdoor air: temperature, and humidity where it has it."""
     makeup: tuple[Resource, ...] = ()
-    """Meters of the water that only cooling uses."""
+    """Meters of the water that only cooling uses: what they take while it runs dry is leaking."""
     dry_below_celsius: float | None = None
-    """Outdoors below it cooling runs dry: water that `makeup` then takes is leaking."""
+    """Outdoors below it cooling runs dry, while no cooler tells its mode."""
 
 
 class Smtp(_Section, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from jauge_dashboards.queries import metric, named, reading
 
 _WATER: Final = reading("water", site="$site")
 _FLOW: Final = reading("flow", site="$site")
+_EVAPORATION: Final = reading("evaporative_cooling", site="$site")
 _HEAT: Final = reading("thermal_power", site="$site")
 _TEMPERATURE: Final = reading("temperature", site="$site", kind="cooling_unit")
 _ELSEWHERE: Final = (
@@ -80,7 +81,7 @@ _DRAWN: Final = Row(
             unit=style.LITRES_PER_HOUR,
             low=0,
             soft_high=_LITTLE,
-            width=12,
+            width=8,
         ),
         lines(
             key="flows",
@@ -88,7 +89,16 @@ _DRAWN: Final = Row(
             unit=style.LITRES_PER_HOUR,
             low=0,
             soft_high=_LITTLE,
-            width=12,
+            width=8,
+        ),
+        lines(
+            key="evaporation",
+            queries=(Query(named(_EVAPORATION, "name"), _NAME),),
+            unit=style.SHARE,
+            low=0,
+            high=1,
+            states="evaporation",
+            width=8,
         ),
     ),
 )

@@ -130,6 +130,7 @@ _EACH: Final = Row(
             links=(
                 Link(
                     word="virtualisation",
+                    column="host",
                     url=f"/d/{uid('virtualisation')}?var-site=${{site}}&var-host=[[id]]"
                     "&${__url_time_range}",
                 ),

@@ -151,6 +151,18 @@ _BATTERIES: Final = Row(
     "batteries",
     (
         bars(
+            key="on_battery",
+            queries=(Query(named(reading("on_battery", site="$site"), "name"), "{{name}}"),),
+            unit=style.SHARE,
+            decimals=0,
+            low=0,
+            high=1,
+            steps=(style.Step(None, style.GOOD), style.Step(0.5, style.BAD)),
+            states="on_battery",
+            width=8,
+            height=5,
+        ),
+        bars(
             key="charge",
             queries=(
                 Query(
@@ -162,7 +174,7 @@ _BATTERIES: Final = Row(
             low=0,
             high=1,
             steps=style.at_least(0.9, 0.5),
-            width=12,
+            width=8,
             height=5,
         ),
         bars(
@@ -176,7 +188,7 @@ _BATTERIES: Final = Row(
             decimals=0,
             low=0,
             steps=style.at_least(600, 300),
-            width=12,
+            width=8,
             height=5,
         ),
     ),
@@ -274,6 +286,7 @@ _RACKS: Final = Row(
             links=(
                 Link(
                     word="rooms",
+                    column="rack",
                     url=f"/d/{uid('rooms')}?var-site=${{site}}&var-rack=[[rack]]"
                     "&${__url_time_range}",
                 ),

@@ -135,7 +135,7 @@ _USE: Final = Row(
             ),
             sort=("power", True),
             states="certainty",
-            links=(Link(word="guest", url="${console}/${site}/guests/[[id]]"),),
+            links=(Link(word="guest", url="${console}/${site}/guests/[[id]]", column="guest"),),
             width=16,
             height=style.TABLE_HEIGHT,
         ),

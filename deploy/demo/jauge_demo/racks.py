@@ -36,6 +36,7 @@ def instruments(plant: Plant, time_ms: int) -> dict[tuple[str, str], float]:
         values |= {
             (f"ups:{feed}", "load"): load,
             (f"ups:{feed}", "charge"): 1.0,
+            (f"ups:{feed}", "on_battery"): 0.0,
             (f"ups:{feed}", "runtime"): _FULL_BATTERY_S / load if load else 1e7,
         }
         for rack, part in _parts(time_ms).items():
@@ -48,6 +49,7 @@ def instruments(plant: Plant, time_ms: int) -> dict[tuple[str, str], float]:
     for unit, part in _COOLING_UNITS.items():
         wander = drift(40 + int(unit), time_ms, _HOUR_MS)
         values[f"cooling_unit:{unit}", "thermal_power"] = heat * part
+        values[f"cooling_unit:{unit}", "evaporative_cooling"] = float(plant.water > 0)
         values[f"cooling_unit:{unit}", "temperature"] = plant.supply_air + 0.3 * wander
     values["sensor:make-up-flow", "flow"] = plant.water
     for place, wander in (("row-a", 0.0), ("a1", -0.5), ("b1", -1.5)):

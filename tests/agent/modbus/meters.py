@@ -85,8 +85,15 @@ def device(unit: int, registers: Registers, **more: Any) -> "SimDevice":
         ]
         return data or [SimData(65535, values=0, datatype=DataType.REGISTERS)]
 
-    bits = [SimData(0, values=[True] * 16, datatype=DataType.BITS)]
-    return SimDevice(unit, simdata=(bits, bits, of(3), of(4)), **more)
+    def bits_of(function: int) -> "list[SimData]":
+        held = {
+            address: bool(bit) for (each, address), bit in registers.items() if each == function
+        }
+        values = [held.get(address, True) for address in range(max(held, default=15) + 1)]
+        return [SimData(0, values=values, datatype=DataType.BITS)]
+
+    simdata = (bits_of(1), bits_of(2), of(3), of(4))
+    return SimDevice(unit, simdata=simdata, **more)
 
 
 @dataclass

@@ -298,6 +298,131 @@ async def test_a_value_may_be_scaled_by_another_register(
     assert outcome.failed == ({} if power is not None else {"none": 1})
 
 
+COOLER = """
+title = "Cooling unit"
+maker = "test"
+models = ["C"]
+kind = "cooling_unit"
+source = "none"
+[[points]]
+quantity = "evaporative_cooling"
+address = 0
+form = "uint16"
+states = { 1 = 0, 2 = 1, 3 = 0.5 }
+[[points]]
+quantity = "evaporative_cooling"
+part = "valve"
+address = 1
+form = "uint16"
+bit = 3
+[[points]]
+quantity = "on_battery"
+part = "mains"
+address = 2
+form = "uint32"
+bit = 17
+states = { 0 = 1, 1 = 0 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "states", "failed"),
+    [
+        ([1, 0b0000, 0, 0], (0, 0, 1), {}),
+        ([2, 0b1000, 2, 0], (1, 1, 0), {}),
+        ([3, 0b0111, 1, 0xFFFF], (0.5, 0, 1), {}),
+        # All bits set are an open valve, not a register without a value; 7 is a mode of no meaning.
+        ([7, 0xFFFF, 0xFFFF, 0xFFFF], (None, 1, 0), {"state": 1}),
+        ([0xFFFF, 0x0008, 0, 0], (None, 1, 1), {"none": 1}),
+    ],
+)
+async def test_a_register_or_a_bit_of_it_tells_a_state(
+    tmp_path: Path, words: list[int], states: tuple[float | None, ...], failed: dict[str, int]
+) -> None:
+    """Each by what its number is worth; a number without a meaning is counted, never a zero."""
+    path = tmp_path / "cooler.toml"
+    path.write_text(COOLER)
+    registers: Registers = {}
+    put(registers, 3, 0, words)
+    async with serving(device(1, registers)) as served:
+        source = ModbusSource(settings_for(served.port, {"profile": str(path), "id": "C1"}))
+        described = await source.open()
+        outcome = await source.read()
+        await source.close()
+    found = values(outcome)
+    assert (
+        found.get("cooling_unit:C1/evaporative_cooling"),
+        found.get("sensor:C1.valve/evaporative_cooling"),
+        found.get("sensor:C1.mains/on_battery"),
+    ) == states
+    assert outcome.failed == failed
+    assert len(described) == 3
+
+
+async def test_coils_and_discrete_inputs_tell_states_too(tmp_path: Path) -> None:
+    """Eleven coils in one request, of which each is its own; inputs beside them; nothing else."""
+    coils = [1, 0, 0, 1, 0, 0, 0, 1, 1, 0, 1]
+    path = tmp_path / "valves.toml"
+    head, _, _ = COOLER.partition("[[points]]")
+    point = '[[points]]\nquantity = "evaporative_cooling"\nform = "bit"\n'
+    path.write_text(
+        head
+        + "".join(f'{point}part = "v{n}"\nfunction = 1\naddress = {n}\n' for n in range(11))
+        + f'{point}part = "closed"\nfunction = 2\naddress = 4\nstates = {{ 0 = 1, 1 = 0 }}\n'
+    )
+    registers: Registers = {}
+    put(registers, 1, 0, coils)
+    put(registers, 2, 0, [1, 1, 1, 1, 0, 1, 1, 1])
+    async with serving(device(1, registers)) as served:
+        source = ModbusSource(settings_for(served.port, {"profile": str(path), "id": "C1"}))
+        await source.open()
+        served.functions.clear()
+        outcome = await source.read()
+        await source.close()
+    assert [outcome.samples[n].value for n in range(11)] == coils
+    assert values(outcome)["sensor:C1.closed/evaporative_cooling"] == 1
+    assert served.functions == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ('bit = 3\nunit = "1"', "a state has no unit, and nothing scales it"),
+        ("bit = 3\nscale = 2", "a state has no unit, and nothing scales it"),
+        ("bit = 16", "bit 16 is none of uint16; bits are those of uint16, uint32 or uint64"),
+        ("states = { wet = 1 }", "states: 'wet' is no whole number"),
+        ("states = { 1 = 1.5 }", "states: 1 is worth 1.5, evaporative_cooling is 0 to 1"),
+        ("function = 1", "form bit is that of the functions 1 and 2, and theirs alone"),
+        ("", "'' is no unit of evaporative_cooling; known are /, 1, %"),
+    ],
+)
+def test_a_state_that_can_never_be_is_refused(tmp_path: Path, wrong: str, message: str) -> None:
+    """In one line, with the key."""
+    path = tmp_path / "cooler.toml"
+    path.write_text(COOLER.replace("states = { 1 = 0, 2 = 1, 3 = 0.5 }", wrong))
+    with pytest.raises(ValueError, match="toml") as error:
+        load(str(path))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("form", "quantity", "message"),
+    [
+        ("float32", "evaporative_cooling", "states are whole numbers, float32 is none"),
+        ("uint16", "water", "states must be left out: water is no gauge"),
+    ],
+)
+def test_only_a_gauge_of_whole_numbers_has_states(
+    tmp_path: Path, form: str, quantity: str, message: str
+) -> None:
+    """A register that counts has none."""
+    path = tmp_path / "cooler.toml"
+    text = COOLER.replace("uint16", form, 1).replace("evaporative_cooling", quantity, 1)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load(str(path))
+
+
 async def test_pulses_count_by_their_weight_where_the_channel_begins() -> None:
     """Two channels of one pulse counter, each a water meter."""
     registers: Registers = {}

@@ -73,6 +73,54 @@ def test_a_number_in_json_is_found_by_its_pointer() -> None:
         assert reason(text, power(path=path)) == "value"
 
 
+def mode(**changes: Any) -> MqttPoint:
+    """A cooling unit's mode, but for the changes."""
+    states = {"dry": 0, "wet": 1, "false": 0, "true": 1, "0": 0, "2": 0.5}
+    return MqttPoint(
+        **{
+            "topic": "c/1",
+            "resource": "cooling_unit:1",
+            "quantity": "evaporative_cooling",
+            "states": states,
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("payload", "form", "value"),
+    [
+        (b"dry", "plain", 0),
+        (b" wet\n", "plain", 1),
+        (b"true", "plain", 1),
+        (b"2", "plain", 0.5),
+        (b'{"m":"wet"}', "json", 1),
+        (b'{"m":false}', "json", 0),
+        (b'{"m":2.0}', "json", 0.5),
+        (b'{"m":"2"}', "json", 0.5),
+    ],
+)
+def test_a_state_is_worth_a_number(payload: bytes, form: Any, value: float) -> None:
+    """A word, true or false, or a number, as the message has it."""
+    assert found_in(payload, mode(payload=form, path="/m" if form == "json" else "")).value == value
+
+
+@pytest.mark.parametrize(
+    ("payload", "why"),
+    [
+        (b'{"m":"frost"}', "state"),
+        (b'{"m":1}', "state"),
+        (b'{"m":1e999}', "form"),
+        (b'{"m":null}', "value"),
+        (b'{"m":["wet"]}', "value"),
+        (b'{"n":"wet"}', "path"),
+    ],
+)
+def test_a_state_without_a_meaning_is_no_value(payload: bytes, why: str) -> None:
+    """Nothing is guessed, and nothing becomes dry."""
+    assert reason(payload, mode(path="/m")) == why
+
+
 @pytest.mark.parametrize(
     ("told", "form", "time_s"),
     [
@@ -167,6 +215,12 @@ def test_large_and_deep_messages_are_not_looked_at() -> None:
         ({"path": "a/b"}, "begins with /"),
         ({"payload": "plain", "time": "/t"}, "time must be left out"),
         ({"payload": "senml"}, "record is missing"),
+        ({"states": {"on": 1}}, "without unit and scale"),
+        ({"states": {"on": 1}, "unit": ""}, "states must be left out: water is no gauge"),
+        (
+            {"states": {"wet": 2}, "unit": "", "quantity": "evaporative_cooling"},
+            "states: wet is worth 2, evaporative_cooling is 0 to 1",
+        ),
     ],
 )
 def test_a_mistake_in_a_point_is_said_at_start(changes: dict[str, Any], message: str) -> None:

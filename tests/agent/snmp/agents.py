@@ -27,6 +27,13 @@ WALKS = (
 )
 """Power devices whose walks PyPI's snmpsim-data carries: others' data, read where installed."""
 
+OUTPUT_SOURCE = {
+    "eaton-93e-80": "1.3.6.1.4.1.534.1.4.5.0",
+    "huawei-gse200m": "1.3.6.1.2.1.33.1.4.1.0",
+    "ingrasys-power-switch": "1.3.6.1.2.1.33.1.4.1.0",
+}
+"""Recorded UPS of each profile, and the object with what their output is fed from."""
+
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
 
 
@@ -40,6 +47,15 @@ def walk(name: str) -> bytes:
         raw = path.read_bytes()
         return bz2.decompress(raw) if path.suffix == ".bz2" else raw
     pytest.skip(f"snmpsim-data has no {name}")
+
+
+def fed_from(name: str, source: int) -> bytes:
+    """A recorded UPS, but for what it says that its output is fed from."""
+    lines = walk(name).splitlines()
+    begin = f"{OUTPUT_SOURCE[name]}|".encode()
+    (at,) = (at for at, line in enumerate(lines) if line.startswith(begin))
+    lines[at] = begin + f"2|{source}".encode()
+    return b"\n".join(lines) + b"\n"
 
 
 def objects_of(record: bytes) -> Iterator[tuple[str, str]]:

@@ -76,7 +76,7 @@ def test_whatever_a_device_answers_is_in_range_or_left_out(
     assert len(series) == len(set(series))
     assert set(outcome.failed) <= {
         *("absent", "unreadable", "no-value", "range", "suspicious", "scale", "incomplete"),
-        *("changed", "unavailable", "identity", "negative"),
+        *("changed", "unavailable", "identity", "negative", "state"),
     }
     assert all(number > 0 for number in outcome.failed.values())
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 import msgspec
 import pytest
 from jauge_agent.sources.snmp.profile import Point, Profile, Resource, candidates, profiles, starred
+from jauge_models.configuration import ConfigurationError, parse
 from jauge_models.quantities import CATALOGUE
 from jauge_models.resources import KINDS, is_resource, kind_of
 
@@ -107,6 +108,27 @@ def test_a_point_can_be_read(profile: Profile, resource: Resource, point: Point)
     elif resource.rows is None:
         assert "{row}" not in point.oid
         assert point.oid.endswith(".0") or profile.family == "huawei-ups"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("scale = 0.1\nstates = { 3 = 0 }", "states are read from one object, and are not scaled"),
+        ("states = { 5 = 2 }", "states: 5 is worth 2, on_battery is 0 to 1"),
+        ("states = { 5 = true }", "expected"),
+    ],
+)
+def test_states_that_can_never_be_are_refused(wrong: str, message: str) -> None:
+    """With the state and what the quantity may be."""
+    with pytest.raises(ConfigurationError) as error:
+        parse(f'oid = "1.3.6.1.4.0"\nquantity = "on_battery"\n{wrong}', Point, file="x.toml")
+    assert message in str(error.value)
+
+
+def test_a_register_has_no_states() -> None:
+    """Its value would jump."""
+    with pytest.raises(ConfigurationError, match="states must be left out: energy is no gauge"):
+        parse('oid = "1.3.6.1.4.0"\nquantity = "energy"\nstates = { 1 = 0 }', Point, file="x.toml")
 
 
 @pytest.mark.parametrize("profile", ALL)

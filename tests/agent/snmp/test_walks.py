@@ -13,7 +13,7 @@ from jauge_agent.source import FatalError, Outcome, ResourceDescription
 from jauge_agent.sources.snmp.device import ListedDevice
 from jauge_agent.sources.snmp.settings import SnmpDeviceSettings
 
-from tests.agent.snmp.agents import WALKS, objects_of, walk
+from tests.agent.snmp.agents import OUTPUT_SOURCE, WALKS, objects_of, walk
 
 KWH = 3_600_000
 
@@ -49,6 +49,7 @@ EXPECTED: dict[str, dict[str, float]] = {
         "phase:device.out.3/load": 0.3,
         "phase:device.in.3/voltage": 234,
         "ups:device/frequency": 50,
+        "ups:device/on_battery": 0,
         "battery:device/voltage": 213,
         "battery:device/temperature": 36,
         "battery:device/charge": 1,
@@ -57,6 +58,7 @@ EXPECTED: dict[str, dict[str, float]] = {
         "ups:4K234LXX06/power": 11_400,
         "ups:4K234LXX06/load": 0.21,
         "ups:4K234LXX06/frequency": 49,
+        "ups:4K234LXX06/on_battery": 0,
         "phase:4K234LXX06.out.1/power": 5100,
         "phase:4K234LXX06.out.1/current": 27,
         "phase:4K234LXX06.out.3/current": 15,
@@ -68,6 +70,7 @@ EXPECTED: dict[str, dict[str, float]] = {
     "eaton-9px-partial": {
         "ups:GX13G45099/power": 50,
         "ups:GX13G45099/load": 0.09,
+        "ups:GX13G45099/on_battery": 0,
         "phase:GX13G45099.out.1/voltage": 231,
         "phase:GX13G45099.in.1/voltage": 243,
         "battery:GX13G45099/runtime": 17_218,
@@ -76,6 +79,7 @@ EXPECTED: dict[str, dict[str, float]] = {
     "huawei-gse200m": {
         "ups:2102310NYJ10EB000045/power": 10_500,
         "ups:2102310NYJ10EB000045/frequency": 49.99,
+        "ups:2102310NYJ10EB000045/on_battery": 0,
         "phase:2102310NYJ10EB000045.out.1/voltage": 221.3,
         "phase:2102310NYJ10EB000045.out.1/current": 12.1,
         "phase:2102310NYJ10EB000045.out.1/power": 2100,
@@ -85,6 +89,7 @@ EXPECTED: dict[str, dict[str, float]] = {
     },
     "ingrasys-power-switch": {
         "ups:device/power": 21_100,
+        "ups:device/on_battery": 0,
         "phase:device.out.1/power": 7900,
         "phase:device.out.1/current": 40,
         "phase:device.out.2/current": 28,
@@ -92,6 +97,7 @@ EXPECTED: dict[str, dict[str, float]] = {
         "battery:device/voltage": 273,
     },
     "phoenixtec-power": {
+        "ups:device/on_battery": 0,
         "phase:device.out.1/voltage": 231,
         "phase:device.in.1/voltage": 238,
         "battery:device/voltage": 41,
@@ -159,6 +165,18 @@ async def test_a_device_without_a_profile_gives_no_watt(recorded: int, tmp_path:
     """It is named by its sysObjectID, and nothing of it is guessed."""
     with pytest.raises(FatalError, match=r"no profile fits .*1\.3\.6\.1\.4\.1\.13400\.2\.1"):
         await read(recorded, "emerson-network-power", tmp_path)
+
+
+@pytest.mark.parametrize("name", OUTPUT_SOURCE)
+@pytest.mark.parametrize(("source", "states"), [(5, [1]), (4, [0]), (1, [])])
+async def test_a_ups_says_whether_it_is_on_battery(
+    recorded: int, name: str, source: int, states: list[float], tmp_path: Path
+) -> None:
+    """battery(5) is 1, bypass(4) is 0; other(1) is no value: it is counted and stays described."""
+    resources, outcome = await read(recorded, f"{name}-fed-from-{source}", tmp_path)
+    assert [s.value for s in outcome.samples if s.quantity == "on_battery"] == states
+    assert outcome.failed.get("state", 0) == (not states)
+    assert [each.id for each in resources if "on_battery" in each.quantities]
 
 
 async def test_the_total_of_a_pdu_stands_once(recorded: int, tmp_path: Path) -> None:

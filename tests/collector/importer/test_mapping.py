@@ -44,6 +44,10 @@ FORMAT = HOURS.replace("[time]", '[time]\nformat = "?"')
         (HOURS + ENERGY + ENERGY, r"columns\[1\]\.resource: .* also comes from columns\[0\]"),
         (HOURS + ENERGY + 'not_measured = ["< x"]\n', r"columns\[0\]\.not_measured: "),
         (HOURS + ENERGY + "instant = true\n", r"columns\[0\]\.instant: energy_amount has no"),
+        (
+            HOURS + ENERGY + "states = { on = 1 }\n",
+            r"columns\[0\]\.states: energy_amount is no gau",
+        ),
         (HOURS + ENERGY.replace('"kwh"', "0"), r"columns\[0\]\.column: 0 is no column"),
         (HOURS, r"columns: missing; add this key"),
         (HOURS.replace('"end"', '"instant"') + ENERGY, r"time\.labels: energy_amount is the"),

@@ -21,6 +21,23 @@ def test_plain_table(tmp_path: Path) -> None:
     assert points(found) == [(JAN_1 + 3600, 1.5 * KWH), (JAN_1 + 7200, 2 * KWH)]
 
 
+def test_a_cell_may_name_a_state(tmp_path: Path) -> None:
+    """Each text by what it is worth; one that is not named is a bad row, an empty cell is none."""
+    mapping = HOURS + (
+        '[[columns]]\ncolumn = "mode"\nresource = "cooling_unit:1"\nunit = "%"\n'
+        'quantity = "evaporative_cooling"\nstates = { dry = 0, wet = 100, "50 %" = 50 }\n'
+    )
+    hours = [
+        f"2026-01-01T0{hour}:00,{mode}\n" for hour, mode in enumerate(("dry", "wet", "50 %"), 1)
+    ]
+    found = read(tmp_path, mapping, "time,mode\n" + "".join(hours) + "2026-01-01T04:00,\n")
+    assert points(found) == [(JAN_1 + 3600, 0), (JAN_1 + 7200, 1), (JAN_1 + 10_800, 0.5)]
+    (bad,) = read(tmp_path, mapping, "time,mode\n2026-01-01T01:00,frost\n")
+    assert bad.problem == (
+        "column 'mode': 'frost' is no state of this column; known are dry, wet, 50 %"
+    )
+
+
 def test_labels_at_the_start(tmp_path: Path) -> None:
     """A label at the start of its hour gives an amount stamped an hour later."""
     mapping = HOURS.replace('"end"', '"start"') + ENERGY

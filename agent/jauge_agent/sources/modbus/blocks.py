@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-Function = Literal[3, 4]
-"""Read holding registers, read input registers: all that a meter is ever asked."""
+RegisterFunction = Literal[3, 4]
+"""Read holding registers, read input registers."""
+Function = Literal[1, 2, 3, 4]
+"""The same, and read coils, read discrete inputs: all that a device is ever asked."""
+BIT_FUNCTIONS: Final = frozenset({1, 2})
+"""Those that answer with single bits; a range of theirs counts bits for words."""
 
 
 class Range(NamedTuple):

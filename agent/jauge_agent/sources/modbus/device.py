@@ -19,7 +19,7 @@ from jauge_agent.sources.modbus.blocks import Block, Range, blocks
 from jauge_agent.sources.modbus.config import DEFAULT_PORT, ModbusDevice
 from jauge_agent.sources.modbus.gateway import BusyError, Gateway, MissingError
 from jauge_agent.sources.modbus.profile import EXPORT, Point, Profile, Serial
-from jauge_agent.sources.modbus.registers import Form, number, text
+from jauge_agent.sources.modbus.registers import Form, bit, number, text
 
 SURVEY_S: Final = 1800.0
 """Seconds after which registers that were refused are asked for again."""
@@ -200,11 +200,16 @@ class Meter:
         found = words.get(self._of(point))
         if found is None:
             return None  # the device lacks it, or its request has been counted
-        value = self._number(found, point.form, point.none)
+        value = self._value(found, point)
         factor = self._factor(point, words)
         if value is None or factor is None:
             failed["none"] += 1
             return None
+        if point.states:
+            value = point.states.get(str(value))
+            if value is None:
+                failed["state"] += 1
+                return None
         value *= factor
         entry = CATALOGUE[point.quantity]
         if not math.isfinite(value) or not entry.low <= value <= entry.high:
@@ -234,6 +239,14 @@ class Meter:
         if point.scale_by.means == "factor":
             return factor * by if by > 0 else None
         return factor * 10.0**by if abs(by) <= _LARGEST_EXPONENT else None
+
+    def _value(self, words: Sequence[int], point: Point) -> float | None:
+        if point.bit is None:
+            return self._number(words, point.form, point.none)
+        profile = self._profile
+        orders = {"word_order": profile.word_order, "byte_order": profile.byte_order}
+        value = bit(words, point.bit, **orders)
+        return None if value in point.none else value
 
     def _number(self, words: Sequence[int], form: Form, none: Sequence[int] = ()) -> float | None:
         profile = self._profile

@@ -9,7 +9,7 @@ import logging
 from typing import Any, Final
 
 from jauge_agent.source import FatalError, RetryError
-from jauge_agent.sources.modbus.blocks import Function
+from jauge_agent.sources.modbus.blocks import BIT_FUNCTIONS, Function
 
 READING: Final = frozenset({1, 2, 3, 4})
 """Functions of Modbus that only read."""
@@ -70,7 +70,10 @@ class Gateway:
         self._dead_until = float("-inf")
 
     async def read(self, unit: int, function: Function, address: int, count: int) -> list[int]:
-        """Registers of a unit. Raises MissingError, BusyError, SilentError, or RetryError."""
+        """Registers of a unit, or bits as 0 and 1 where the function is of these.
+
+        Raises MissingError, BusyError, SilentError, or RetryError.
+        """
         self._refuse_if_dead()
         async with self._turn:
             self._refuse_if_dead()
@@ -95,7 +98,12 @@ class Gateway:
     async def _ask(self, unit: int, function: Function, address: int, count: int) -> list[int]:
         client = await self._connected()
         broken = self._broken = asyncio.get_running_loop().create_future()
-        read = client.read_input_registers if function == 4 else client.read_holding_registers
+        read = {
+            1: client.read_coils,
+            2: client.read_discrete_inputs,
+            3: client.read_holding_registers,
+            4: client.read_input_registers,
+        }[function]
         answer = asyncio.ensure_future(read(address, count=count, device_id=unit))
         try:
             await asyncio.wait(
@@ -115,7 +123,7 @@ class Gateway:
         if (error := answer.exception()) is not None:
             self._drop()
             raise RetryError(f"{self.name}: {error}") from error
-        return self._registers(answer.result(), unit, count)
+        return self._registers(answer.result(), unit, function, count)
 
     async def _connected(self) -> Any:
         if self._client is not None and self._client.connected:
@@ -134,12 +142,14 @@ class Gateway:
         self._client = client
         return client
 
-    def _registers(self, answer: Any, unit: int, count: int) -> list[int]:
+    def _registers(self, answer: Any, unit: int, function: Function, count: int) -> list[int]:
         if answer.isError():
             code = int(getattr(answer, "exception_code", 0))
             if code in _NOT_THERE:
                 raise MissingError(_NOT_THERE[code])
             raise BusyError(f"unit {unit}: {_LATER.get(code, f'exception {code}')}")
+        if function in BIT_FUNCTIONS:
+            return [int(bit) for bit in answer.bits[:count]]  # whole bytes, filled up
         registers: list[int] = list(answer.registers)
         if len(registers) != count:
             raise RetryError(f"unit {unit}: {len(registers)} registers instead of {count}")
@@ -227,7 +237,8 @@ def _is_nonsense(packet: bytes, asked: bytes) -> bool:
     function, wanted = packet[_HEAD], asked[_HEAD]
     if function == wanted | 0x80:
         return _size(packet) != _HEAD + 2
-    payload = 2 * int.from_bytes(asked[10:12], "big")
+    count = int.from_bytes(asked[10:12], "big")
+    payload = (count + 7) // 8 if wanted in BIT_FUNCTIONS else 2 * count
     if function != wanted or _size(packet) != _HEAD + 2 + payload:
         return True
     return len(packet) > _HEAD + 1 and packet[_HEAD + 1] != payload

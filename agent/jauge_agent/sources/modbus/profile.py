@@ -13,8 +13,9 @@ from jauge_models.configuration import ConfigurationError, parse
 from jauge_models.quantities import CATALOGUE
 from jauge_models.resources import KINDS, NAME_PATTERN
 
-from jauge_agent.sources.modbus.blocks import Function, Range
+from jauge_agent.sources.modbus.blocks import BIT_FUNCTIONS, Function, Range, RegisterFunction
 from jauge_agent.sources.modbus.registers import Form, Order
+from jauge_agent.states import check_states
 from jauge_agent.units import UNITS
 
 FOLDER: Final = Path(__file__).parents[2] / "profiles" / "modbus"
@@ -56,8 +57,8 @@ class Point(_Table, frozen=True, kw_only=True):
     address: _Address
     """Address of the first register as it stands in the request: 0 is what some call 40001."""
     form: Form
-    unit: str
-    """Unit of the register times ``scale``, as the maker writes it."""
+    unit: str = ""
+    """Unit of the register times ``scale``, as the maker writes it; left out for a state."""
     scale: float = 1.0
     """What a count of the register is worth, in that unit."""
     part: _Name | None = None
@@ -68,29 +69,59 @@ class Point(_Table, frozen=True, kw_only=True):
     by_pulse_weight: bool = False
     """The register counts pulses, worth what the configuration says."""
     scale_by: ScaleBy | None = None
+    bit: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
+    """The register holds bits: which of them, 0 being the lowest; the value is 0 or 1."""
+    states: dict[str, float] = {}
+    """The register, or the bit, names a state: what each number is worth in the catalogue's unit.
+    One that is not among them is no value."""
     none: list[int] = []
     """Further numbers in the register that mean that there is no value."""
     function: Function | None = None
-    """Function of Modbus; the profile's when left out."""
+    """Function of Modbus; the profile's when left out. Coils (1) and discrete inputs (2) have the
+    form ``bit``."""
     verified: bool | None = None
     """As the profile's key, where it differs."""
     source: str = ""
     """Where this register is documented, when not where the profile says."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a quantity or unit that does not fit."""
+        """Raises ValueError for a quantity, unit, bit or states that do not fit."""
         entry = CATALOGUE.get(self.quantity)
         if entry is None:
             raise ValueError(f"{self.quantity!r} is no quantity of the catalogue")
+        if (self.form is Form.BIT) != (self.function in BIT_FUNCTIONS):
+            raise ValueError("form bit is that of the functions 1 and 2, and theirs alone")
+        if self.is_state:
+            self._check_state()
+            return
         known = UNITS.get(self.unit)
         if known is None or known[0] is not entry.unit:
             fit = ", ".join(name for name, (unit, _) in UNITS.items() if unit is entry.unit)
             raise ValueError(f"{self.unit!r} is no unit of {self.quantity}; known are {fit}")
 
     @property
+    def is_state(self) -> bool:
+        """Whether it is one of several states, not a number of something."""
+        return bool(self.states) or self.bit is not None or self.form is Form.BIT
+
+    @property
     def factor(self) -> float:
         """What a count is worth in the catalogue's unit, before any ratio."""
-        return self.scale * UNITS[self.unit][1]
+        return 1.0 if self.is_state else self.scale * UNITS[self.unit][1]
+
+    def _check_state(self) -> None:
+        scaled = (self.unit, self.scale, self.secondary, self.by_pulse_weight, self.scale_by)
+        if scaled != ("", 1.0, None, False, None):
+            raise ValueError("a state has no unit, and nothing scales it")
+        if self.bit is not None and self.bit >= self.form.bits:
+            fit = "uint16, uint32 or uint64"
+            raise ValueError(f"bit {self.bit} is none of {self.form}; bits are those of {fit}")
+        if self.form in (Form.FLOAT32, Form.FLOAT64):
+            raise ValueError(f"states are whole numbers, {self.form} is none")
+        for told in self.states:
+            if not told.removeprefix("-").isdecimal():
+                raise ValueError(f"states: {told!r} is no whole number")
+        check_states(self.quantity, self.states or {"a bit": 1.0})
 
 
 class Serial(_Table, frozen=True, kw_only=True):
@@ -103,7 +134,7 @@ class Serial(_Table, frozen=True, kw_only=True):
     """Registers of a text."""
     hexadecimal: bool = False
     """The registers are told as hexadecimal digits."""
-    function: Function | None = None
+    function: RegisterFunction | None = None
     verified: bool | None = None
 
 
@@ -116,7 +147,7 @@ class Mark(_Table, frozen=True, kw_only=True):
     """The registers hold a text that has this in it, whatever the case."""
     values: list[int] = []
     """The register holds one of these numbers."""
-    function: Function | None = None
+    function: RegisterFunction | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError when it would recognise anything."""
@@ -141,7 +172,7 @@ class Profile(_Table, frozen=True, kw_only=True):
     are used on such meters and agree; else they are from memory or from one place only."""
     remark: str = ""
     """What who installs such a meter must know."""
-    function: Function = 3
+    function: RegisterFunction = 3
     word_order: Order = "big"
     byte_order: Order = "big"
     most_registers: Annotated[int, msgspec.Meta(ge=1, le=MOST_REGISTERS)] = MOST_REGISTERS

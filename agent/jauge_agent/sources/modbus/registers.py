@@ -24,11 +24,18 @@ class Form(StrEnum):
     """Eight decimal digits, one in each four bits."""
     MOD10K64 = "mod10k64"
     """Four registers of 0 to 9999 each: the digits of a decimal number, four by four."""
+    BIT = "bit"
+    """A coil or a discrete input, which is no register."""
 
     @property
     def words(self) -> int:
         """Registers it takes."""
-        return int(self.value[-2:]) // 16
+        return 1 if self is Form.BIT else int(self.value[-2:]) // 16
+
+    @property
+    def bits(self) -> int:
+        """Bits that may each mean something; none unless it is unsigned."""
+        return 16 * self.words if self in (Form.UINT16, Form.UINT32, Form.UINT64) else 0
 
 
 _CODE: Final = {
@@ -61,6 +68,8 @@ def number(
     ``none``. ``word_order`` "big"
     has the high word first, ``byte_order`` "big" the high byte of each word, as Modbus wants it.
     """
+    if form is Form.BIT:
+        return words[0]
     if word_order == "little":
         words = words[::-1]
     raw = b"".join(word.to_bytes(2, byte_order) for word in words)
@@ -73,6 +82,16 @@ def number(
         if not math.isfinite(found) or _is_filler(found, form):
             found = None
     return None if found is None or found in none else found
+
+
+def bit(
+    words: Sequence[int], place: int, *, word_order: Order = "big", byte_order: Order = "big"
+) -> int:
+    """One bit of the unsigned number in ``words``; 0 is the lowest. All bits set are no filler."""
+    if word_order == "little":
+        words = words[::-1]
+    raw = b"".join(word.to_bytes(2, byte_order) for word in words)
+    return int.from_bytes(raw, "big") >> place & 1
 
 
 def text(words: Sequence[int], *, byte_order: Order = "big") -> str:

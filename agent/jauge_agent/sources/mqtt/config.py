@@ -10,6 +10,7 @@ from jauge_models.resources import is_resource
 
 from jauge_agent.config import BrokerConfig, resolved, shown
 from jauge_agent.source import SourceSettings
+from jauge_agent.states import check_states
 from jauge_agent.units import UNITS
 
 MOST_POINTS: Final = 1000
@@ -34,6 +35,9 @@ class MqttPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """Name in the catalogue of quantities."""
     unit: str = ""
     """Unit of the number, such as kWh or l; for SenML only where the record names none."""
+    states: dict[str, float] = {}
+    """The message names a state in place of a number: what each word, number, true or false is
+    worth in the catalogue's unit. One that is not among them is no value."""
     scale: float = 1.0
     """What the number is multiplied by to be in that unit."""
     time: str | None = None
@@ -56,7 +60,11 @@ class MqttPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             raise ValueError(f"{self.quantity!r} is no quantity; see docs/quantities.md")
         if entry.kind is Kind.AMOUNT:
             raise ValueError(f"{self.quantity} is of a period: take the running total instead")
-        if self.unit or self.payload != "senml":
+        if self.states:
+            if self.payload == "senml" or self.unit or self.scale != 1.0:
+                raise ValueError("states are of plain and JSON messages, without unit and scale")
+            check_states(self.quantity, self.states)
+        elif self.unit or self.payload != "senml":
             known = UNITS.get(self.unit)
             if known is None or known[0] is not entry.unit:
                 fit = ", ".join(name for name, (unit, _) in UNITS.items() if unit is entry.unit)

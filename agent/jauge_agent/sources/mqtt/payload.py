@@ -39,7 +39,10 @@ class Found(NamedTuple):
 
 
 def found_in(payload: bytes, point: MqttPoint) -> Found:
-    """What a message says of a point. Raises NoNumberError: size, form, path, value, unit, time."""
+    """What a message says of a point.
+
+    Raises NoNumberError: size, form, path, value, state, unit, time.
+    """
     if len(payload) > LARGEST_PAYLOAD:
         raise NoNumberError("size")
     if point.payload == "senml":
@@ -105,6 +108,8 @@ def _of_senml(document: Any, point: MqttPoint) -> Found:
 
 
 def _scaled(raw: Any, point: MqttPoint, unit: str) -> float:
+    if point.states:
+        return _worth(raw, point.states)
     known = UNITS.get(unit)
     if known is None or known[0] is not CATALOGUE[point.quantity].unit:
         raise NoNumberError("unit")
@@ -112,6 +117,20 @@ def _scaled(raw: Any, point: MqttPoint, unit: str) -> float:
     if not math.isfinite(value):
         raise NoNumberError("value")
     return value
+
+
+def _worth(raw: Any, states: Mapping[str, float]) -> float:
+    """Of a state: a text, true or false as JSON writes them, or a number, 1.0 being 1."""
+    told = raw.strip() if isinstance(raw, str) else raw
+    if isinstance(told, bool):
+        told = str(told).lower()
+    elif (value := finite(told)) is not None:
+        told = f"{value:.15g}"
+    if not isinstance(told, str):
+        raise NoNumberError("value")
+    if told not in states:
+        raise NoNumberError("state")
+    return states[told]
 
 
 def _number(raw: Any) -> float:

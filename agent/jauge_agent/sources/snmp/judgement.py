@@ -62,6 +62,8 @@ class Measured:
     high: float
     holds: tuple[tuple[str, frozenset[str]], ...] = ()
     """Objects, and what each must say for the raw value to be one: that it is measured at all."""
+    states: tuple[tuple[str, float], ...] = ()
+    """Where it names a state: what each raw value is worth."""
     told: tuple[tuple[str, str], ...] = ()
     """Objects on which scale, unit, kind and identity rest, with what they said at the survey."""
 
@@ -124,7 +126,7 @@ def limits_of(quantity: str, low: float | None, high: float | None) -> tuple[flo
 
 
 def measured_now(wanted: Iterable[Measured], objects: Mapping[str, Value]) -> Sequence[Measured]:
-    """Those that a device measures: it has a number there that is not its word for none.
+    """Those that a device measures: a number there, or a state, that is not its word for none.
 
     A power that is none but ought to be something stays, so that it is said and counted.
     """
@@ -133,7 +135,7 @@ def measured_now(wanted: Iterable[Measured], objects: Mapping[str, Value]) -> Se
     known = {
         point
         for point, number in raw.items()
-        if number is not None and _why_unusable(point, objects) is None
+        if (number is not None or point.states) and _why_unusable(point, objects) is None
     }
     none = {point for point in known if raw[point] in point.none}
     doubtful = judged(points, (), objects).doubtful
@@ -147,8 +149,8 @@ def judged(
 
     Reasons: ``absent``, ``changed`` (its scale, unit, kind or identity is another than at the
     survey), ``unavailable`` (the device says that it does not measure it now), ``unreadable``,
-    ``no-value``, ``negative`` (it flows back), ``range``, ``suspicious``, ``scale``,
-    ``incomplete``.
+    ``no-value``, ``state`` (one that the profile does not name), ``negative`` (it flows back),
+    ``range``, ``suspicious``, ``scale``, ``incomplete``.
     """
     verdict = Verdict()
     values: dict[Measured, float] = {}
@@ -188,10 +190,13 @@ def _value(point: Measured, objects: Mapping[str, Value]) -> tuple[float | None,
     if (reason := _why_unusable(point, objects)) is not None:
         return None, reason
     number = number_in(raw)
-    if number is None:
-        return None, "unreadable"
     if number in point.none:
         return None, "no-value"
+    if point.states:
+        worth = dict(point.states).get(text_in(raw))
+        return worth, "state" if worth is None else None
+    if number is None:
+        return None, "unreadable"
     value = number * point.scale + point.offset
     if not point.low <= value <= point.high:
         return None, "negative" if point.quantity == "power" and value < 0 else "range"

@@ -13,6 +13,8 @@ import msgspec
 from jauge_models.configuration import parse
 from jauge_models.quantities import CATALOGUE, Kind
 
+from jauge_agent.states import check_states
+
 Oid = Annotated[
     str,
     msgspec.Meta(
@@ -65,11 +67,21 @@ class Point(_Part, frozen=True, kw_only=True):
     """Lowest value that can be true, in the catalogue's unit."""
     high: float | None = None
     """Highest value that can be true."""
+    states: dict[str, float] = {}
+    """Where the object names a state: what each raw value is worth in the catalogue's unit. One
+    that is not among them is no value."""
     where: list[Condition] = []
     """All must hold, else the resource has no such value."""
 
     def __post_init__(self) -> None:
-        """Refuse a point that is both read and added up, or neither, or a register of others."""
+        """Refuse a point that is both read and added up, or neither, or a register of others.
+
+        Refuse states that are scaled, or worth what the quantity cannot be.
+        """
+        scaled = (self.scale, self.offset, self.digits, self.scaled_by, self.magnitude)
+        if self.states and (self.sum or scaled != (1.0, 0.0, None, None, None)):
+            raise ValueError("states are read from one object, and are not scaled")
+        check_states(self.quantity, self.states)
         if (self.oid is None) == (not self.sum):
             raise ValueError("give oid or sum")
         entry = CATALOGUE.get(self.quantity)

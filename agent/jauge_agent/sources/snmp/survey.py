@@ -238,6 +238,7 @@ class _Survey:
             low,
             high,
             tuple((exact(each.oid, one.row), frozenset(each.equals)) for each in where),
+            tuple(point.states.items()),
             tuple((oid, self._texts.get(oid, "")) for oid in self._grounds(one, point)),
         )
         is_idle = not all(self._holds(condition, one.row) for condition in where)
