@@ -62,6 +62,33 @@ async def victoria_metrics(tmp_path: Path) -> AsyncIterator[parts.VictoriaMetric
 
 
 @pytest.fixture
+async def alertmanager(tmp_path: Path) -> AsyncIterator[parts.Alertmanager]:
+    """A running Alertmanager of this test alone, with our inhibitions; it delivers nowhere."""
+    # Here, because the agent's tests run where there are no dashboards.
+    from jauge_dashboards.alerts import alertmanager as ours
+    from jauge_dashboards.alerts.settings import Receiver, Settings
+
+    folder = tmp_path / "alertmanager"
+    settings = Settings(
+        receivers=tuple(
+            Receiver(name=one.name, webhook_url_file=str(folder / "none"))
+            for one in Settings().receivers
+        )
+    )
+    try:
+        part = parts.Alertmanager(folder, folder / "alertmanager.yaml")
+    except parts.PartMissingError as missing:
+        _missing(str(missing))
+    for name, text in {
+        "alertmanager.yaml": ours.configuration(settings),
+        ours.TEMPLATE_FILE: ours.templates(settings, "fr"),
+    }.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    async with part:
+        yield part
+
+
+@pytest.fixture
 def free_port() -> int:
     """A free TCP port on 127.0.0.1."""
     return parts.free_port()

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
 START_DEADLINE_S = 20.0
@@ -294,3 +294,66 @@ class VictoriaMetrics(RealPart):
             points = series.setdefault(json.dumps(block["metric"], sort_keys=True), [])
             points.extend(zip(block["timestamps"], block["values"], strict=True))
         return series
+
+
+class Served(RealPart):
+    """A daemon of flags that says over HTTP when it is ready."""
+
+    health: ClassVar[str] = "/-/ready"
+    listens: ClassVar[str] = "-web.listen-address"
+    """The flag for host and port, with its dashes, which all of its flags have."""
+
+    def __init__(self, directory: Path, flags: Mapping[str, str]) -> None:
+        """``flags`` without dashes."""
+        super().__init__(directory)
+        self.flags = dict(flags)
+
+    @property
+    def url(self) -> str:
+        """Base address, without a trailing slash."""
+        return f"http://{self.host}:{self.port}"
+
+    def arguments(self) -> list[str]:
+        """The flags."""
+        dashes = "-" * (len(self.listens) - len(self.listens.lstrip("-")))
+        given = [f"{dashes}{name}={to}" for name, to in self.flags.items()]
+        return [*given, f"{self.listens}={self.host}:{self.port}"]
+
+    async def ready(self) -> bool:
+        """Whether it says so."""
+        try:
+            return (await self.request("GET", self.health))[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    async def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """Status and body of one request, which if it has a body is JSON; OSError."""
+
+        def ask() -> tuple[int, bytes]:
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
+            try:
+                connection.request(method, path, body, {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                return answer.status, answer.read()
+            finally:
+                connection.close()
+
+        return await asyncio.to_thread(ask)
+
+
+class Alertmanager(Served):
+    """Delivers as a configuration file says, without a cluster."""
+
+    program = "prometheus-alertmanager"
+    package = "prometheus-alertmanager"
+    listens = "--web.listen-address"
+
+    def __init__(self, directory: Path, configuration: Path) -> None:
+        flags = {"config.file": str(configuration), "storage.path": str(directory / "data")}
+        super().__init__(directory, flags | {"cluster.listen-address": ""})
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """One request to its API, with JSON both ways."""
+        status, text = await self.request(method, path, json.dumps(body).encode())
+        assert status == 200, text
+        return json.loads(text) if text else None

@@ -28,6 +28,8 @@ _QUANTITIES: Final = {
     "outlet": ("power", "energy"),
     "inlet": ("power", "energy"),
 }
+_SIGNS: Final = ("runs_on", "cpu_utilisation", "cpu_time")
+"""By which a guest shows that it runs."""
 _NONE: Final[Mapping[str, Sequence[Point]]] = {}
 _TIME: Final = attrgetter("time_ms")
 _OF_HOSTS: Final = frozenset({"host", "outlet", "inlet"})
@@ -125,7 +127,9 @@ class Newest:
         self, agent: str, resource: str, quantity: str, until_ms: int, patience_ms: int
     ) -> Last | None:
         """The last reading by a moment, no older than that."""
-        points = self._readings.get((agent, resource), _NONE).get(quantity, ())
+        points = self._readings.get((agent, resource), _NONE).get(quantity)
+        if points is None:
+            return None
         at = _at(points, until_ms, min(until_ms, self._now_ms) - patience_ms)
         return None if at < 0 else Last(*points[at], points[at - 1] if at else None)
 
@@ -148,13 +152,15 @@ class Newest:
 
     def seen_ms(self, agent: str, guest: str, until_ms: int) -> int | None:
         """When the last sign came that a guest runs."""
-        told = self._readings.get((agent, guest), _NONE)
+        told = self._readings.get((agent, guest))
+        if told is None:
+            return None
         since_ms = min(until_ms, self._now_ms) - self.patience_ms(agent)
         latest: int | None = None
-        for quantity in ("runs_on", "cpu_utilisation", "cpu_time"):
-            points = told.get(quantity, ())
-            at = _at(points, until_ms, since_ms)
-            if at >= 0 and (latest is None or points[at].time_ms > latest):
+        for quantity in _SIGNS:
+            points = told.get(quantity)
+            at = -1 if points is None else _at(points, until_ms, since_ms)
+            if points is not None and at >= 0 and (latest is None or points[at].time_ms > latest):
                 latest = points[at].time_ms
         return latest
 

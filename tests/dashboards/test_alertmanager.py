@@ -1,15 +1,12 @@
 """Alertmanager's configuration, by its own tool and by a running one."""
 
-import asyncio
-import http.client
-import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import pytest
 from jauge_dashboards.alerts import alertmanager
@@ -18,7 +15,7 @@ from jauge_dashboards.alerts.rules import rules
 from jauge_dashboards.alerts.settings import Receiver, Route, Settings, Smtp, check, load
 
 from tests import parts
-from tests.end_to_end.alerting import Alertmanager
+from tests.parts import Alertmanager
 
 RICH: Final = Settings(
     smtp=Smtp(
@@ -138,39 +135,6 @@ def test_the_sign_of_life_leaves_the_site(tmp_path: Path) -> None:
     assert _receivers(file, _labels("Watchdog")) == {"watchdog"}
 
 
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Alertmanager]:
-    """A real one with our inhibitions; it delivers nowhere."""
-    settings = Settings(
-        receivers=tuple(
-            Receiver(name=one.name, webhook_url_file=str(tmp_path / "none"))
-            for one in Settings().receivers
-        )
-    )
-    try:
-        part = Alertmanager(tmp_path / "alertmanager", _written(tmp_path, settings))
-    except parts.PartMissingError as missing:
-        _missing(str(missing))
-    async with part:
-        yield part
-
-
-async def _ask(part: Alertmanager, method: str, path: str, body: Any = None) -> Any:
-    def ask() -> Any:
-        connection = http.client.HTTPConnection(part.host, part.port, timeout=10)
-        try:
-            headers = {"Content-Type": "application/json"}
-            connection.request(method, path, json.dumps(body), headers)
-            answer = connection.getresponse()
-            text = answer.read()
-            assert answer.status == 200, text
-            return json.loads(text) if text else None
-        finally:
-            connection.close()
-
-    return await asyncio.to_thread(ask)
-
-
 EVENT: Final = {"alertname": "JaugeEventActive", "severity": "none", "site": "p"}
 HELD: Final = (
     # --- a cause holds back what it brings about
@@ -219,32 +183,32 @@ SENTINEL: Final = (
 
 async def _is_held(part: Alertmanager, name: str, pair: str) -> bool:
     path = f"/api/v2/alerts?filter=pair%3D{pair}&filter=alertname%3D{name}"
-    found = await _ask(part, "GET", path)
+    found = await part.ask("GET", path)
     assert len(found) <= 1
     return bool(found and found[0]["status"]["inhibitedBy"])
 
 
 async def test_a_cause_holds_back_its_consequences_and_an_event_its_scope(
-    running: Alertmanager,
+    alertmanager: Alertmanager,
 ) -> None:
     """Each pair alone in a running Alertmanager; the near misses stay loud."""
     for number, (source, target, held) in enumerate(HELD):
         # A label of its own tells each pair's alerts from the others', which have ended.
         told = [{"labels": one | {"pair": f"{number}"}} for one in (source, target)]
         told += [{"labels": one | {"pair": f"s{number}"}} for one in SENTINEL]
-        await _ask(running, "POST", "/api/v2/alerts", told)
+        await alertmanager.ask("POST", "/api/v2/alerts", told)
 
         async def settled(pair: str = f"s{number}") -> bool:
-            return await _is_held(running, "JaugeRoomHot", pair)
+            return await _is_held(alertmanager, "JaugeRoomHot", pair)
 
         await parts.eventually(settled, within=10, what="what was told is looked at")
-        found = await _is_held(running, target["alertname"], f"{number}")
+        found = await _is_held(alertmanager, target["alertname"], f"{number}")
         assert found is held, f"{source} and {target}"
         ended = {"startsAt": "2020-01-01T00:00:00Z", "endsAt": "2020-01-01T00:00:01Z"}
-        await _ask(running, "POST", "/api/v2/alerts", [one | ended for one in told])
+        await alertmanager.ask("POST", "/api/v2/alerts", [one | ended for one in told])
 
         async def gone() -> bool:
-            return len(await _ask(running, "GET", "/api/v2/alerts")) == 0
+            return len(await alertmanager.ask("GET", "/api/v2/alerts")) == 0
 
         await parts.eventually(gone, within=10, what="all have ended")
 

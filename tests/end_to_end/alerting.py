@@ -116,43 +116,13 @@ scrape_configs:
 """
 
 
-class _Served(parts.RealPart):
-    """A daemon that says over HTTP when it is ready."""
-
-    health = "/-/ready"
-
-    def __init__(self, directory: Path, flags: Mapping[str, str], dash: str = "-") -> None:
-        super().__init__(directory)
-        self.flags = dict(flags)
-        self._dash = dash
-
-    def arguments(self) -> list[str]:
-        """The flags."""
-        return [f"{self._dash}{name}={to}" for name, to in self.flags.items()]
-
-    async def ready(self) -> bool:
-        """Whether it answers."""
-
-        def ask() -> bool:
-            connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
-            try:
-                connection.request("GET", self.health)
-                return connection.getresponse().status == 200
-            finally:
-                connection.close()
-
-        try:
-            return await asyncio.to_thread(ask)
-        except (OSError, http.client.HTTPException):
-            return False
-
-
-class Vmalert(_Served):
+class Vmalert(parts.Served):
     """Evaluates the rules each second, on what a store has now."""
 
     program = "vmalert"
     package = "victoria-metrics"
     health = "/health"
+    listens = "-httpListenAddr"
 
     def __init__(self, directory: Path, rules: Path, store: str, notifier: str) -> None:
         super().__init__(
@@ -167,28 +137,6 @@ class Vmalert(_Served):
                 "rule.evalDelay": "0s",
             },
         )
-        self.flags["httpListenAddr"] = f"{self.host}:{self.port}"
-
-
-class Alertmanager(_Served):
-    """Delivers, without a cluster."""
-
-    program = "prometheus-alertmanager"
-    package = "prometheus-alertmanager"
-
-    def __init__(self, directory: Path, configuration: Path) -> None:
-        flags = {
-            "config.file": str(configuration),
-            "storage.path": str(directory / "data"),
-            "cluster.listen-address": "",
-        }
-        super().__init__(directory, flags, "--")
-        self.flags["web.listen-address"] = f"{self.host}:{self.port}"
-
-    @property
-    def url(self) -> str:
-        """Base address."""
-        return f"http://{self.host}:{self.port}"
 
 
 class Told(NamedTuple):
@@ -350,7 +298,7 @@ async def alerting(
             _SCRAPES.format(console=ground.console, store=ground.store.port), encoding="utf-8"
         )
         settings = _settings(folder, hook, mail, ground.console)
-        delivery = Alertmanager(folder / "alertmanager", folder / "alertmanager.yaml")
+        delivery = parts.Alertmanager(folder / "alertmanager", folder / "alertmanager.yaml")
         for name, text in {
             "rules.yaml": rule_file(settings, language),
             "watch.yaml": watch_file(settings, language),

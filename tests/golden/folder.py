@@ -52,21 +52,26 @@ class Birth(_Step, frozen=True, kw_only=True, tag="birth"):
     labels: dict[str, str]
 
 
-class Amount(_Step, frozen=True, kw_only=True, tag="amount"):
-    """Somebody signs for an amount, in kWh or m3, of civil days; a second person may confirm it."""
+class _Signed(_Step, frozen=True, kw_only=True):
+    """Somebody signs for something; a second person may confirm it."""
+
+    by: str
+    confirmed_by: str = ""
+    name: str = ""
+    """For a step that corrects it."""
+    corrects: str = ""
+    """Name of the step whose entry this one replaces."""
+
+
+class Amount(_Signed, frozen=True, kw_only=True, tag="amount"):
+    """An amount of civil days, in kWh or m3."""
 
     meter: str
     first: date
     last: date
     amount: float
-    by: str
-    confirmed_by: str = ""
     invoice: bool = False
     cause: str = ""
-    name: str = ""
-    """For a step that corrects it."""
-    corrects: str = ""
-    """Name of the step whose amount this one replaces."""
 
 
 class DialReading(_Step, frozen=True, kw_only=True, tag="reading"):
@@ -78,21 +83,17 @@ class DialReading(_Step, frozen=True, kw_only=True, tag="reading"):
     confirmed_by: str = ""
 
 
-class SetPointSigned(_Step, frozen=True, kw_only=True, tag="set_point"):
-    """Somebody signs for the set point of a room, in °C, over civil days."""
+class SetPointSigned(_Signed, frozen=True, kw_only=True, tag="set_point"):
+    """The set point of a room over civil days, in °C."""
 
     room: str
     celsius: float
     first: date
     last: date
-    by: str
-    confirmed_by: str = ""
-    name: str = ""
-    corrects: str = ""
 
 
-class HoursSigned(_Step, frozen=True, kw_only=True, tag="hours"):
-    """Somebody signs for hours of intake air over civil days."""
+class HoursSigned(_Signed, frozen=True, kw_only=True, tag="hours"):
+    """Hours of intake air over civil days."""
 
     room: str
     row: str = ""
@@ -104,24 +105,16 @@ class HoursSigned(_Step, frozen=True, kw_only=True, tag="hours"):
     recommended: float
     first: date
     last: date
-    by: str
-    confirmed_by: str = ""
-    name: str = ""
-    corrects: str = ""
 
 
-class CertificateSigned(_Step, frozen=True, kw_only=True, tag="certificate"):
-    """Somebody signs a certificate in; ``last`` is its last valid day, if it ends."""
+class CertificateSigned(_Signed, frozen=True, kw_only=True, tag="certificate"):
+    """A certificate; ``last`` is its last valid day, if it ends."""
 
     kind: str
     first: date
     last: date | None = None
     statement: str = ""
     year: int | None = None
-    by: str
-    confirmed_by: str = ""
-    name: str = ""
-    corrects: str = ""
 
 
 class Replaced(_Step, frozen=True, kw_only=True, tag="replacement"):

@@ -36,6 +36,7 @@ class ConfirmedLedger(Ledger):
         self._site = site
         self._topology = topology_of(self, site)
         self._among = frozenset(confirmed(self, site.name))
+        self._withdrawn_readings = self.withdrawn(site.name, READING)
 
     def entries(
         self, site: str, kind: str, subject: str | None = None, *, corrected: bool = False
@@ -70,17 +71,23 @@ class ConfirmedLedger(Ledger):
         *,
         span: tuple[int, int],
     ) -> list[Interval]:
-        """Rows of dial readings from each confirmed one to the next; measured ones as they are."""
+        """Rows of dial readings from each confirmed one to the next; measured ones as they are.
+
+        None runs across one that was withdrawn.
+        """
         by_hand = [row for row in rows if row.basis is Basis.ATTESTED]
         if not by_hand:
             return rows
         key = subject_ids(connection, site, [meter])[meter]
+        gone = [one.start_ms for one in self._withdrawn_readings if one.subject == meter]
         standing = [
             row
             for row in self._from_confirmed(connection, site, meter)
             if row.start_ms < span[1]
             and row.end_ms > span[0]
             and any(row.start_ms < old.end_ms and row.end_ms > old.start_ms for old in by_hand)
+            # What no longer counts between two readings is no reason to count across it.
+            and not any(row.start_ms < at < row.end_ms for at in gone)
             # As `rows.replace_rows` keeps them: where no other row is.
             and not measured(
                 intervals_touching(connection, key, row.start_ms, row.end_ms, proofs=False)

@@ -3,7 +3,8 @@
 An alert of a site is for who sees all of that site. One without a site is of broker, store or
 collector: whoever sees a whole site may know it, unless a label names a thing (an instance, an
 agent), which may be another site's. A visitor who is limited to tenants sees an alert that names
-things of theirs and of nobody else's, since it began.
+things of theirs and of nobody else's, since it began; a label that is not known to name no thing
+may name another's.
 """
 
 from collections.abc import Mapping
@@ -13,13 +14,17 @@ from jauge_models.topology import Validity
 
 from jauge_collector.access.scope import Scope
 from jauge_collector.access.tenancy import Held, Tenancy, holds, within
-from jauge_collector.console.alertmanager import Alert, Silence
+from jauge_collector.console.alertmanager import Alert, Matcher, Silence
 
 OF_NO_THING: Final = frozenset({"alertname", "alertgroup", "severity", "topic", "team", "use"})
 """Labels that name no thing."""
 _THINGS: Final = ("meter", "host", "resource", "agent")
-_PLACES: Final = frozenset({"room", "row", "rack", "load", "upstream", "downstream"})
-"""Labels of things and places whose tenant an alert does not tell."""
+_OF_HOW: Final = frozenset(
+    {"category", "class", "commodity", "job", "kind", "kpi", "label", "phase", "quantity"}
+    | {"reading", "reason", "source", "state"}
+)
+"""Labels that say what about a thing, or how, and name none."""
+_TELLING: Final = OF_NO_THING | _OF_HOW | {"site", *_THINGS}
 
 
 class AlertScope:
@@ -42,16 +47,16 @@ class AlertScope:
             return False
         return sight.tenants is None or self._is_theirs(alert, site, sight.tenants)
 
-    def sees_all_of(self, site: str) -> bool:
-        """Whether what people noted of a site's alerts may be read: it may tell of anybody."""
-        return self._scope.whole or self._scope.covers(site)
-
     def sees_silence(self, silence: Silence) -> bool:
-        """Whether a silence is of a site that the visitor sees all of, and of no other."""
-        if self._scope.whole:
-            return True
-        named = [one for one in silence.matchers if one.name == "site" and one.is_equal]
-        return any(not one.is_regex and self._scope.covers(one.value) for one in named)
+        """Whether a silence is of sites that the visitor sees all of, and of no other."""
+        return self._scope.whole or (bool(_of_sites(silence)) and self._names_no_other(silence))
+
+    def sees_why(self, silence: Silence, site: str) -> bool:
+        """Whether they may read who silenced an alert of a site and why: it may tell of anybody."""
+        return self._scope.whole or (self._scope.covers(site) and self._names_no_other(silence))
+
+    def _names_no_other(self, silence: Silence) -> bool:
+        return all(not m.is_regex and self._scope.covers(m.value) for m in _of_sites(silence))
 
     @property
     def any_whole(self) -> bool:
@@ -59,7 +64,7 @@ class AlertScope:
         return any(sight.tenants is None for sight in self._scope.sites.values())
 
     def _is_theirs(self, alert: Alert, site: str, tenants: frozenset[str]) -> bool:
-        if site not in self._tenancies or alert.labels.keys() & _PLACES:
+        if site not in self._tenancies or not alert.labels.keys() <= _TELLING:
             return False
         named = {key: alert.labels[key] for key in _THINGS if alert.labels.get(key)}
         agent = named.get("agent", "")
@@ -87,3 +92,7 @@ class AlertScope:
         until_ms = max(self._now, since_ms + 1)
         span: Validity | None = within(held, since_ms, until_ms)
         return holds(held, self._now) and span is not None
+
+
+def _of_sites(silence: Silence) -> list[Matcher]:
+    return [one for one in silence.matchers if one.name == "site" and one.is_equal]

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any, Final
+from urllib.parse import quote
 
 from aiohttp import web
-from jauge_models.topology import Event, Topology
+from jauge_models.topology import Event, EventKind, Topology
 
 from jauge_collector.access.roles import Permission
 from jauge_collector.console import runbooks
@@ -30,6 +31,9 @@ EVENT: Final = "JaugeEventActive"
 NO_SEVERITY: Final = "none"
 """Severity of alerts that reach nobody by themselves."""
 MOST_SHOWN: Final = 200
+MOST_HOLDING: Final = 10
+"""Of the silences, and of the alerts, that hold one back."""
+LONGEST_ADDRESS: Final = 2000
 RELOAD_S: Final = 60
 _CHIPS: Final = {"page": "bad", "ticket": "warn", "report": "warn"}
 _LONGEST: Final = 1000
@@ -121,7 +125,10 @@ async def context(
         one.labels.get("alertname") == WATCHDOG for one in answer.alerts
     )
     sure = standing.trouble is None and lives
-    silences = [] if answer is None else [one for one in answer.silences if scope.sees_silence(one)]
+    silences = sorted(
+        () if answer is None else filter(scope.sees_silence, answer.silences),
+        key=lambda one: -one.since_ms,
+    )
     return {
         "named": named,
         "dead": "" if standing.trouble is None else _dead(desk, standing),
@@ -137,7 +144,8 @@ async def context(
         "more": max(0, len(firing) - MOST_SHOWN) + max(0, len(held) - MOST_SHOWN),
         "windows": list(_windows(desk)),
         "windows_known": events is not None,
-        "silences": [_silence(desk, one) for one in sorted(silences, key=lambda s: -s.since_ms)],
+        "silences": [_silence(desk, one) for one in silences[:MOST_SHOWN]],
+        "more_silences": max(0, len(silences) - MOST_SHOWN),
         "plans": [(site.title, visit.link(f"/{site.name}/events")) for site in sites.values()],
         "moment": language.moment(visit.now_ms, zone, seconds=True),
     }
@@ -245,7 +253,7 @@ def _links(desk: _Desk, alert: Alert) -> Iterator[tuple[str, str]]:
         if meter and any(one.id == meter for one in site.topology.meters):
             yield meter, visit.link(f"/{site.name}/meter/{meter}")
         elif agent:
-            yield agent, visit.link(f"/{site.name}/agent/{agent}")
+            yield _cut(agent), visit.link(f"/{site.name}/agent/{quote(agent[:_LONGEST], safe='')}")
         yield site.title, visit.link(f"/{site.name}")
     if address := _address(alert.annotations.get("dashboard_url", "")):
         yield language("alerts_dashboard"), address
@@ -253,7 +261,9 @@ def _links(desk: _Desk, alert: Alert) -> Iterator[tuple[str, str]]:
 
 def _address(text: str) -> str:
     """An address to lead to, of HTTP only; empty for what is none."""
-    return text if text.startswith(("https://", "http://")) and text.isprintable() else ""
+    if len(text) > LONGEST_ADDRESS or not text.isprintable():
+        return ""
+    return text if text.startswith(("https://", "http://")) else ""
 
 
 # --- what holds back
@@ -263,13 +273,13 @@ def _held_by(desk: _Desk, alert: Alert, answer: Answer) -> Iterator[str]:
     """Each silence and each alert that holds one back, with its end where that is known."""
     language, site = desk.visit.language, alert.labels.get("site", "")
     silences = {one.id: one for one in answer.silences}
-    for key in alert.status.silenced_by:
+    for key in alert.status.silenced_by[:MOST_HOLDING]:
         silence = silences.get(key)
         if silence is None:
             yield language("alerts_silenced")
             continue
         until = desk.moment(silence.until_ms, site)
-        if not desk.scope.sees_all_of(site):
+        if not desk.scope.sees_why(silence, site):
             yield language("alerts_silenced_until", until=until)
             continue
         yield language(
@@ -279,7 +289,7 @@ def _held_by(desk: _Desk, alert: Alert, answer: Answer) -> Iterator[str]:
             why=_cut(silence.comment) or "–",
         )
     others = {one.fingerprint: one for one in answer.alerts}
-    for key in alert.status.inhibited_by:
+    for key in alert.status.inhibited_by[:MOST_HOLDING]:
         cause = others.get(key)
         if cause is None or not desk.scope.sees(cause):
             yield language("alerts_held")
@@ -301,7 +311,7 @@ def _by_event(desk: _Desk, cause: Alert) -> str:
         and event.validity.holds(desk.visit.now_ms)
         and event.validity.to_ms is not None
     ]
-    named = language(f"event_{kind}") if language.has(f"event_{kind}") else kind
+    named = language(f"event_{kind}") if kind in set(EventKind) else _cut(kind)
     if not ends:
         return language("alerts_held_by_ended_event", event=named)
     return language("alerts_held_by_event", event=named, until=desk.moment(max(ends), site))

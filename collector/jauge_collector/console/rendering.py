@@ -169,5 +169,6 @@ class Visit:
         )
 
     def _with_query(self, query: Mapping[str, str]) -> str:
-        path = self.shown_at or self.request.rel_url.raw_path
+        # Of two slashes a browser makes another place's address.
+        path = self.shown_at or "/" + self.request.rel_url.raw_path.lstrip("/\\")
         return f"{path}?{urlencode(query)}" if query else path

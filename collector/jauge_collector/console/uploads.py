@@ -165,7 +165,8 @@ class _Look:
                 self._text = all(c >= " " or c in _BREAKS for c in text)
 
     def known(self, name: str, place: Place) -> bool:
-        """Whether it is of a kind that is taken; a text is told by its name too."""
+        """Whether it is of a kind that is taken, at its end; a text is told by its name too."""
         if place.documents and any(self._head.startswith(magic) for magic in _MAGIC):
             return True
-        return self._text and name.lower().endswith(place.texts)
+        # A text that ends within a letter is none.
+        return self._text and not self._decoder.getstate()[0] and name.lower().endswith(place.texts)

@@ -8,10 +8,10 @@ shown to be the one that was entered.
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from jauge_models.configuration import ConfigurationError
 from jauge_models.quantities import CATALOGUE
@@ -85,14 +85,7 @@ def enter_amount(
         raise ConfigurationError(
             "--amount", "", f"{entered} is no amount", "give what flowed, 0 or more"
         )
-    for other in ledger.entries(site.name, AMOUNT, meter.id):
-        if other.id != corrects and other.start_ms < end_ms and start_ms < (other.end_ms or 0):
-            raise ConfigurationError(
-                "--from",
-                "",
-                f"the span overlaps attested amount {other.id} of {meter.id}",
-                f"correct that with --corrects {other.id}, or attest the rest",
-            )
+    _refuse_overlap(ledger.entries(site.name, AMOUNT, meter.id), (start_ms, end_ms), corrects)
     return ledger.append(
         site.name,
         AMOUNT,
@@ -106,6 +99,51 @@ def enter_amount(
         document=document,
         corrects=corrects,
     )
+
+
+def enter_days(
+    ledger: Ledger,
+    site: Site,
+    kind: str,
+    subject: str,
+    content: Mapping[str, Any],
+    *,
+    alike: Callable[[Mapping[str, Any]], bool],
+    start_ms: int,
+    end_ms: int,
+    now_ms: int,
+    signatory: str,
+    document: str | None,
+    corrects: int | None,
+) -> int:
+    """Keep what is attested of whole civil days [start, end) that are over; the entry's number.
+
+    ``alike`` tells of the content of another of its kind whether that speaks of the same. Raises
+    ConfigurationError for other days, or where one that is alike still holds on any of them.
+    """
+    refuse_no_days(site, start_ms, end_ms, now_ms)
+    others = (one for one in ledger.entries(site.name, kind) if alike(one.content))
+    _refuse_overlap(others, (start_ms, end_ms), corrects)
+    return ledger.append(
+        site.name,
+        kind,
+        subject,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        content=content,
+        now_ms=now_ms,
+        signatory=signatory,
+        document=document,
+        corrects=corrects,
+        may_move=True,
+    )
+
+
+def refuse_no_days(site: Site, start_ms: int, end_ms: int, now_ms: int) -> None:
+    """Raises ConfigurationError for a span that is not of whole civil days that are over."""
+    refuse_unlived(start_ms, end_ms, now_ms)
+    refuse_parts_of_days(site, "--from", start_ms)
+    refuse_parts_of_days(site, "--to", end_ms)
 
 
 def refuse_unlived(start_ms: int, end_ms: int, now_ms: int) -> None:
@@ -124,7 +162,7 @@ def refuse_parts_of_days(site: Site, option: str, moment_ms: int) -> None:
         )
 
 
-def refuse_overlap(others: Iterable[Entry], span: tuple[int, int], corrects: int | None) -> None:
+def _refuse_overlap(others: Iterable[Entry], span: tuple[int, int], corrects: int | None) -> None:
     """Raises ConfigurationError where another entry than the one it corrects tells of that time."""
     for other in others:
         if other.id != corrects and other.start_ms < span[1] and span[0] < (other.end_ms or 0):

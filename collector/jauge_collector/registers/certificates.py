@@ -149,13 +149,16 @@ def _kind(name: str) -> DocumentKind:
 
 
 def with_certificates(registers: Registers, ledger: Ledger, site: Site) -> Registers:
-    """Registers whose documents are joined by the certificates that hold. Raises LedgerError."""
-    entries = ledger.entries(site.name, CERTIFICATE)
-    if not entries:
+    """Registers joined by the certificates that hold and those withdrawn. Raises LedgerError."""
+    holding, gone = (of(site.name, CERTIFICATE) for of in (ledger.entries, ledger.withdrawn))
+    if not holding and not gone:
         return registers
     second = confirmed(ledger, site.name)
-    found = (_document(entry, site, second.get(entry.id, "")) for entry in entries)
-    return replace(registers, documents=(*registers.documents, *found))
+    found, withdrawn = (
+        tuple(_document(entry, site, second.get(entry.id, "")) for entry in entries)
+        for entries in (holding, gone)
+    )
+    return replace(registers, documents=(*registers.documents, *found), withdrawn=withdrawn)
 
 
 def _document(entry: Entry, site: Site, second: str) -> Document:

@@ -51,7 +51,7 @@ def completed(site: SiteEvidence, registers: Registers, day: date) -> SiteEviden
 
     What is already there stays: of what is one thing, the registers' goes first.
     """
-    proof = _Proof(registers.documents, site.site, day)
+    proof = _Proof(registers, site.site, day)
     participant = proof.of(DocumentKind.PARTICIPANT_CERTIFICATE)
     endorser = proof.of(DocumentKind.ENDORSER_CERTIFICATE)
     participation = site.participation
@@ -116,11 +116,24 @@ def actions_in(registers: Registers) -> dict[str, tuple[Action, ...]]:
 
 
 class _Proof:
-    """Documents of a site that prove something on a day."""
+    """Documents of a site that prove something on a day.
 
-    def __init__(self, documents: Iterable[Document], site: str, day: date) -> None:
-        ours = [d for d in documents if d.subject in {"", site} and d.dated <= day]
-        self._found = [d for d in ours if d.holds(day)]
+    One that came after others of its kind and was withdrawn leaves them what they were: superseded.
+    """
+
+    def __init__(self, registers: Registers, site: str, day: date) -> None:
+        def known(documents: Iterable[Document]) -> list[Document]:
+            return [d for d in documents if d.subject in {"", site} and d.dated <= day]
+
+        ours = known(registers.documents)
+        gone: dict[str, date] = {}
+        for one in known(registers.withdrawn):
+            if one.holds(day):
+                purpose = _purpose(one)
+                gone[purpose] = max(one.dated, gone.get(purpose, one.dated))
+        self._found = [
+            d for d in ours if d.holds(day) and d.dated > gone.get(_purpose(d), date.min)
+        ]
         self._ended = {d.kind for d in ours if not d.holds(day)}
 
     def ended(self, kind: DocumentKind) -> bool:
@@ -135,6 +148,11 @@ class _Proof:
     def of(self, kind: DocumentKind) -> Document | None:
         """The newest of a kind."""
         return next(reversed(self.all(kind)), None)
+
+
+def _purpose(document: Document) -> str:
+    """What the newest document alone decides: mostly its kind, for S12 one of three."""
+    return "S12" if document.kind in _REPORTS else document.kind
 
 
 def _stored(document: Document) -> models.Document:

@@ -82,6 +82,9 @@ class Registers:
     rooms: tuple[Place, ...] = ()
     practices: tuple[Practice, ...] = ()
     documents: tuple[Document, ...] = ()
+    withdrawn: tuple[Document, ...] = ()
+    """Signed ones whose correction waits for its second person: neither they nor older ones of
+    their kind prove anything."""
     policy: PolicyFile | None = None
     factors: tuple[FactorRow, ...] = ()
     refrigerants: tuple[RefrigerantRow, ...] = ()

@@ -10,12 +10,7 @@ from jauge_models.configuration import ConfigurationError
 
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.registers.air_places import AirPlace, AirPlaces
-from jauge_collector.registers.attestations import (
-    SET_POINT,
-    refuse_overlap,
-    refuse_parts_of_days,
-    refuse_unlived,
-)
+from jauge_collector.registers.attestations import SET_POINT, enter_days
 from jauge_collector.sites import Site
 
 LOWEST_C: Final = 0.0
@@ -31,6 +26,8 @@ class SetPoint(NamedTuple):
     celsius: float
     start_ms: int
     end_ms: int
+    is_withdrawn: bool = False
+    """Whether a correction that nobody has confirmed took it away: it counts for nothing."""
 
 
 def enter_set_point(
@@ -54,9 +51,6 @@ def enter_set_point(
     overlaps another that still holds, or the temperature is none of intake air.
     """
     place = places.known(room)
-    refuse_unlived(start_ms, end_ms, now_ms)
-    refuse_parts_of_days(site, "--from", start_ms)
-    refuse_parts_of_days(site, "--to", end_ms)
     if not LOWEST_C <= celsius <= HIGHEST_C:
         raise ConfigurationError(
             "--set-point",
@@ -64,28 +58,25 @@ def enter_set_point(
             f"{celsius:g} °C is no set point of intake air",
             f"give °C, {LOWEST_C:g} to {HIGHEST_C:g}",
         )
-    others = ledger.entries(site.name, SET_POINT)
-    refuse_overlap(
-        (one for one in others if AirPlace.of(one.content) == place), (start_ms, end_ms), corrects
-    )
     content = {**place._asdict(), "celsius": celsius, "entered": f"{celsius:.15g} °C", "note": note}
-    return ledger.append(
-        site.name,
+    return enter_days(
+        ledger,
+        site,
         SET_POINT,
         place.name,
+        content,
+        alike=lambda other: AirPlace.of(other) == place,
         start_ms=start_ms,
         end_ms=end_ms,
-        content=content,
         now_ms=now_ms,
         signatory=signatory,
         document=document,
         corrects=corrects,
-        may_move=True,
     )
 
 
 def set_points(ledger: Ledger, site_name: str) -> list[SetPoint]:
-    """Those that hold, in time order. Raises LedgerError."""
+    """Those that hold, in time order, then those whose correction waits. Raises LedgerError."""
     return [
         SetPoint(
             entry.id,
@@ -93,7 +84,12 @@ def set_points(ledger: Ledger, site_name: str) -> list[SetPoint]:
             float(entry.content["celsius"]),
             entry.start_ms,
             entry.end_ms,
+            is_withdrawn,
         )
-        for entry in ledger.entries(site_name, SET_POINT)
+        for entries, is_withdrawn in (
+            (ledger.entries(site_name, SET_POINT), False),
+            (ledger.withdrawn(site_name, SET_POINT), True),
+        )
+        for entry in entries
         if entry.end_ms is not None
     ]

@@ -21,7 +21,7 @@ def _attest(yard: Yard, *words: str) -> int:
     return cli.main(["attest", *words, "--site", "yard", "--config", config])
 
 
-def _month(yard: Yard, meter: str, number: int, times: float, *words: str) -> None:
+def month(yard: Yard, meter: str, number: int, times: float, *words: str) -> None:
     """One month of a meter by its invoice: so many times what was measured."""
     first, last = DAY_OF_MONTH[number], DAY_OF_MONTH[number + 1]
     year, month = divmod(number + 1, 12)
@@ -34,15 +34,16 @@ def _month(yard: Yard, meter: str, number: int, times: float, *words: str) -> No
     assert _attest(yard, *asked, *words) == 0
 
 
-def _bill(yard: Yard, meter: str, times: float = 1.0, months: range = range(12)) -> None:
+def bill(yard: Yard, meter: str, times: float = 1.0, months: range = range(12)) -> None:
+    """Invoices of some months."""
     for number in months:
-        _month(yard, meter, number, times, "--invoice")
+        month(yard, meter, number, times, "--invoice")
 
 
 def test_a_year_of_invoices_that_agree(yard: Yard) -> None:
     """1.9 % apart for energy and 4.9 % for water: within 2 % and 5 %."""
-    _bill(yard, "dc", 1 / 1.019)
-    _bill(yard, "tank", 1 / 0.951)
+    bill(yard, "dc", 1 / 1.019)
+    bill(yard, "tank", 1 / 0.951)
     found = yard.criterion("S15")
     assert (found["status"], found["reason"]["key"]) == ("met", "invoices.agree")
     assert found["reason"]["values"]["difference"] == pytest.approx(0.049, abs=1e-4)
@@ -52,29 +53,29 @@ def test_a_year_of_invoices_that_agree(yard: Yard) -> None:
 @pytest.mark.parametrize(("meter", "times"), [("dc", 1 / 1.021), ("tank", 1 / 0.949)])
 def test_one_month_apart_does_not_agree(yard: Yard, meter: str, times: float) -> None:
     """Beyond the tolerance in one month of twelve; a written cause settles it."""
-    _bill(yard, "dc", months=range(1 if meter == "dc" else 0, 12))
-    _bill(yard, "tank", months=range(1 if meter == "tank" else 0, 12))
-    _month(yard, meter, 0, times, "--invoice")
+    bill(yard, "dc", months=range(1 if meter == "dc" else 0, 12))
+    bill(yard, "tank", months=range(1 if meter == "tank" else 0, 12))
+    month(yard, meter, 0, times, "--invoice")
     found = yard.criterion("S15")
     assert (found["status"], found["reason"]["key"]) == ("not_met", "invoices.disagree")
     assert found["reason"]["values"]["first"] == "2025-01-01"
     assert found["reason"]["values"]["last"] == "2025-01-31"
     (entry,) = [int(each.removeprefix("entry:")) for each in found["evidence"]]
-    _month(yard, meter, 0, times, "--invoice", "--cause", "read late", "--corrects", str(entry))
+    month(yard, meter, 0, times, "--invoice", "--cause", "read late", "--corrects", str(entry))
     assert yard.status("S15") == ("met", "invoices.agree")
 
 
 def test_without_invoices_nothing_is_compared(yard: Yard) -> None:
     """A monthly figure that nobody called an invoice is none; ten months are too few."""
     for number in range(12):
-        _month(yard, "dc", number, 1.0)
+        month(yard, "dc", number, 1.0)
     assert yard.status("S15") == ("not_measured", "invoices.absent")
 
 
 def test_ten_months_are_too_few(yard: Yard) -> None:
     """304 of 365 days of energy; water is whole."""
-    _bill(yard, "tank")
-    _bill(yard, "dc", months=range(10))
+    bill(yard, "tank")
+    bill(yard, "dc", months=range(10))
     found = yard.criterion("S15")
     assert (found["status"], found["reason"]["key"]) == ("not_measured", "invoices.few")
     assert found["reason"]["values"]["share"] == pytest.approx(304 / 365)
@@ -91,8 +92,8 @@ def _hole(yard: Yard, hours: int) -> None:
 
 def test_a_month_that_was_not_wholly_measured_is_not_compared(yard: Yard) -> None:
     """A hole of 1 % could make half of the tolerance by itself: 8 h of January's 744 may."""
-    _bill(yard, "tank")
-    _bill(yard, "dc")
+    bill(yard, "tank")
+    bill(yard, "dc")
     _hole(yard, 7)
     assert len(yard.criterion("S15")["evidence"]) == 24
     _hole(yard, 8)
@@ -102,8 +103,8 @@ def test_a_month_that_was_not_wholly_measured_is_not_compared(yard: Yard) -> Non
 
 def test_an_estimate_proves_no_invoice(yard: Yard) -> None:
     """Nor does what somebody signed for: it may be the invoice itself."""
-    _bill(yard, "tank")
-    _bill(yard, "dc")
+    bill(yard, "tank")
+    bill(yard, "dc")
     with Ledger(yard.folder / "ledger.db") as ledger:
         keep(ledger, "dc", days(150 * KWH, 0, 100, basis=Basis.ESTIMATE))
         keep(ledger, "dc", days(150 * KWH, 100, 200, basis=Basis.ATTESTED))
@@ -113,8 +114,8 @@ def test_an_estimate_proves_no_invoice(yard: Yard) -> None:
 
 def test_an_invoice_needs_its_second_person(yard: Yard) -> None:
     """By the default policy, as everything that one person signs for."""
-    _bill(yard, "dc")
-    _bill(yard, "tank")
+    bill(yard, "dc")
+    bill(yard, "tank")
     yard.edit("policy.toml", "two_people = []", "")
     assert yard.status("S15") == ("not_measured", "invoices.absent")
     site = sites.load(yard.folder / "yard.toml")
@@ -126,8 +127,8 @@ def test_an_invoice_needs_its_second_person(yard: Yard) -> None:
 
 def test_a_meter_that_does_not_count_yet_proves_no_invoice(yard: Yard) -> None:
     """Its record was never compared with its dial."""
-    _bill(yard, "dc")
-    _bill(yard, "tank")
+    bill(yard, "dc")
+    bill(yard, "tank")
     from_start = 'feeds = ["gw/meter:dc"]\ninterval_s = 86400\ncounts = "from_start"\n'
     yard.edit("yard.toml", from_start, 'feeds = ["gw/meter:dc"]\ninterval_s = 86400\n')
     assert yard.status("S15") == ("not_measured", "invoices.absent")
@@ -137,7 +138,7 @@ def test_what_the_command_says_of_an_invoice(
     yard: Yard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is compared, not set aside; the list marks it."""
-    _month(yard, "dc", 0, 1.0, "--invoice")
+    month(yard, "dc", 0, 1.0, "--invoice")
     assert "compared with what was measured" in capsys.readouterr().out
     assert _attest(yard, "--list") == 0
     assert "  invoice  supplier" in capsys.readouterr().out

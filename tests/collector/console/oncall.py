@@ -1,23 +1,14 @@
 """A console beside a real Alertmanager that holds what is posted to it."""
 
-import asyncio
-import http.client
-import json
-import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-import pytest
 from jauge_collector import config
-from jauge_dashboards.alerts import alertmanager
-from jauge_dashboards.alerts.settings import Receiver, Settings
 
 from tests import parts
 from tests.collector.console.doors import Holder, guarded
-from tests.end_to_end.alerting import Alertmanager
 
 HOT: Final = {
     "alertname": "JaugeRoomHot",
@@ -55,58 +46,6 @@ SAID: Final = {
 }
 
 
-def missing(reason: str) -> NoReturn:
-    """Skip, but fail where CI promised to install it."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def _written(folder: Path) -> Path:
-    """Our configuration, which delivers nowhere."""
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = Settings(
-        receivers=tuple(
-            Receiver(name=one.name, webhook_url_file=str(folder / "none"))
-            for one in Settings().receivers
-        )
-    )
-    file = folder / "alertmanager.yaml"
-    file.write_text(alertmanager.configuration(settings), encoding="utf-8")
-    words = alertmanager.templates(settings, "fr")
-    (folder / alertmanager.TEMPLATE_FILE).write_text(words, encoding="utf-8")
-    return file
-
-
-@asynccontextmanager
-async def alertmanager_of(folder: Path) -> AsyncIterator[Alertmanager]:
-    """A real one with our inhibitions."""
-    try:
-        part = Alertmanager(folder / "alertmanager", _written(folder))
-    except parts.PartMissingError as error:
-        missing(str(error))
-    async with part:
-        yield part
-
-
-async def ask(part: Alertmanager, method: str, path: str, body: Any = None) -> Any:
-    """One request to its API, with JSON both ways."""
-
-    def work() -> Any:
-        connection = http.client.HTTPConnection(part.host, part.port, timeout=10)
-        try:
-            headers = {"Content-Type": "application/json"}
-            connection.request(method, path, json.dumps(body), headers)
-            answer = connection.getresponse()
-            text = answer.read()
-            assert answer.status == 200, text
-            return json.loads(text) if text else None
-        finally:
-            connection.close()
-
-    return await asyncio.to_thread(work)
-
-
 def alert(
     labels: Mapping[str, str],
     said: Mapping[str, str] | None = None,
@@ -125,9 +64,9 @@ def alert(
     return told
 
 
-async def tell(part: Alertmanager, alerts: Sequence[Mapping[str, Any]]) -> None:
+async def tell(part: parts.Alertmanager, alerts: Sequence[Mapping[str, Any]]) -> None:
     """Post alerts, and wait until each that lasts is there."""
-    await ask(part, "POST", "/api/v2/alerts", list(alerts))
+    await part.ask("POST", "/api/v2/alerts", list(alerts))
     now = datetime.now(UTC)
     lasting = [
         {k: v for k, v in a["labels"].items() if v}
@@ -136,14 +75,18 @@ async def tell(part: Alertmanager, alerts: Sequence[Mapping[str, Any]]) -> None:
     ]
 
     async def there() -> bool:
-        held = [one["labels"] for one in await ask(part, "GET", "/api/v2/alerts")]
+        held = [one["labels"] for one in await part.ask("GET", "/api/v2/alerts")]
         return all(labels in held for labels in lasting)
 
     await parts.eventually(there, within=20, what="the alerts are there")
 
 
 async def silence(
-    part: Alertmanager, matchers: Mapping[str, str], *, comment: str = "a test", hours: float = 2
+    part: parts.Alertmanager,
+    matchers: Mapping[str, str],
+    *,
+    comment: str = "a test",
+    hours: float = 2,
 ) -> str:
     """A silence that runs from now; its identifier."""
     now = datetime.now(UTC)
@@ -157,15 +100,15 @@ async def silence(
         "createdBy": "ops",
         "comment": comment,
     }
-    made = await ask(part, "POST", "/api/v2/silences", body)
+    made = await part.ask("POST", "/api/v2/silences", body)
     return str(made["silenceID"])
 
 
-async def until_state(part: Alertmanager, name: str, state: str) -> None:
+async def until_state(part: parts.Alertmanager, name: str, state: str) -> None:
     """Wait until Alertmanager itself says that an alert is ``active`` or ``suppressed``."""
 
     async def so() -> bool:
-        found = await ask(part, "GET", f"/api/v2/alerts?filter=alertname%3D{name}")
+        found = await part.ask("GET", f"/api/v2/alerts?filter=alertname%3D{name}")
         return [one["status"]["state"] for one in found] == [state]
 
     await parts.eventually(so, within=20, what=f"{name} is {state}")

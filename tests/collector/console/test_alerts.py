@@ -2,9 +2,10 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -22,7 +23,7 @@ from tests.collector.console import oncall
 from tests.collector.console.doors import OPERATOR, READER, Holder, guarded, write_tokens
 from tests.collector.console.serving import SITE, Served, configuration, introduce, serving
 from tests.collector.console.test_tickets import OWNER
-from tests.end_to_end.alerting import Alertmanager
+from tests.parts import Alertmanager
 
 ALPHA = Holder("alpha", "reader", tenants=("alpha",))
 ELSEWHERE = Holder("elsewhere", "reader", sites=("t",))
@@ -43,10 +44,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def held(tmp_path: Path) -> AsyncIterator[Alertmanager]:
+def held(alertmanager: Alertmanager) -> Alertmanager:
     """A real one, empty."""
-    async with oncall.alertmanager_of(tmp_path / "am") as part:
-        yield part
+    return alertmanager
 
 
 @asynccontextmanager
@@ -205,6 +205,7 @@ async def test_each_sees_the_alerts_of_their_sites_and_tenants_alone(
         "OfElsewhere": {**oncall.HOT, "alertname": "OfElsewhere", "site": "t"},
         "OfBroker": {"alertname": "OfBroker", "severity": "page", "topic": "delivery"},
         "OfInstance": {"alertname": "OfInstance", "severity": "ticket", "instance": "h:1"},
+        "OfGuest": {**oncall.SILENT, "alertname": "OfGuest", "guest": "vcenter/guest:9"},
     }
     await oncall.tell(
         held, [oncall.alert(oncall.WATCHDOG), *(oncall.alert(one) for one in alerts.values())]
@@ -304,6 +305,100 @@ async def _held_by_nameless(request: web.Request) -> web.StreamResponse:
     status = {"state": "suppressed", "inhibitedBy": ["c"]}
     one = {"labels": oncall.DRIFT, "fingerprint": "d", "status": status}
     return web.json_response([{**said, **cause}, {**said, **one}])
+
+
+Json = dict[str, Any]
+
+
+def fired(labels: Mapping[str, str], said: Mapping[str, str] | None = None, **stands: Any) -> Json:
+    """An alert as Alertmanager tells it."""
+    return {
+        "labels": labels,
+        "annotations": said or {},
+        "startsAt": "2026-01-01T00:00:00Z",
+        "fingerprint": labels["alertname"],
+        "status": {"state": "active", **stands},
+    }
+
+
+def silenced(key: str, comment: str, *sites: str) -> Json:
+    """A silence of some sites; ``s|t`` is a pattern."""
+    return {
+        "id": key,
+        "matchers": [
+            {"name": "site", "value": site, "isRegex": "|" in site, "isEqual": True}
+            for site in sites
+        ],
+        "startsAt": "2026-01-01T00:00:00Z",
+        "endsAt": "2999-01-01T00:00:00Z",
+        "createdBy": "ops",
+        "comment": comment,
+        "status": {"state": "active"},
+    }
+
+
+def telling(alerts: Sequence[Json], silences: Sequence[Json] = ()) -> Answer:
+    """An Alertmanager that holds these."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        silent = request.path.endswith("/silences")
+        return web.json_response(list(silences if silent else alerts))
+
+    return answer
+
+
+async def test_why_several_sites_are_silent_is_for_who_sees_them_all(tmp_path: Path) -> None:
+    """Beside the alert too, and whether a silence names them by a pattern or one by one."""
+    held = fired(oncall.SILENT, state="suppressed", silencedBy=["a", "b", "c"])
+    silences = [
+        silenced("a", "the switch of t", "s|t"),
+        silenced("b", "the cable of t", "s", "t"),
+        silenced("c", "the agent of s", "s"),
+    ]
+    async with (
+        answering(telling([held], silences)) as url,
+        console_of(tmp_path, url) as console,
+    ):
+        everything, alone = await page(console), await page(console, ALONE)
+    for comment in ("the switch of t", "the cable of t", "the agent of s"):
+        assert comment in everything
+    assert "the agent of s" in alone
+    assert " of t" not in alone
+    assert alone.count("Silenced until") == 3
+
+
+async def test_a_hostile_label_stays_a_text(tmp_path: Path) -> None:
+    """Markup is shown, a script is no address, and a name leads to no other page."""
+    markup = '"><img src=x onerror=alert(1)>'
+    said = dict.fromkeys(("summary", "description", "action", "place", "value", "limit"), markup)
+    said |= {"runbook_url": "javascript:alert(1)", "dashboard_url": f"http://h/{'a' * 2000}"}
+    alerts = [
+        fired({**oncall.SILENT, "alertname": markup, "agent": f"../../logout?{markup}"}, said),
+        fired({**oncall.SILENT, "alertname": "Held"}, state="suppressed", inhibitedBy=["Cause"]),
+        fired({"alertname": "JaugeEventActive", "kind": "by", "site": "s"}),
+    ]
+    alerts[2]["fingerprint"] = "Cause"
+    async with answering(telling(alerts)) as url, console_of(tmp_path, url) as console:
+        text = await page(console)
+    assert "<img" not in text
+    assert "javascript:" not in text
+    assert f"http://h/{'a' * 100}" not in text
+    assert 'href="/s/agent/..%2F..%2Flogout%3F%22%3E%3Cimg%20src%3Dx' in text
+    assert "planned event (by)" in text
+
+
+async def test_however_much_it_holds_a_page_stays_a_page(tmp_path: Path) -> None:
+    """Thousands of silences, and an alert that thousands hold back."""
+    many = [str(number) for number in range(5000)]
+    held = fired(oncall.SILENT, state="suppressed", silencedBy=many, inhibitedBy=many)
+    silences = [silenced(key, "why", "s") for key in many]
+    async with (
+        answering(telling([held], silences)) as url,
+        console_of(tmp_path, url) as console,
+    ):
+        text = await page(console)
+    assert len(text) < 100_000
+    assert "4,800" in text
 
 
 async def test_what_holds_back_needs_no_name(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """What guards every answer of the console: headers, names it answers to, methods, errors."""
 
+import asyncio
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -101,6 +103,20 @@ async def test_errors_below_api_are_json_and_one_line(tmp_path: Path) -> None:
         status, headers, _ = await console.get("/none")
         assert status == 404
         assert "json" not in headers["Content-Type"]
+
+
+@pytest.mark.parametrize("path", ["//evil.example/x", "/\\evil.example/x"])
+async def test_no_address_makes_a_page_lead_elsewhere(path: str, tmp_path: Path) -> None:
+    """The link to the other language of the page that says there is no such page."""
+    async with serving(configuration(tmp_path)) as console:
+        host = f"127.0.0.1:{URL(console.base).port}"
+        reader, writer = await asyncio.open_connection(*host.split(":"))
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        text = (await reader.read()).decode()
+        writer.close()
+    links = re.findall(r'href="([^"]*evil[^"]*)"', text)
+    assert links == ["/evil.example/x?lang=en"]
 
 
 async def test_static_files_are_kept_and_asked_after_and_nothing_else_is_served(

@@ -272,9 +272,10 @@ async def test_a_wrong_form_comes_back_as_it_was_with_what_is_wrong(
         ("bill.html", b"<script>", "no PDF, PNG, JPEG or CSV"),
         ("rows.csv", b"a;b\n\x00\x01", "no PDF, PNG, JPEG or CSV"),
         ("rows.csv", b"a;\xff\xfe", "no PDF, PNG, JPEG or CSV"),
+        ("rows.csv", b"a;\xc3", "no PDF, PNG, JPEG or CSV"),
         ("bill.pdf", PDF + bytes(LARGEST_FILE), "too large"),
     ],
-    ids=["program", "html", "binary", "not utf-8", "large"],
+    ids=["program", "html", "binary", "not utf-8", "cut short", "large"],
 )
 async def test_a_file_of_another_kind_or_size_is_not_kept(
     yard: Served, name: str, content: bytes, text: str

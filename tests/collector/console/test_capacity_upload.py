@@ -57,6 +57,7 @@ async def test_a_file_is_uploaded_as_it_is(console: Served, tmp_path: Path) -> N
         (SHORT.encode(), "a.csv", "Choose a text file that ends in .toml"),
         (b"%PDF-1.7", "a.toml", "a.toml: not valid TOML"),
         (b"\xff\xfe", "a.toml", "Choose a text file that ends in .toml"),
+        (f"{SHORT}# \u20ac".encode()[:-1], "a.toml", "Choose a text file that ends in .toml"),
         (SHORT.encode() + b"#" * LARGEST, "a.toml", "of at most 64 KiB"),
         (b"days = ", "a.toml", "a.toml: not valid TOML"),
         (b"days = 1\n", "a.toml", "a.toml: name: missing"),

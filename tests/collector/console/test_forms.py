@@ -4,12 +4,17 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+import aiohttp
 import pytest
 from jauge_collector import config
+from jauge_collector.access.roles import Grant, Role
+from jauge_collector.console.guard import API, DECLARED, UPLOADS
 from jauge_collector.inventory import Agent
 
 from tests.collector.console.doors import (
     ADMINISTRATOR,
+    APPROVER,
+    OFFICER,
     OPERATOR,
     READER,
     SAME,
@@ -19,6 +24,7 @@ from tests.collector.console.doors import (
     held_back,
     hidden,
     quarantine,
+    refusals,
 )
 from tests.collector.console.serving import PLANT, Served, configuration, introduce, serving
 
@@ -67,6 +73,50 @@ async def test_a_form_from_another_place_changes_nothing(
         assert "Traceback" not in page
         assert held_back(agent)
         assert (await Browser(console).sign_in(OPERATOR.token, headers=headers))[0] == 403
+
+
+async def test_every_form_that_there_is_asks_where_it_comes_from_and_for_its_proof(
+    tmp_path: Path,
+) -> None:
+    """Whatever is mounted as a POST, sent by each who may; as a file where it brings one."""
+    who = (OPERATOR, OFFICER, APPROVER)
+    async with serving(guarded(tmp_path, *who)) as console:
+        introduce(console.state)
+        forms = [path for method, path in console.app[DECLARED] if method == "POST"]
+        forms = [path for path in forms if not path.startswith(API)]
+        assert len(forms) > 10
+        seen = set[str]()
+        for holder in who:
+            browser = Browser(console)
+            assert (await browser.sign_in(holder.token))[0] == 303
+            for form in forms:
+                asked = console.app[DECLARED]["POST", form]
+                if not Grant(Role(holder.role)).may(asked):
+                    continue
+                seen.add(form)
+                path = form.format(site="s", agent="plant", ticket="1")
+                cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+                for headers, reason in (
+                    ({"Sec-Fetch-Site": "cross-site"}, "origin"),
+                    ({}, "origin"),
+                    (SAME, "form"),
+                ):
+                    before = await _refused(console, reason)
+                    data = aiohttp.FormData(default_to_multipart=form in console.app[UPLOADS])
+                    data.add_field("form_token", "x")
+                    status, _, text = await console.ask(
+                        "POST", path, data=data, headers={**headers, "Cookie": cookies}
+                    )
+                    assert status == 403, (path, reason, text)
+                    assert await _refused(console, reason) == before + 1, (path, reason)
+        assert seen == set(forms)
+        changes = {one["what"] for one in audited(tmp_path)}
+        assert changes == {"sign_in"}
+
+
+async def _refused(console: Served, reason: str) -> float:
+    _, _, text = await console.get("/metrics", headers=OFFICER.bearer)
+    return refusals(text)[reason]
 
 
 async def test_the_origin_alone_does_where_it_is_ours(tmp_path: Path) -> None:

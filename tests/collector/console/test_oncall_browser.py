@@ -17,7 +17,7 @@ from tests.collector.console.doors import OPERATOR, READER, guarded
 from tests.collector.console.serving import Served, introduce, serving
 from tests.collector.console.test_axe import engine, judged, page_of
 from tests.collector.console.test_browser import CUT
-from tests.end_to_end.alerting import Alertmanager
+from tests.parts import Alertmanager
 
 pytestmark = pytest.mark.browser
 
@@ -27,27 +27,26 @@ WIDE = "[document.documentElement.scrollWidth, document.documentElement.clientWi
 
 
 @pytest.fixture
-async def held(tmp_path: Path) -> AsyncIterator[Alertmanager]:
+async def held(alertmanager: Alertmanager) -> Alertmanager:
     """A real one with a page, a report, a stranger's alert, and one of each that is held back."""
     ups = {**oncall.SILENT, "alertname": "JaugeUpsOnBattery", "topic": "power", "resource": LONG}
     event = {"alertname": "JaugeEventActive", "severity": "none", "site": "s", "kind": "battery"}
-    async with oncall.alertmanager_of(tmp_path / "am") as part:
-        await oncall.tell(
-            part,
-            [
-                oncall.alert(oncall.WATCHDOG),
-                oncall.alert(oncall.HOT, oncall.SAID),
-                oncall.alert(oncall.DRIFT, {"summary": LONG}),
-                oncall.alert({"alertname": "DiskFull", "instance": LONG}),
-                oncall.alert(oncall.SILENT),
-                oncall.alert(event),
-                oncall.alert(ups),
-            ],
-        )
-        await oncall.silence(part, {"alertname": "JaugeAgentSilent", "site": "s"}, comment=LONG)
-        await oncall.until_state(part, "JaugeAgentSilent", "suppressed")
-        await oncall.until_state(part, "JaugeUpsOnBattery", "suppressed")
-        yield part
+    await oncall.tell(
+        alertmanager,
+        [
+            oncall.alert(oncall.WATCHDOG),
+            oncall.alert(oncall.HOT, oncall.SAID),
+            oncall.alert(oncall.DRIFT, {"summary": LONG}),
+            oncall.alert({"alertname": "DiskFull", "instance": LONG}),
+            oncall.alert(oncall.SILENT),
+            oncall.alert(event),
+            oncall.alert(ups),
+        ],
+    )
+    await oncall.silence(alertmanager, {"alertname": "JaugeAgentSilent", "site": "s"}, comment=LONG)
+    await oncall.until_state(alertmanager, "JaugeAgentSilent", "suppressed")
+    await oncall.until_state(alertmanager, "JaugeUpsOnBattery", "suppressed")
+    return alertmanager
 
 
 @pytest.fixture
