@@ -29,6 +29,8 @@ def problems(settings: Settings) -> Iterator[str]:
             found = [*wrong_in(rule.expression)]
             if rule.limit_is_query:
                 found += wrong_in(rule.limit)
+            if rule.more:
+                found += wrong_in(rule.more)
             if rule.reads_indicator:
                 found = [one for one in found if not one.startswith(_TOLERANCE)]
             yield from (f"{rule.name}: {p}" for p in found)

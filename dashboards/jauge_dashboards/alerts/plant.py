@@ -20,6 +20,7 @@ from jauge_dashboards.alerts.selectors import (
     outdoor,
     recent,
     things,
+    time_left,
     wet_bulb,
 )
 from jauge_dashboards.alerts.settings import Settings, SiteWater, Thresholds, seconds
@@ -84,6 +85,7 @@ def battery(limits: Thresholds) -> Rule:
         limits.recent,
         limits.battery_for,
         tells_value=False,
+        more=time_left(limits),
         board="power",
     )
 

@@ -81,6 +81,8 @@ class Rule(NamedTuple):
     scale: float = 1
     tells_value: bool = True
     """Whether the value says something to people."""
+    more: str = ""
+    """A query of one sample of seconds, like ``limit``: what the text tells besides, if known."""
     board: str = "fleet"
     """Key of the dashboard that shows it."""
     variables: tuple[str, ...] = ("site",)

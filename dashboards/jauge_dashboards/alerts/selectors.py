@@ -93,6 +93,15 @@ def on_battery(limits: Thresholds) -> str:
     return each(ups, "site", "agent", "resource")
 
 
+def time_left(limits: Thresholds) -> str:
+    """Seconds that the battery of the UPS an alert names would last, as its device estimates."""
+    told = recent(reading("runtime", site="{site}", agent="{agent}"), limits)
+    ups = f'label_replace({told}, "resource", "ups:$1", "resource", "battery:(.+)")'
+    # A matcher would not know the battery by the name of its UPS.
+    named = 'label_replace(vector(1), "resource", "{resource}", "", "")'
+    return f"min({ups} and on (resource) {named})"
+
+
 # --- water
 
 

@@ -1,7 +1,7 @@
 """What alerts say, in French and English, from ``locale/alerts.*.toml``.
 
-A text may name a label of its alert in braces, ``{room}``, and ``{value}`` and ``{limit}`` with
-their units; here they become what Prometheus and vmalert put in their place.
+A text may name a label of its alert in braces, ``{room}``, and ``{value}``, ``{limit}`` and
+``{more}`` with their units; here they become what Prometheus and vmalert put in their place.
 """
 
 import re
@@ -29,6 +29,7 @@ ANNOTATIONS: Final = (
 _NAMED: Final = re.compile(r"\{(\w+)\}")
 _QUOTED: Final = re.compile(r'"\{(\w+)\}"')
 """In a query: quoted again when it is known, for it may hold a quotation mark."""
+_FIRST: Final = "(. | first | value)"
 _UNITS: Final = {"s": "s", "m": "min", "h": "h", "d": "d"}
 
 
@@ -42,6 +43,8 @@ class AlertText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     place: str
     action: str
     """What to do first."""
+    more: str = ""
+    """A sentence that follows what was seen where the rule's query of ``more`` has an answer."""
 
 
 class Mail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,7 +93,7 @@ def annotations(rule: Rule, text: AlertText, routing: Routing, language: str) ->
     variables = "&".join(f"var-{name}={{{{ $labels.{name} }}}}" for name in rule.variables)
     found = {
         "summary": filled(text.title),
-        "description": filled(text.text),
+        "description": filled(text.text) + _more(rule, text),
         "place": filled(text.place),
         "value": value,
         "limit": limit,
@@ -112,10 +115,21 @@ def _limit(rule: Rule, language: str) -> str:
     if not rule.limit_is_query:
         return _constant(rule.limit, language)
     query = rule.limit if rule.scale == 1 else f"({rule.limit}) * {rule.scale:g}"
+    return _asked(query, _shown(_FIRST, rule.form, language))
+
+
+def _more(rule: Rule, text: AlertText) -> str:
+    if not rule.more:
+        return ""
+    shown = f"{{{{ humanizeDuration {_FIRST} }}}}"
+    return _asked(rule.more, " " + text.more.replace("{more}", shown))
+
+
+def _asked(query: str, shown: str) -> str:
+    """A text where a query has an answer, and nothing where it has none."""
     labels = _QUOTED.findall(query)
     asked = _QUOTED.sub("%q", query).replace('"', '\\"')
     names = "".join(f" $labels.{label}" for label in labels)
-    shown = _shown("(. | first | value)", rule.form, language)
     return f'{{{{ with printf "{asked}"{names} | query }}}}{shown}{{{{ end }}}}'
 
 
