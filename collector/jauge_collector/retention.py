@@ -179,7 +179,8 @@ def expiry(
             names += kept.known_of(ledger, name, agent)
             if not dry_run:
                 kept.forget_agents(ledger, name, [agent], now_ms)
-        kept.drop_old_hours(ledger, name, years_ms, dry_run=dry_run)
+        # Hours count only while the store has the readings at both their ends.
+        kept.drop_old_hours(ledger, name, max(years_ms, oldest_kept_ms), dry_run=dry_run)
         until_ms = before(now_ms, policy.guest_hours_months, _zone(sites, name))
         names += kept.old_descriptions(ledger, name, until_ms, dry_run=dry_run).rows
     tickets = Held(*TicketBook(ledger).forget(years_ms, site, dry_run=dry_run))

@@ -222,14 +222,16 @@ SITE_METRICS: Final = (
     _gauge(
         "capacity_used_ratio",
         _RATIO,
-        "Used part of a limit: GPUs, and the power of racks and rooms, by the 95th percentile of "
-        "the hours measured; a breaker by the most that its nodes draw once a feed is lost.",
+        "Used part of a limit: GPUs, their memory, and the power of racks and rooms, by the 95th "
+        "percentile of the hours measured; a breaker by the most that its nodes draw once a feed "
+        "is lost.",
         *_OF_LIMIT,
     ),
     _gauge(
         "capacity_full_probability_ratio",
         _RATIO,
-        "Chance that a limit is reached within its horizon, if use goes on as it was measured.",
+        "Chance that a limit is reached within its horizon, if use goes on as it was measured; a "
+        "breaker by hourly means with the worst feed lost.",
         *_OF_LIMIT,
     ),
     _gauge(

@@ -22,7 +22,7 @@ from jauge_collector.compliance import archive
 from jauge_collector.config import CollectorConfig, RetentionConfig, load
 from jauge_collector.faults import Faults
 from jauge_collector.inventory import Inventory
-from jauge_collector.ledger import closing, purge_requests
+from jauge_collector.ledger import closing, kept_hours, purge_requests
 from jauge_collector.ledger import retention as kept
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.compaction import Unit, compact
@@ -726,3 +726,25 @@ def test_an_erased_guest_leaves_no_share_and_no_name(book: Kept) -> None:
         book.ledger, None, retention.Erasure("s", [("vc", "host:a")], []), now_ms=1, dry_run=False
     )
     assert book.ledger.shares("s", 0, NOW_MS) == []
+
+
+def test_hours_of_sensors_go_with_the_readings_that_gave_them(book: Kept) -> None:
+    """A block that ended before what the store still has can count no more."""
+    sensor = kept_hours.Sensor("s", "gw", "gpu:0", "power", 180_000)
+    week = kept_hours.BLOCK_MS
+    oldest_ms = NOW_MS - 800 * DAY
+    starts = [(oldest_ms // week + at) * week for at in (-2, -1, 0, 1)]
+    book.ledger.set_oldest("s", "gw", NOW_MS)
+    with book.ledger.transaction(writes=True) as connection:
+        assert kept_hours.claim(connection, sensor, starts, "t") == set(starts)
+        kept_hours.settle(connection, sensor, "t", dict.fromkeys(starts, "{}"))
+    book.expire(dry_run=True)
+    assert _blocks(book) == starts
+    book.expire()
+    assert _blocks(book) == starts[2:]
+
+
+def _blocks(book: Kept) -> list[int]:
+    with book.ledger.transaction(writes=False) as connection:
+        found = kept_hours.kept_starts(connection, "s", 180_000, (0, NOW_MS))
+    return sorted(start for starts in found.values() for start in starts)

@@ -81,11 +81,12 @@ def _last(values: Sequence[float | None]) -> float | None:
 def shares(plant: Plant, uses: Sequence[UseHistory]) -> Iterator[tuple[Limit, str, float]]:
     """Used part of each limit that is declared and of which something is known.
 
-    Power and GPUs by the 95th percentile of the latest hours that GPUs are read of; a breaker by
-    the most that its nodes draw, the worst of all feeds standing and each one lost.
+    Power, GPUs and their memory by the 95th percentile of the latest hours that curves are learnt
+    from; a breaker not by what was measured but by the most that its nodes draw, the worst of all
+    feeds standing and each one lost.
     """
     for use in uses:
-        if use.of:
+        if use.of and use.limit is not Limit.BREAKER:
             try:
                 yield use.limit, use.place, planned_w(use.values[-_LATEST_H:]).p95 / use.of
             except TooLittleHistory:

@@ -6,39 +6,37 @@ enough is None, never zero.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from jauge_models.capacity.answer import History, Running
 from jauge_models.capacity.history import TooLittleHistory
 from jauge_models.capacity.idle_gpus import GpuHistory
-from jauge_models.capacity.inventory import WHOLE, Node
+from jauge_models.capacity.inventory import WHOLE, Node, NodeKind
+from jauge_models.capacity.outlook import Counted
 from jauge_models.capacity.placement import Workload
 from jauge_models.capacity.power_curves import LATEST, PowerCurve, learn
 from jauge_models.intervals import Basis, Point
 from jauge_models.resources import Series, kind_of
 
+from jauge_collector.capacity import gpu_hours
+from jauge_collector.capacity.gpu_hours import HOUR_MS, MEASURED, GpuHours, Hourly
 from jauge_collector.capacity.gpu_places import Gpu, GpuPlaces
 from jauge_collector.capacity.plant_file import DeclaredPlant
-from jauge_collector.compliance import intake
-from jauge_collector.compliance.intake import Hour, Hours
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.sites import Site
 from jauge_collector.stores import Store
 
-HOUR_MS: Final = 3_600_000
 WEEKS: Final = 8
-"""Of the past of GPUs are read: each of their readings is, which takes long."""
-POWER_WEEKS: Final = 53
-"""Of the ledger's hours are read: days to full are told of no more than half of what is known."""
-MEASURED: Final = 0.9
-"""Of an hour, or it is not known."""
-GAP_MS: Final = 180_000
-"""Readings of a GPU further apart than this measure nothing in between."""
+"""Of the past of GPUs one by one: what curves are learnt from, and what idle ones drew."""
+YEAR_WEEKS: Final = 53
+"""Of hours of nodes: days to full are told of no more than half of what is known."""
+FRESH: Final = 800
+"""Weeks of series that are read beside the last `WEEKS`, so that a first reading ends soon."""
 AT_WORK: Final = 0.05
 """Activity from which a GPU is at work."""
-_AT_ONCE_MS: Final = 28 * 24 * HOUR_MS
-"""Of one series, so that eight weeks of one are never held whole."""
+_GPUS_AT_ONCE: Final = 16
+"""Of which a year of hours is held at a time, each beside a month of readings of one series."""
 _HELD: Final = frozenset({"gpu", "gpu_instance", "guest"})
 _OF_HOLDERS: Final = frozenset({"runs_on", "share", "processors", "cpu_utilisation"})
 _NOT_MEASURED: Final = frozenset({Basis.ATTESTED, Basis.ESTIMATE})
@@ -49,8 +47,24 @@ Progress = Callable[[int, int], None]
 """Is told how many nodes were read, and how many there are."""
 
 
+class NodeUse(NamedTuple):
+    """What the GPUs of a node did together, hour by hour; None where one of them is not known."""
+
+    used: Hourly
+    """How many somebody had; of those that tell of no holder, how many were at work."""
+    counted: Counted
+    activity: Hourly
+    """Mean over its GPUs."""
+    memory_mib: Hourly
+    """What holders were given, else what its GPUs report in use."""
+    memory_counted: Counted
+
+
 class Past(NamedTuple):
-    """What was measured, and of which kinds too little was, by code of what is missing."""
+    """What was measured, and of which kinds too little was, by code of what is missing.
+
+    All hours end together: those of single GPUs, of nodes' GPUs, of nodes' power.
+    """
 
     history: History
     unlearnt: Mapping[str, str]
@@ -58,11 +72,15 @@ class Past(NamedTuple):
     hours: int
     power_start_ms: int
     power_hours: int
-    node_w: Mapping[str, Sequence[float | None]]
-    """By node: its mean power in each of these hours, which end with those of the GPUs."""
-    used: Mapping[str, Sequence[float | None]]
-    """By node: how many of its GPUs were given away in each hour; where nothing tells of holders,
-    how many were at work."""
+    node_w: Mapping[str, Hourly]
+    """By node: its mean power in each hour."""
+    uses: Mapping[str, NodeUse]
+    """By node that has GPUs of which something is told."""
+    use_start_ms: int = 0
+    use_hours: int = 0
+    """As far back as GPUs are read by now; `YEAR_WEEKS` once all is kept."""
+    names: Mapping[str, Sequence[str]] = {}
+    """By node: its GPUs as ``agent/resource``, in the order of their numbers."""
 
 
 async def read(
@@ -73,49 +91,121 @@ async def read(
     now_ms: int,
     *,
     weeks: int = WEEKS,
+    fresh: int | None = FRESH,
     progress: Progress | None = None,
 ) -> Past:
-    """The last hours before ``now_ms``: so many whole ``weeks`` of GPUs, `POWER_WEEKS` of nodes.
+    """The last whole hours before ``now_ms``: ``weeks`` of each GPU, `YEAR_WEEKS` of nodes.
 
-    What was said after ``now_ms`` does not count, so that a moment gone by is read again alike.
+    Of GPUs as far back as hours are kept and ``fresh`` weeks of series more; None: all of it,
+    however long that takes. What was said after ``now_ms`` does not count, so that a moment gone by
+    is read again alike.
 
     Raises LedgerError, StoreError.
     """
     end_ms = now_ms // HOUR_MS * HOUR_MS
-    start_ms = end_ms - weeks * 7 * 24 * HOUR_MS
-    hours = (end_ms - start_ms) // HOUR_MS
-    power_start_ms = end_ms - POWER_WEEKS * 7 * 24 * HOUR_MS
+    hours = weeks * gpu_hours.WEEK_MS // HOUR_MS
+    year_ms = end_ms - YEAR_WEEKS * gpu_hours.WEEK_MS
     known = frozenset(await store.series(site.name))
     latest = await _latest(store, known, now_ms)
     described = ledger.descriptions(site.name, now_ms)
     places = GpuPlaces(site, declared, known, latest, described)
-    watts: dict[str, Sequence[float | None]] = {}
+    nodes = _nodes(site, declared, places, known)
+    known_weeks = YEAR_WEEKS
+    if fresh is not None:
+        known_weeks = await gpu_hours.weeks_known(
+            store,
+            ledger,
+            [one for node in nodes for one in node.series],
+            end_ms,
+            weeks=(weeks, YEAR_WEEKS),
+            fresh=fresh,
+        )
+    use_start_ms = end_ms - known_weeks * gpu_hours.WEEK_MS
+    watts: dict[str, Hourly] = {}
     histories: list[GpuHistory] = []
-    used: dict[str, Sequence[float | None]] = {}
+    uses: dict[str, NodeUse] = {}
     running: list[Running] = []
     steps: defaultdict[str, list[tuple[int, str, float | None, float | None]]] = defaultdict(list)
-    for number, node in enumerate(declared.plant.nodes):
-        host = declared.hosts[node.name]
-        # One after the other: a year of rows of all nodes at once would not fit in memory.
-        watts[node.name] = host_watts(site, host, ledger, (power_start_ms, end_ms))
-        gpus = places.of(node)
-        own = [
-            await _history(site, node, at, gpu, store, known, (start_ms, end_ms))
-            for at, gpu in enumerate(gpus)
-        ]
-        histories += (one for one, _ in own)
-        if own:
-            used[node.name] = _used(own, hours)
-            activity = _mean([one.activity for one, _ in own], hours)
-            drawn = watts[node.name][-hours:]
-            steps[node.kind] += ((at, node.name, activity[at], drawn[at]) for at in range(hours))
-        running += _running(site, node, gpus, latest, places)
-        if progress is not None:
-            progress(number + 1, len(declared.plant.nodes))
+    for some in _batches(nodes):
+        every = [one for node in some for one in node.series]
+        told = iter(await gpu_hours.read(store, ledger, site.name, every, (use_start_ms, end_ms)))
+        for node in some:
+            name = node.node.name
+            # One after the other: a year of rows of all nodes at once would not fit in memory.
+            watts[name] = host_watts(site, declared.hosts[name], ledger, (year_ms, end_ms))
+            own = [next(told) for _ in node.gpus]
+            if own:
+                uses[name] = use = _use(node.kind, own)
+                histories += (_history(name, at, one, hours) for at, one in enumerate(own))
+                pairs = zip(use.activity[-hours:], watts[name][-hours:], strict=True)
+                steps[node.kind.name] += (
+                    (at, name, activity, drawn) for at, (activity, drawn) in enumerate(pairs)
+                )
+            running += _running(site, node.node, node.gpus, latest, places)
+            if progress is not None:
+                progress(len(watts), len(nodes))
+    curves, unlearnt = _curves(declared, steps)
+    return Past(
+        history=History(curves=curves, gpus=tuple(histories), running=tuple(running)),
+        unlearnt=unlearnt,
+        start_ms=end_ms - hours * HOUR_MS,
+        hours=hours,
+        power_start_ms=year_ms,
+        power_hours=(end_ms - year_ms) // HOUR_MS,
+        node_w=watts,
+        uses=uses,
+        use_start_ms=use_start_ms,
+        use_hours=(end_ms - use_start_ms) // HOUR_MS,
+        names={
+            node.node.name: tuple(f"{gpu.agent}/{gpu.resource}" for gpu in node.gpus)
+            for node in nodes
+            if node.gpus
+        },
+    )
+
+
+class _Node(NamedTuple):
+    """A node with its GPUs and what may be read of them."""
+
+    node: Node
+    kind: NodeKind
+    gpus: Sequence[Gpu]
+    series: Sequence[gpu_hours.GpuSeries]
+
+
+def _nodes(
+    site: Site, declared: DeclaredPlant, places: GpuPlaces, known: frozenset[Series]
+) -> list[_Node]:
+    kinds = {kind.name: kind for kind in declared.plant.kinds}
+    found: list[_Node] = []
+    for node in declared.plant.nodes:
+        kind, gpus = kinds[node.kind], places.of(node)
+        series = [gpu_hours.series_of(site.name, gpu, kind.gpu_memory_mib, known) for gpu in gpus]
+        found.append(_Node(node, kind, gpus, series))
+    return found
+
+
+def _batches(nodes: Iterable[_Node]) -> Iterator[list[_Node]]:
+    """Nodes in their order, together up to `_GPUS_AT_ONCE` or one that has more."""
+    some: list[_Node] = []
+    for node in nodes:
+        if some and sum(len(one.gpus) for one in (*some, node)) > _GPUS_AT_ONCE:
+            yield some
+            some = []
+        some.append(node)
+    if some:
+        yield some
+
+
+def _curves(
+    declared: DeclaredPlant,
+    steps: Mapping[str, Sequence[tuple[int, str, float | None, float | None]]],
+) -> tuple[dict[str, PowerCurve], dict[str, str]]:
+    """The curve of each kind of node, or what is missing to learn it."""
     curves: dict[str, PowerCurve] = {}
     unlearnt: dict[str, str] = {}
     for kind in declared.plant.kinds:
-        some = sorted(steps[kind.name], key=lambda step: step[:2])
+        some = sorted(steps.get(kind.name, ()), key=lambda step: step[:2])
         try:
             curves[kind.name] = learn(
                 [activity for _, _, activity, _ in some],
@@ -125,9 +215,7 @@ async def read(
             )
         except TooLittleHistory as little:
             unlearnt[kind.name] = little.missing
-    history = History(curves=curves, gpus=tuple(histories), running=tuple(running))
-    power_hours = (end_ms - power_start_ms) // HOUR_MS
-    return Past(history, unlearnt, start_ms, hours, power_start_ms, power_hours, watts, used)
+    return curves, unlearnt
 
 
 async def _latest(store: Store, known: Iterable[Series], now_ms: int) -> dict[Series, Point]:
@@ -141,9 +229,7 @@ async def _latest(store: Store, known: Iterable[Series], now_ms: int) -> dict[Se
     return {series: points[-1] for series, points in found.items() if points}
 
 
-def host_watts(
-    site: Site, host: str, ledger: Ledger, span: tuple[int, int]
-) -> Sequence[float | None]:
+def host_watts(site: Site, host: str, ledger: Ledger, span: tuple[int, int]) -> Hourly:
     """Mean power of a host in each hour, W, by its rows that were measured. Raises LedgerError."""
     start_ms, end_ms = span
     watts: list[float | None] = [None] * ((end_ms - start_ms) // HOUR_MS)
@@ -156,112 +242,60 @@ def host_watts(
     return watts
 
 
-async def _history(  # noqa: PLR0917 - a GPU of a node of a site, where and when it is read
-    site: Site,
-    node: Node,
-    number: int,
-    gpu: Gpu,
-    store: Store,
-    known: frozenset[Series],
-    span: tuple[int, int],
-) -> tuple[GpuHistory, Sequence[float | None]]:
-    """A GPU's hours, and the part of it that was given away in each."""
-
-    async def hours_of(quantity: str, resource: str) -> Hours | None:
-        if Series(site.name, gpu.agent, resource, quantity) not in known:
-            return None
-        sensor = f"{gpu.agent}/{resource}"
-        read = await intake.read(store, site.name, [sensor], span, GAP_MS, quantity=quantity)
-        return read[sensor]
-
-    activity = _hourly(await hours_of("gpu_utilisation", gpu.resource), span)
-    watts = _hourly(await hours_of("power", gpu.resource), span)
-    told: list[Hours] = []
-    for name in (gpu.resource, *gpu.parts):
-        part = await hours_of("share", name)
-        whole = Series(site.name, gpu.agent, name, "runs_on")
-        if part is None and name == gpu.resource and whole in known:
-            part = await _held_whole(store, whole, gpu.hosts, span)
-        if part is not None:
-            told.append(part)
-    heard = [one is not None or two is not None for one, two in zip(activity, watts, strict=True)]
-    given = _given(told, heard, span[0] // HOUR_MS) if told else [None] * len(heard)
-    history = GpuHistory(
-        node=node.name,
+def _history(node: str, number: int, one: GpuHours, hours: int) -> GpuHistory:
+    """The last hours of a GPU, for what it did alone."""
+    given = one.given
+    return GpuHistory(
+        node=node,
         gpu=number,
-        activity=tuple(None if part is None else min(max(part, 0.0), 1.0) for part in activity),
-        watts=tuple(watts),
-        held=tuple(None if part is None else part >= 1 / WHOLE for part in given) if told else (),
+        activity=tuple(one.activity[-hours:]),
+        watts=tuple(one.watts[-hours:]),
+        held=()
+        if given is None
+        else tuple(None if part is None else part >= 1 / WHOLE for part in given[-hours:]),
     )
-    return history, given
 
 
-def _hourly(hours: Hours | None, span: tuple[int, int]) -> Sequence[float | None]:
-    first = span[0] // HOUR_MS
-    found: list[float | None] = [None] * ((span[1] - span[0]) // HOUR_MS)
-    for at in range(len(found)):
-        hour = None if hours is None else hours.get(first + at)
-        if hour is not None and hour.covered_ms >= MEASURED * HOUR_MS:
-            found[at] = hour.mean
-    return found
-
-
-async def _held_whole(
-    store: Store, series: Series, hosts: frozenset[int], span: tuple[int, int]
-) -> Hours:
-    """Of a GPU that says who holds it and no share: all of it, or nothing while a host does."""
-    found: dict[int, Hour] = {}
-    last: Point | None = None
-    for begin in range(span[0], span[1], _AT_ONCE_MS):
-        piece = begin, min(begin + _AT_ONCE_MS, span[1])
-        told = (await store.read([series], *piece)).get(series, [])
-        held = [Point(one.time_ms, float(round(one.value) not in hosts)) for one in told]
-        found |= intake.means(held, piece, GAP_MS, before=last)
-        last = held[-1] if held else last
-    return found
-
-
-def _given(told: Sequence[Hours], heard: Sequence[bool], first: int) -> Sequence[float | None]:
-    """The part that was given away in each hour; None where that is not known.
-
-    Nothing was given where the GPU was heard all hour and told of no holder in it: gateways say
-    nothing of a GPU that nobody has.
-    """
-    found: list[float | None] = []
-    for at, is_heard in enumerate(heard):
-        some = [part[first + at] for part in told if first + at in part]
-        if any(hour.covered_ms < MEASURED * HOUR_MS for hour in some):
-            found.append(None)
-        elif some:
-            found.append(min(sum(hour.mean for hour in some), 1.0))
+def _use(kind: NodeKind, own: Sequence[GpuHours]) -> NodeUse:
+    parts: list[Hourly] = []
+    memory: list[Hourly] = []
+    for one in own:
+        if one.given is None:
+            parts.append(
+                [None if part is None else float(part >= AT_WORK) for part in one.activity]
+            )
+            memory.append(one.memory_mib)
         else:
-            found.append(0.0 if is_heard else None)
-    return found
+            parts.append(one.given)
+            memory.append(
+                [
+                    None if part is None or not kind.gpu_memory_mib else part * kind.gpu_memory_mib
+                    for part in one.given
+                ]
+            )
+    told = {one.given is not None for one in own}
+    summed = _summed([one.activity for one in own])
+    return NodeUse(
+        used=_summed(parts),
+        counted=_counted(told, Counted.AT_WORK),
+        activity=[None if busy is None else busy / len(own) for busy in summed],
+        memory_mib=_summed(memory),
+        memory_counted=_counted(told, Counted.MEMORY_USED),
+    )
 
 
-def _used(
-    own: Sequence[tuple[GpuHistory, Sequence[float | None]]], hours: int
-) -> Sequence[float | None]:
-    """GPUs of a node that somebody had; None where one of them says nothing."""
-    told = [
-        parts
-        if history.held
-        else [None if part is None else float(part >= AT_WORK) for part in history.activity]
-        for history, parts in own
-    ]
+def _counted(told: set[bool], otherwise: Counted) -> Counted:
+    if told == {True}:
+        return Counted.GIVEN
+    return otherwise if told == {False} else Counted.MIXED
+
+
+def _summed(several: Sequence[Hourly]) -> Hourly:
+    """Hour by hour the sum; None where one of them is not known."""
     found: list[float | None] = []
-    for at in range(hours):
-        known = [value for one in told if (value := one[at]) is not None]
-        found.append(sum(known) if len(known) == len(told) else None)
-    return found
-
-
-def _mean(several: Sequence[Sequence[float | None]], hours: int) -> Sequence[float | None]:
-    """Hour by hour the mean; None where one of them is not known."""
-    found: list[float | None] = []
-    for at in range(hours):
-        known = [value for one in several if (value := one[at]) is not None]
-        found.append(sum(known) / len(known) if len(known) == len(several) else None)
+    for hour in zip(*several, strict=True):
+        known = [value for value in hour if value is not None]
+        found.append(sum(known) if len(known) == len(hour) else None)
     return found
 
 

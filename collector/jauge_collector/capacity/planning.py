@@ -7,7 +7,13 @@ from typing import NamedTuple
 import msgspec
 from jauge_models.capacity.answer import Answer, answer
 from jauge_models.capacity.outcome import Figures
-from jauge_models.capacity.outlook import Outlook, UseHistory, outlook
+from jauge_models.capacity.outlook import (
+    Outlook,
+    PoolOutlook,
+    UseHistory,
+    outlook,
+    pool_outlook,
+)
 from jauge_models.capacity.scenario import Scenario, check_against
 from jauge_models.configuration import ConfigurationError
 from jauge_models.effectiveness import CoveragePolicy
@@ -15,7 +21,7 @@ from jauge_models.effectiveness import CoveragePolicy
 from jauge_collector import civil
 from jauge_collector.capacity import past
 from jauge_collector.capacity.figures import figures
-from jauge_collector.capacity.outlooks import uses
+from jauge_collector.capacity.outlooks import pools, uses
 from jauge_collector.capacity.past import Past, Progress
 from jauge_collector.capacity.plant_file import DeclaredPlant, load
 from jauge_collector.ledger.book import Ledger
@@ -33,6 +39,8 @@ class Known(NamedTuple):
     outlook: tuple[Outlook, ...]
     """What each use comes to if it goes on as it did: it takes long, and no scenario changes it."""
     at_ms: int
+    pools: tuple[PoolOutlook, ...] = ()
+    """The same of activity and power of each kind of GPU."""
 
 
 async def gather(
@@ -52,8 +60,11 @@ async def gather(
     measured = await past.read(site, declared, ledger, store, now_ms, progress=progress)
     told = await asyncio.to_thread(figures, ledger, site, policy, now_ms)
     some = tuple(uses(declared.plant, measured))
-    ahead = await asyncio.to_thread(lambda: tuple(outlook(one) for one in some))
-    return Known(declared, measured, told, some, ahead, now_ms)
+    ahead = await asyncio.to_thread(lambda: tuple(map(outlook, some)))
+    of_pools = await asyncio.to_thread(
+        lambda: tuple(map(pool_outlook, pools(declared.plant, measured)))
+    )
+    return Known(declared, measured, told, some, ahead, now_ms, of_pools)
 
 
 def plan(known: Known, scenario: Scenario, *, file: str) -> Answer:
@@ -70,7 +81,14 @@ def plan(known: Known, scenario: Scenario, *, file: str) -> Answer:
         now_ms=known.at_ms,
         file=file,
     )
-    return msgspec.structs.replace(found, outlook=known.outlook)
+    weeks = known.past.use_hours // (7 * 24)
+    return msgspec.structs.replace(
+        found,
+        outlook=known.outlook,
+        pools=known.pools,
+        unlearnt=known.past.unlearnt,
+        gpu_weeks=weeks if weeks < past.YEAR_WEEKS else None,
+    )
 
 
 def checked(scenario: Scenario, declared: DeclaredPlant, *, file: str) -> tzinfo:

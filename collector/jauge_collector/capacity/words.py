@@ -17,7 +17,9 @@ class Words:
     plain: Language
     texts: Mapping[str, str]
     names: Mapping[str, str]
-    """Of limits, obstacles and what a history lacks."""
+    """Of limits, measures, obstacles and what a history lacks."""
+    counted: Mapping[str, str]
+    """What was counted as used."""
     unknown: Mapping[str, str]
     simulated: Mapping[str, str]
     methods: Mapping[str, str]
@@ -25,6 +27,15 @@ class Words:
     def __call__(self, key: str, **values: object) -> str:
         """A text with its holes filled in. Raises KeyError for one that nobody wrote."""
         return self.texts[key].format(**values)
+
+    def several(self, key: str, number: float, **values: object) -> str:
+        """A text about a ``number`` of things, in its form for so many."""
+        form = f"{key}_one" if self._is_singular(number) else key
+        return self(form, number=self.plain.number(number), **values)
+
+    def _is_singular(self, number: float) -> bool:
+        """Whether a language says it as of one: in French of none too."""
+        return round(number) in ((0, 1) if self.plain.code == "fr" else (1,))
 
     def lacking(self, code: str, **values: object) -> str:
         """What was not known, from ``code`` or ``code:name``."""
@@ -34,6 +45,9 @@ class Words:
     def how(self, code: str) -> str:
         """How it was worked out, from ``code`` or ``code:name``."""
         key, _, name = code.partition(":")
+        single = f"{key}_one"
+        if single in self.simulated and self._is_singular(float(name)):
+            key = single
         return self.simulated[key].format(name=name)
 
 

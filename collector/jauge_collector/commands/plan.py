@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from jauge_models.configuration import ConfigurationError
 
 from jauge_collector import config
 from jauge_collector.commands import new_file
@@ -49,8 +50,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(func=main)
 
 
+def _are_one(first: Path, second: Path) -> bool:
+    return first.absolute().resolve() == second.absolute().resolve()
+
+
 async def main(args: argparse.Namespace) -> int:
     """Print the answer. Raises ConfigurationError, LedgerError and StoreError."""
+    if args.csv is not None and args.picture is not None and _are_one(args.csv, args.picture):
+        raise ConfigurationError("--csv", "", "is the file of --picture", "name two files")
     settings = config.load(args.config)
     site = only_or_named_site(settings, args.site)
     file = str(args.scenario)
@@ -84,7 +91,7 @@ async def main(args: argparse.Namespace) -> int:
     from jauge_collector.capacity.words import words  # noqa: PLC0415 - --help is instant
 
     w = words(args.lang)
-    told = sheet(found, known.past.unlearnt, w, zone)
+    told = sheet(found, w, zone)
     if args.picture is not None:
         new_file.write(args.picture, f"{picture.svg(found, w, zone)}\n")
     if args.csv is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from jauge_models.compliance.windows import twelve_months
 
+from jauge_collector.capacity import closed_past
 from jauge_collector.compliance import evidence_file, humidity, kept_once, sensor_hours
 from jauge_collector.compliance import intake as air
 from jauge_collector.compliance.evidence_file import Facts, Sensor
@@ -36,6 +37,7 @@ async def keep(
     for quantity, sensors in ((air.QUANTITY, [*intakes, *moist]), (humidity.QUANTITY, moist)):
         found = await sensor_hours.read(sources, sensors, year, gap_ms, quantity=quantity)
         hours |= {(sensor, quantity): own for sensor, own in found.items()}
+    hours |= await closed_past.to_keep(sources, span_ms(quarter.window, site.zone))
     facts = Facts(
         await intervals_of(sources, quarter.window),
         await uses_of_servers(sources, quarter.window, policy.idle_days),

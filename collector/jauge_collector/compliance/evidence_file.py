@@ -4,8 +4,8 @@ One file for each edition, ``<site>/<quarter>-r<revision>.hours.ndjson.gz``: gzi
 first names site, quarter, the twelve months and the longest gap; the second has the nominal
 intervals of series (S10) and the use of servers' processors (V9); then each sensor follows as a
 line with its name and quantity and lines of ``[hour since the epoch, measured ms, mean]`` in time
-order; the last line says how many hours there were. The chain's ``archive`` link holds its SHA-256.
-Equal evidence gives equal bytes.
+order, and so do GPUs (`capacity.closed_past`); the last line says how many hours there were. The
+chain's ``archive`` link holds its SHA-256. Equal evidence gives equal bytes.
 """
 
 import gzip

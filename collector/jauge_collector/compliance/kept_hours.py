@@ -8,7 +8,8 @@ or lost is not told out of the ledger, but by the archives of closings.
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -26,6 +27,17 @@ _HOUR_MS: Final = 3_600_000
 _HOURS: Final = BLOCK_MS // _HOUR_MS
 _BLOCKS_AT_ONCE: Final = 4
 """Of one sensor, so that a year of one that reports each second is never held whole."""
+
+
+class Derived(NamedTuple):
+    """What each reading counts as, and the name under which such hours are kept.
+
+    The name tells all that ``value`` depends on: hours of another meaning have another one.
+    """
+
+    name: str
+    value: Callable[[float], float]
+
 
 _Edge = tuple[Point | None, Point | None]
 """The last reading before a moment, and the first at or after it."""
@@ -51,38 +63,53 @@ async def read(  # noqa: PLR0917 - as `intake.read`, and the ledger
     gap_ms: int,
     *,
     quantity: str = air.QUANTITY,
+    derived: Derived | None = None,
 ) -> dict[str, Hours]:
-    """As `intake.read`. Raises StoreError, and LedgerError where the ledger cannot be read.
+    """As `intake.read`, of what is ``derived`` from each reading where that is given.
 
-    One that cannot be written to now keeps nothing more.
+    Raises StoreError, LedgerError where the ledger cannot be read, and ValueError for derived hours
+    with a gap longer than `ledger.kept_hours.LONGEST_GAP_MS`. A ledger that cannot be written to
+    now keeps nothing more.
     """
     names = list(dict.fromkeys(sensors))
     start_ms, end_ms = span
     if gap_ms > kept_hours.LONGEST_GAP_MS:
+        if derived is not None:
+            raise ValueError(f"{gap_ms} ms between readings are too many for derived hours")
         return await air.read(store, site, names, span, gap_ms, quantity=quantity)
+    readings = _Readings(store, None if derived is None else derived.value)
     series = {name: _series(site, name, quantity) for name in names}
-    first = await store.after(series.values(), start_ms)
+    first = await readings.after(series.values(), start_ms)
     begins = {
-        name: first[one].time_ms
-        for name, one in series.items()
+        one: first[one].time_ms
+        for one in series.values()
         if one in first and first[one].time_ms < end_ms
     }
     # Where no hour lies whole after the first reading there is nothing that could be kept.
-    short = [name for name, at in begins.items() if at // _HOUR_MS >= end_ms // _HOUR_MS]
+    long = {one: at for one, at in begins.items() if at // _HOUR_MS < end_ms // _HOUR_MS}
+    kept_as = quantity if derived is None else derived.name
+    whole = await _Blocks(readings, ledger, site, kept_as, gap_ms).of(long, span)
+    ends = _Ends(readings, span, gap_ms)
+    heads = await ends.heads(begins)
+    tails = await ends.tails(list(long))
     found: dict[str, Hours] = {name: {} for name in names}
-    found |= await air.read(store, site, short, span, gap_ms, quantity=quantity)
-    wanted = [series[name] for name in begins if name not in short]
-    whole = await _Blocks(store, ledger, site, quantity, gap_ms).of(wanted, span)
-    ends = _Ends(store, span, gap_ms)
-    heads = await ends.heads({series[name]: at for name, at in begins.items() if name not in short})
-    tails = await ends.tails(wanted)
-    for name, at in begins.items():
-        if name not in short:
-            one = series[name]
-            after, last = at // _HOUR_MS, end_ms // _HOUR_MS
+    for name, one in series.items():
+        if one in long:
+            after, last = begins[one] // _HOUR_MS, end_ms // _HOUR_MS
             inner = {hour: mean for hour, mean in whole[one] if after < hour < last}
             found[name] = {**heads[one], **inner, **tails.get(one, {})}
+        elif one in begins:
+            found[name] = heads[one]
     return found
+
+
+def blocks(span: tuple[int, int], first_ms: int) -> range:
+    """Where the blocks start that tell of a span, of a series whose first reading in it is known.
+
+    What lies whole before that reading holds nothing that counts.
+    """
+    begin_ms = max(span[0], first_ms)
+    return range(begin_ms - begin_ms % BLOCK_MS, span[1], BLOCK_MS)
 
 
 def _series(site: str, sensor: str, quantity: str) -> Series:
@@ -90,10 +117,39 @@ def _series(site: str, sensor: str, quantity: str) -> Series:
     return Series(site, agent, resource, quantity)
 
 
+class _Readings(NamedTuple):
+    """What a store has, each reading as what it counts as."""
+
+    store: Store
+    value: Callable[[float], float] | None
+
+    async def read(
+        self, series: Iterable[Series], start_ms: int, end_ms: int
+    ) -> Mapping[Series, Sequence[Point]]:
+        """As `Store.read`."""
+        found = await self.store.read(series, start_ms, end_ms)
+        if self.value is None:
+            return found
+        return {one: [self._counted(point) for point in some] for one, some in found.items()}
+
+    async def before(self, series: Iterable[Series], time_ms: int) -> Mapping[Series, Point]:
+        """As `Store.before`."""
+        found = await self.store.before(series, time_ms)
+        return {one: self._counted(point) for one, point in found.items()}
+
+    async def after(self, series: Iterable[Series], time_ms: int) -> Mapping[Series, Point]:
+        """As `Store.after`."""
+        found = await self.store.after(series, time_ms)
+        return {one: self._counted(point) for one, point in found.items()}
+
+    def _counted(self, point: Point) -> Point:
+        return point if self.value is None else Point(point.time_ms, self.value(point.value))
+
+
 class _Ends(NamedTuple):
     """The hours at the ends of a span, which no block tells: nothing beyond it counts in them."""
 
-    store: Store
+    readings: _Readings
     span: tuple[int, int]
     gap_ms: int
 
@@ -102,9 +158,9 @@ class _Ends(NamedTuple):
         found: dict[Series, Mapping[int, Hour]] = {}
         for hour in {at // _HOUR_MS for at in begins.values()}:
             some = [one for one, at in begins.items() if at // _HOUR_MS == hour]
-            span = hour * _HOUR_MS, (hour + 1) * _HOUR_MS
-            points = await self.store.read(some, max(span[0], self.span[0]), span[1])
-            after = await self.store.after(some, span[1])
+            span = hour * _HOUR_MS, min((hour + 1) * _HOUR_MS, self.span[1])
+            points = await self.readings.read(some, max(span[0], self.span[0]), span[1])
+            after = await self.readings.after(some, span[1])
             for one in some:
                 found[one] = air.means(points.get(one, ()), span, self.gap_ms, after=after.get(one))
         return found
@@ -115,9 +171,9 @@ class _Ends(NamedTuple):
         begin_ms = end_ms - end_ms % _HOUR_MS
         if begin_ms == end_ms:
             return {}
-        before = await self.store.before(series, begin_ms)
-        points = await self.store.read(series, begin_ms, end_ms)
-        after = await self.store.after(series, end_ms)
+        before = await self.readings.before(series, begin_ms)
+        points = await self.readings.read(series, begin_ms, end_ms)
+        after = await self.readings.after(series, end_ms)
         return {
             one: air.means(
                 points.get(one, ()),
@@ -133,8 +189,10 @@ class _Ends(NamedTuple):
 class _Blocks:
     """Blocks of hours of sensors: as they are kept, or worked out and kept from now on."""
 
-    def __init__(self, store: Store, ledger: Ledger, site: str, quantity: str, gap_ms: int) -> None:
-        self._store = store
+    def __init__(
+        self, readings: _Readings, ledger: Ledger, site: str, quantity: str, gap_ms: int
+    ) -> None:
+        self._readings = readings
         self._ledger = ledger
         self._site = site
         self._quantity = quantity
@@ -142,34 +200,39 @@ class _Blocks:
         self._may_keep = True
 
     async def of(
-        self, series: Sequence[Series], span: tuple[int, int]
+        self, begins: Mapping[Series, int], span: tuple[int, int]
     ) -> dict[Series, list[tuple[int, Hour]]]:
-        """Hours of every block that touches a span, in time order."""
-        if not series:
+        """Hours of every block that touches a span, in time order, from first readings on."""
+        if not begins:
             return {}
-        starts = range(span[0] - span[0] % BLOCK_MS, span[1], BLOCK_MS)
-        edges = await self._edges(series, [*starts, starts[-1] + BLOCK_MS])
-        kept = await asyncio.to_thread(self._kept, (starts[0], starts[-1] + 1))
+        starts = {one: blocks(span, first_ms) for one, first_ms in begins.items()}
+        edges = await self._edges(starts)
+        every = min(own[0] for own in starts.values()), max(own[-1] for own in starts.values()) + 1
+        kept = await asyncio.to_thread(self._kept, begins, every)
         found: dict[Series, list[tuple[int, Hour]]] = {}
-        for one in series:
-            blocks: dict[int, _Block] = {}
+        for one, own in starts.items():
+            known: dict[int, _Block] = {}
             for start, content in kept.get((one.agent, one.resource), {}).items():
-                block = _DECODER.decode(content)
-                if (block.start, block.end) == (edges[one, start], edges[one, start + BLOCK_MS]):
-                    blocks[start] = block
-            missing = [start for start in starts if start not in blocks]
+                if start in own:
+                    block = _DECODER.decode(content)
+                    around = edges[one, start], edges[one, start + BLOCK_MS]
+                    if (block.start, block.end) == around:
+                        known[start] = block
+            missing = [start for start in own if start not in known]
             if missing:
-                blocks |= await self._worked_out(one, missing, edges)
-            found[one] = [hour for start in starts for hour in _hours(start, blocks[start])]
+                known |= await self._worked_out(one, missing, edges)
+            found[one] = [hour for start in own for hour in _hours(start, known[start])]
         return found
 
-    async def _edges(
-        self, series: Sequence[Series], moments: Iterable[int]
-    ) -> dict[tuple[Series, int], _Edge]:
+    async def _edges(self, starts: Mapping[Series, range]) -> dict[tuple[Series, int], _Edge]:
         found: dict[tuple[Series, int], _Edge] = {}
-        for moment in moments:
-            before = await self._store.before(series, moment)
-            after = await self._store.after(series, moment)
+        moments: defaultdict[int, list[Series]] = defaultdict(list)
+        for one, own in starts.items():
+            for moment in (*own, own[-1] + BLOCK_MS):
+                moments[moment].append(one)
+        for moment, series in moments.items():
+            before = await self._readings.before(series, moment)
+            after = await self._readings.after(series, moment)
             for one in series:
                 found[one, moment] = before.get(one), after.get(one)
         return found
@@ -185,7 +248,7 @@ class _Blocks:
         found: dict[int, _Block] = {}
         for begin, end in _runs(starts):
             hours = air.means(
-                (await self._store.read([one], begin, end)).get(one, ()),
+                (await self._readings.read([one], begin, end)).get(one, ()),
                 (begin, end),
                 self._gap_ms,
                 before=edges[one, begin][0],
@@ -203,9 +266,12 @@ class _Blocks:
             await asyncio.to_thread(self._settle, sensor, token, contents)
         return found
 
-    def _kept(self, span: tuple[int, int]) -> Kept:
+    def _kept(self, series: Iterable[Series], span: tuple[int, int]) -> Kept:
+        sources = [(one.agent, one.resource) for one in series]
         with self._ledger.transaction(writes=False) as connection:
-            return kept_hours.kept(connection, self._site, self._quantity, self._gap_ms, span)
+            return kept_hours.kept(
+                connection, self._site, sources, self._quantity, self._gap_ms, span
+            )
 
     def _claim(self, sensor: Sensor, starts: Iterable[int], token: str) -> frozenset[int]:
         if not self._may_keep:

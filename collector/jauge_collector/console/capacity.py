@@ -72,11 +72,10 @@ class CapacityPages:
         name = request.query.get("scenario", "")
         scenario = await self._scenario(site, name)
         found = await self._answer(site, scenario, name)
-        known = await self._plans.known(site)
-        if isinstance(found, Making) or isinstance(known, Making):
+        if isinstance(found, Making):
             raise _making()
         w, zone = words(visit.language.code), civil.zone(found.zone)
-        told = sheet(found, known.past.unlearnt, w, zone)
+        told = sheet(found, w, zone)
         return _file(sheet_csv.text(told), "text/csv", f"{site.name}-{name}.csv")
 
     async def toml(self, request: web.Request) -> web.Response:
@@ -119,14 +118,12 @@ class CapacityPages:
         """An answer as the page shows it, or why there is none."""
         try:
             found = await self._plans.answer(site, scenario, file=file or scenario.name)
-            known = await self._plans.known(site)
         except ConfigurationError as error:
             return AnswerView(file=file, problem=str(error))
-        if isinstance(found, Making) or isinstance(known, Making):
-            since_ms = found.since_ms if isinstance(found, Making) else visit.now_ms
-            clock = visit.language.clock(since_ms, site.zone, seconds=True)
+        if isinstance(found, Making):
+            clock = visit.language.clock(found.since_ms, site.zone, seconds=True)
             return AnswerView(file=file, waiting=visit.language("capacity_waiting", clock=clock))
-        return await asyncio.to_thread(capacity_views.answered, found, known, visit.language, file)
+        return await asyncio.to_thread(capacity_views.answered, found, visit.language, file)
 
     async def answer_page(
         self,

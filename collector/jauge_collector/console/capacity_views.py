@@ -9,7 +9,6 @@ from jauge_models.capacity.answer import Answer
 
 from jauge_collector import civil
 from jauge_collector.capacity import picture
-from jauge_collector.capacity.planning import Known
 from jauge_collector.capacity.sheet import Sheet, sheet
 from jauge_collector.capacity.words import words
 from jauge_collector.console.attestation_form import Problem
@@ -75,10 +74,10 @@ class AnswerView:
     problem: str = ""
 
 
-def answered(found: Answer, known: Known, language: Language, file: str) -> AnswerView:
+def answered(found: Answer, language: Language, file: str) -> AnswerView:
     """An answer in the reader's language."""
     w, zone = words(language.code), civil.zone(found.zone)
-    whole = sheet(found, known.past.unlearnt, w, zone)
+    whole = sheet(found, w, zone)
     shown = tuple(one._replace(rows=one.rows[:MOST_ROWS]) for one in whole.tables)
     return AnswerView(
         file=file,

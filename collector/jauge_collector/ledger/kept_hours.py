@@ -9,11 +9,21 @@ see, by the readings at the ends.
 Each function joins its caller's transaction.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from jauge_collector.ledger import schema
 
@@ -31,6 +41,7 @@ _REACHED: Final = delete(schema.sensor_hours).where(
 )
 _KEEPING: Final = select(_T.site, _T.agent).distinct()
 _FEW: Final = 20
+_SOURCES_AT_ONCE: Final = 100
 
 
 class Sensor(NamedTuple):
@@ -47,24 +58,51 @@ Kept = Mapping[tuple[str, str], Mapping[int, str]]
 """By agent and resource: the content of each block, by the block's start."""
 
 
-def kept(
-    connection: Connection, site: str, quantity: str, gap_ms: int, span: tuple[int, int]
+def kept(  # noqa: PLR0917 - whose hours, of when
+    connection: Connection,
+    site: str,
+    sources: Collection[tuple[str, str]],
+    quantity: str,
+    gap_ms: int,
+    span: tuple[int, int],
 ) -> Kept:
-    """All that is kept of a quantity's sensors in blocks that begin in a span."""
+    """What is kept of a quantity of some agents' resources in blocks that begin in a span."""
     start_ms, end_ms = span
     found: dict[tuple[str, str], dict[int, str]] = {}
-    for agent, resource, start, content in connection.execute(
-        select(_T.agent, _T.resource, _T.start_ms, _T.content).where(
+    wanted = sorted(sources)
+    for at in range(0, len(wanted), _SOURCES_AT_ONCE):
+        some = wanted[at : at + _SOURCES_AT_ONCE]
+        for agent, resource, start, content in connection.execute(
+            select(_T.agent, _T.resource, _T.start_ms, _T.content).where(
+                _T.site == site,
+                tuple_(_T.agent, _T.resource).in_(some),
+                _T.quantity == quantity,
+                _T.gap_ms == gap_ms,
+                _T.start_ms >= start_ms,
+                _T.start_ms < end_ms,
+                _T.content.is_not(None),
+            )
+        ):
+            found.setdefault((agent, resource), {})[start] = content
+    return found
+
+
+def kept_starts(
+    connection: Connection, site: str, gap_ms: int, span: tuple[int, int]
+) -> Mapping[Sensor, frozenset[int]]:
+    """Which blocks that begin in a span are kept of a site, whatever they hold."""
+    found: dict[Sensor, set[int]] = {}
+    for agent, resource, quantity, start in connection.execute(
+        select(_T.agent, _T.resource, _T.quantity, _T.start_ms).where(
             _T.site == site,
-            _T.quantity == quantity,
             _T.gap_ms == gap_ms,
-            _T.start_ms >= start_ms,
-            _T.start_ms < end_ms,
+            _T.start_ms >= span[0],
+            _T.start_ms < span[1],
             _T.content.is_not(None),
         )
     ):
-        found.setdefault((agent, resource), {})[start] = content
-    return found
+        found.setdefault(Sensor(site, agent, resource, quantity, gap_ms), set()).add(start)
+    return {sensor: frozenset(starts) for sensor, starts in found.items()}
 
 
 def unmarked(connection: Connection, sensor: Sensor, starts_ms: Iterable[int]) -> list[int]:

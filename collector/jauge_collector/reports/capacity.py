@@ -5,30 +5,37 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
-from jauge_models.capacity.fullness import Fullness, Limit
+from jauge_models.capacity.fullness import Limit
 from jauge_models.capacity.idle_gpus import idle_gpus
 from jauge_models.capacity.inventory import Plant
 from jauge_models.capacity.outcome import Figures
-from jauge_models.capacity.outlook import UseHistory, outlook
+from jauge_models.capacity.outlook import (
+    Outlook,
+    PoolOutlook,
+    UseHistory,
+    outlook,
+    pool_outlook,
+)
 from jauge_models.configuration import ConfigurationError
 
 from jauge_collector import civil
-from jauge_collector.capacity import past
+from jauge_collector.capacity import closed_past
 from jauge_collector.capacity.families import shares
-from jauge_collector.capacity.outlooks import uses
-from jauge_collector.capacity.past import HOUR_MS, Past
+from jauge_collector.capacity.gpu_hours import HOUR_MS
+from jauge_collector.capacity.measured_tables import AHEAD
+from jauge_collector.capacity.outlooks import pools, uses
+from jauge_collector.capacity.past import Past
 from jauge_collector.capacity.planning import plant_of
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.reports.content import (
     Capacity,
     CapacityGap,
     CapacityLimit,
+    CapacityPool,
     GpusIdle,
     GpusUsed,
 )
 
-_WEEKS: Final = 14
-"""Of hours: a quarter is 92 days at most."""
 _BELOW: Final = 0.05
 """Activity under which a GPU is idle."""
 _LIMITS: Final = 15
@@ -38,7 +45,8 @@ async def capacity(sources: Sources, span: tuple[int, int], now_ms: int) -> Capa
     """Of the quarter [start, end) of a site; None where it declares no plant.
 
     Of a quarter that still runs up to the last local midnight. A plant that cannot be used is
-    told in ``problem``, and stops no report. Raises LedgerError and StoreError.
+    told in ``problem``, and stops no report. Raises LedgerError, StoreError, and ConfigurationError
+    where an archive is not what was kept.
     """
     site = sources.site
     if site.capacity.plant is None:
@@ -49,14 +57,17 @@ async def capacity(sources: Sources, span: tuple[int, int], now_ms: int) -> Capa
         declared = plant_of(site, end_ms)
     except ConfigurationError as error:
         return Capacity(problem=_line(error, sources))
-    measured = await past.read(site, declared, sources.ledger, sources.store, end_ms, weeks=_WEEKS)
+    measured = await closed_past.of_quarter(sources, declared, span, end_ms)
     plant, histories = declared.plant, tuple(uses(declared.plant, measured))
-    limits = await asyncio.to_thread(lambda: _limits(plant, histories))
+    ahead = await asyncio.to_thread(lambda: list(map(outlook, histories)))
+    of_pools = await asyncio.to_thread(lambda: list(map(pool_outlook, pools(plant, measured))))
+    limits = _limits(plant, histories, ahead)
     return Capacity(
         gpus=tuple(_gpus(plant, histories, (start_ms, end_ms))),
         idle=_idle(measured, start_ms),
         limits=tuple(limits[:_LIMITS]),
         limits_left_out=max(0, len(limits) - _LIMITS),
+        pools=tuple(_pools(ahead, of_pools)),
         unknown=tuple(_unknown(plant, measured, start_ms)),
     )
 
@@ -114,11 +125,13 @@ def _idle(measured: Past, start_ms: int) -> GpusIdle | None:
     )
 
 
-def _limits(plant: Plant, histories: Sequence[UseHistory]) -> list[CapacityLimit]:
+def _limits(
+    plant: Plant, histories: Sequence[UseHistory], ahead: Sequence[Outlook]
+) -> list[CapacityLimit]:
     """Every limit of which something is known, the nearest first."""
     used = {(limit, place): share for limit, place, share in shares(plant, histories)}
-    full = {(one.limit, one.place): one.full for one in map(outlook, histories)}
-    keys = [key for key in full if full[key] is not None or key in used]
+    full = {(one.limit, one.place): one for one in ahead}
+    keys = [key for key, one in full.items() if one.full is not None or key in used]
     found = [
         _limit(limit, place, used.get((limit, place)), full.get((limit, place)))
         for limit, place in dict.fromkeys([*keys, *used])
@@ -126,10 +139,11 @@ def _limits(plant: Plant, histories: Sequence[UseHistory]) -> list[CapacityLimit
     return sorted(found, key=_nearness)
 
 
-def _limit(limit: Limit, place: str, used: float | None, full: Fullness | None) -> CapacityLimit:
+def _limit(limit: Limit, place: str, used: float | None, ahead: Outlook | None) -> CapacityLimit:
     told = CapacityLimit(limit=limit.value, place=place, used=used)
-    if full is None:
+    if ahead is None or ahead.full is None:
         return told
+    full = ahead.full
     return msgspec.structs.replace(
         told,
         probability=full.probability,
@@ -139,7 +153,36 @@ def _limit(limit: Limit, place: str, used: float | None, full: Fullness | None) 
         horizon_days=full.horizon_days,
         method=full.method,
         skill=full.skill,
+        counted=ahead.counted.value,
     )
+
+
+def _pools(ahead: Sequence[Outlook], of_pools: Sequence[PoolOutlook]) -> Iterator[CapacityPool]:
+    every = [
+        *(
+            (one.place, one.limit.value, one.hours, one.too_little)
+            for one in ahead
+            if one.limit in {Limit.GPUS, Limit.GPU_MEMORY}
+        ),
+        *((one.pool, one.measure.value, one.hours, one.too_little) for one in of_pools),
+    ]
+    for gpu, what, hours, too_little in sorted(every, key=lambda one: one[0]):
+        told = CapacityPool(gpu=gpu, what=what)
+        if hours is not None:
+            told = msgspec.structs.replace(
+                told,
+                last=hours.last,
+                method=hours.method,
+                skill=hours.skill,
+                **{
+                    name: (hours.middle[at - 1], hours.lower[at - 1], hours.upper[at - 1])
+                    for name, at in AHEAD.items()
+                    if at <= len(hours.middle)
+                },
+            )
+        elif too_little is not None:
+            told = msgspec.structs.replace(told, have=too_little.have, needed=too_little.needed)
+        yield told
 
 
 def _nearness(one: CapacityLimit) -> tuple[float, float, float, str, str]:
@@ -150,7 +193,12 @@ def _nearness(one: CapacityLimit) -> tuple[float, float, float, str, str]:
 def _unknown(plant: Plant, measured: Past, start_ms: int) -> Iterator[CapacityGap]:
     kinds = {kind.name: kind for kind in plant.kinds}
     first = max(0, (start_ms - measured.power_start_ms) // HOUR_MS)
-    told = {one.node for one in measured.history.gpus}
+    since = max(0, (start_ms - measured.start_ms) // HOUR_MS)
+    told = {
+        one.node
+        for one in measured.history.gpus
+        if any(value is not None for value in (*one.activity[since:], *one.held[since:]))
+    }
     used = {kinds[node.kind].name for node in plant.nodes}
     for code, names in (
         ("gpus", (n.name for n in plant.nodes if kinds[n.kind].gpus and n.name not in told)),

@@ -279,6 +279,27 @@ class CapacityLimit(_Part, frozen=True, kw_only=True):
     """Of the forecast; empty where there is none."""
     skill: float | None = None
     """None: the forecast is the time before once more."""
+    counted: str = ""
+    """What the forecast counts as used; empty where there is none."""
+
+
+class CapacityPool(_Part, frozen=True, kw_only=True):
+    """What comes of a kind of GPU: a limit or a measure, hours of the next four weeks.
+
+    The hours that lie so far ahead are a middle with the bounds of 80 %; None where the history
+    does not reach to them. ``have`` of the ``needed`` hours where it is too short for any.
+    """
+
+    gpu: str
+    what: str
+    last: float | None = None
+    in_a_day: tuple[float, float, float] | None = None
+    in_a_week: tuple[float, float, float] | None = None
+    in_four_weeks: tuple[float, float, float] | None = None
+    method: str = ""
+    skill: float | None = None
+    have: int = 0
+    needed: int = 0
 
 
 class CapacityGap(_Part, frozen=True, kw_only=True):
@@ -299,6 +320,8 @@ class Capacity(_Part, frozen=True, kw_only=True):
     limits: tuple[CapacityLimit, ...] = ()
     """At most the nearest 15; ``limits_left_out`` counts the others."""
     limits_left_out: int = 0
+    pools: tuple[CapacityPool, ...] = ()
+    """Use, memory, activity and power of each kind of GPU, as they go on."""
     unknown: tuple[CapacityGap, ...] = ()
 
 

@@ -16,7 +16,7 @@ from jauge_models.capacity.idle_gpus import GpuHistory, IdleGpus, idle_gpus
 from jauge_models.capacity.inventory import Plant
 from jauge_models.capacity.node_draw import NodeDraw, declared, learnt
 from jauge_models.capacity.outcome import Figures, Outcome, outcome
-from jauge_models.capacity.outlook import Outlook, UseHistory, outlook
+from jauge_models.capacity.outlook import Outlook, PoolOutlook, UseHistory, outlook
 from jauge_models.capacity.power_curves import PowerCurve
 from jauge_models.capacity.scenario import Scenario, WhatIf, check_against
 from jauge_models.capacity.schedule import Hold, Schedule, Service, schedule
@@ -132,6 +132,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     draws: tuple[Draw, ...]
     figures: Figures
     simulated: tuple[str, ...]
+    pools: tuple[PoolOutlook, ...] = ()
+    """Activity and power of each kind of GPU, which have no limit."""
+    unlearnt: Mapping[str, str] = {}
+    """Kinds of node of which too little was measured to learn a curve, with what is missing."""
+    gpu_weeks: int | None = None
+    """So many weeks of GPUs were read by now; None where all were that are ever read."""
 
 
 def answer(

@@ -1,6 +1,7 @@
-"""What the use of one limit comes to if it goes on as it did: its forecast, and when it is full."""
+"""What use comes to if it goes on as it did: its forecast, and when each limit is reached."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -17,6 +18,39 @@ _KNOWN_OF_DAY: Final = 12
 """Hours of a day that have to be known for its highest to count."""
 
 
+class Counted(StrEnum):
+    """What was counted as used, hour by hour."""
+
+    GIVEN = "given"
+    """What somebody had: GPUs, and the part of their memory that went with them."""
+    AT_WORK = "at_work"
+    """GPUs that were at work, where nothing tells of holders."""
+    MEMORY_USED = "memory_used"
+    """GPU memory in use, where nothing tells of holders."""
+    MIXED = "mixed"
+    """Of some nodes the one, of others the other."""
+    DRAWN = "drawn"
+    """Mean power of the hour; peaks within it are higher."""
+
+
+class Measure(StrEnum):
+    """What is forecast of a pool beside its GPUs and memory; it has no limit."""
+
+    ACTIVITY = "activity"
+    """Mean of the pool's GPUs, 0 to 1."""
+    POWER = "power"
+    """W of the pool's nodes together."""
+
+
+class PoolHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Hours of a pool, which is all GPUs of a kind with their nodes; None where not known."""
+
+    pool: str
+    measure: Measure
+    start_ms: int
+    values: tuple[float | None, ...]
+
+
 class UseHistory(msgspec.Struct, frozen=True, kw_only=True):
     """Hours of the use of one limit, in order of time; None where not known.
 
@@ -30,6 +64,7 @@ class UseHistory(msgspec.Struct, frozen=True, kw_only=True):
     start_ms: int
     values: tuple[float | None, ...]
     of: float | None = None
+    counted: Counted = Counted.DRAWN
 
 
 class TooLittle(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +78,9 @@ class TooLittle(msgspec.Struct, frozen=True, kw_only=True):
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """The hours that come, and when the limit is reached.
 
-    ``hours``: at most four weeks, or None and ``too_little``. ``full``: by each day's highest
-    hour; None where no limit is declared or days are too few, which ``too_few_days`` says then.
+    ``hours``: at most four weeks, or None and ``too_little``; neither of a breaker, which follows
+    its rack. ``full``: by each day's highest hour; None where no limit is declared or days are too
+    few, which ``too_few_days`` says then.
     """
 
     limit: Limit
@@ -53,11 +89,37 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     too_little: TooLittle | None = None
     full: Fullness | None = None
     too_few_days: TooLittle | None = None
+    counted: Counted = Counted.DRAWN
+
+
+class PoolOutlook(msgspec.Struct, frozen=True, kw_only=True):
+    """The hours of a pool that come, at most four weeks, or None and ``too_little``."""
+
+    pool: str
+    measure: Measure
+    hours: Forecast | None
+    too_little: TooLittle | None = None
+
+
+def pool_outlook(past: PoolHistory) -> PoolOutlook:
+    """What comes after this history."""
+    most = 1.0 if past.measure is Measure.ACTIVITY else None
+    hours = _hours(past.values, past.start_ms, most)
+    return PoolOutlook(
+        pool=past.pool,
+        measure=past.measure,
+        hours=hours if isinstance(hours, Forecast) else None,
+        too_little=hours if isinstance(hours, TooLittle) else None,
+    )
 
 
 def outlook(past: UseHistory) -> Outlook:
     """What comes after this history."""
-    hours = _ahead(past.values, past.start_ms, 3600.0, _HOURS_AHEAD, _SEASONS)
+    hours: Forecast | TooLittle | None = None
+    if past.limit is not Limit.BREAKER:
+        # Of GPUs and memory nobody has more than there are; power goes where it goes.
+        there = past.of if past.limit in {Limit.GPUS, Limit.GPU_MEMORY} else None
+        hours = _hours(past.values, past.start_ms, there)
     full: Fullness | TooLittle | None = None
     if past.of is not None:
         days = _ahead(_highest(past.values), past.start_ms, 86400.0, _DAYS_AHEAD, _SEASONS_OF_DAYS)
@@ -69,12 +131,20 @@ def outlook(past: UseHistory) -> Outlook:
     return Outlook(
         limit=past.limit,
         place=past.place,
-        # The paths of what was missed are what fullness draws from, and of no use to a reader.
-        hours=msgspec.structs.replace(hours, misses=()) if isinstance(hours, Forecast) else None,
+        hours=hours if isinstance(hours, Forecast) else None,
         too_little=hours if isinstance(hours, TooLittle) else None,
         full=full if isinstance(full, Fullness) else None,
         too_few_days=full if isinstance(full, TooLittle) else None,
+        counted=past.counted,
     )
+
+
+def _hours(
+    values: Sequence[float | None], start_ms: int, highest: float | None
+) -> Forecast | TooLittle:
+    found = _ahead(values, start_ms, 3600.0, _HOURS_AHEAD, _SEASONS, highest=highest)
+    # The paths of what was missed are what fullness draws from, and of no use to a reader.
+    return msgspec.structs.replace(found, misses=()) if isinstance(found, Forecast) else found
 
 
 def _ahead(
@@ -83,6 +153,8 @@ def _ahead(
     step_s: float,
     most: int,
     seasons: Sequence[int],
+    *,
+    highest: float | None = None,
 ) -> Forecast | TooLittle:
     """As far ahead as the history allows a forecast to be tested, at most ``most`` steps."""
     horizon = max(1, min(most, longest_horizon(len(values), seasons)))
@@ -95,6 +167,7 @@ def _ahead(
                 horizon=horizon,
                 seasons=seasons,
                 least=0.0,
+                most=highest,
             )
         except TooLittleHistory as error:
             if horizon == 1:

@@ -69,12 +69,16 @@ def test_shares_are_of_what_is_declared_and_measured(tmp_path: Path) -> None:
         _use(Limit.RACK_POWER, "r1", 4000.0, *[1000.0] * 90, *[2000.0] * 10),
         _use(Limit.RACK_POWER, "r2", None, *[1000.0] * 100),
         _use(Limit.ROOM_COOLING, "hall", 10_000.0, 500.0),
+        _use(Limit.GPU_MEMORY, "G", 4096.0, *[1024.0] * 100),
+        # What was measured of a breaker is for its days to full.
+        _use(Limit.BREAKER, "r1 A", 2300.0, *[1000.0] * 100),
     )
     shown = _shown(
         of_capacity("ex", _known(tmp_path, uses)), "jauge_capacity_used_ratio", "limit", "place"
     )
     assert shown == {
         ("rack_power", "r1"): pytest.approx(0.5),
+        ("gpu_memory", "G"): pytest.approx(0.25),
         # Two nodes of 2 kW with a feed lost; the other rack's node has no most that is known.
         ("breaker", "r1 A"): pytest.approx(4000 / 2300),
         ("breaker", "r1 B"): pytest.approx(4000 / 4600),

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 from jauge_collector.capacity import past
-from jauge_collector.capacity.past import POWER_WEEKS, WEEKS
+from jauge_collector.capacity.past import WEEKS, YEAR_WEEKS
 from jauge_collector.config import StoreConfig
 from jauge_collector.stores.victoriametrics import VictoriaMetricsStore
 from jauge_models.capacity.history import SAMPLES
+from jauge_models.capacity.outlook import Counted
 from jauge_models.intervals import Basis
 from jauge_models.readings import Reading
 from jauge_models.resources import Series, number_of
 from jauge_models.wire import ResourceDescription
+from sqlalchemy import text
 
 from tests.collector.capacity.measured import (
     EACH_MS,
@@ -58,8 +60,8 @@ async def test_hours_are_means_and_what_was_not_measured_is_none(plant: Measured
     )
     assert gpu.watts[-1] == pytest.approx(200.0)
     assert gpu.held == ()
-    assert found.used["n3"][-3:] == [None, 1.0, 1.0]
-    assert len(found.node_w["n3"]) == found.power_hours == POWER_WEEKS * 168
+    assert found.uses["n3"].used[-3:] == [None, 1.0, 1.0]
+    assert len(found.node_w["n3"]) == found.power_hours == YEAR_WEEKS * 168
     assert found.node_w["n3"][-6:] == [None, 900.0, None, None, None, 0.0]
     assert set(found.node_w["n1"]) == {None}
 
@@ -121,7 +123,7 @@ async def test_what_is_given_away_is_told_by_holders(plant: Measured) -> None:
     assert third.held[-3:] == (False, False, False)
     assert (fourth.held, first.held[-7]) == ((), None)
     # The hour in which the share ends is not known for the third, so not for the node.
-    assert found.used["n3"][-7:] == [
+    assert found.uses["n3"].used[-7:] == [
         None,
         *map(pytest.approx, (1.25, 1.25)),
         pytest.approx(0.25),
@@ -241,7 +243,7 @@ async def test_a_real_time_series_store_says_the_same(
                 found.append(await plant.read())
     first, second = found
     assert first == second
-    assert {second.used["n3"][hour] for hour in range(-6, 0)} == {0.5}
+    assert {second.uses["n3"].used[hour] for hour in range(-6, 0)} == {0.5}
 
 
 def _cards(host: str, number: int) -> list[ResourceDescription]:
@@ -251,3 +253,79 @@ def _cards(host: str, number: int) -> list[ResourceDescription]:
         ResourceDescription(f"gpu:{host}-{at}", {}, "card", {"host": name}) for at in range(number)
     ]
     return [ResourceDescription(f"host:{host}", {}, name), *cards]
+
+
+async def test_memory_is_what_holders_have_else_what_is_in_use(plant: Measured) -> None:
+    """A part of the declared memory by its share; in bytes, or as a part of what is declared."""
+    await plant.say("vc", "host:a", "power", steady(1.0, 1))
+    await plant.say("vc", "host:b", "power", steady(1.0, 1))
+    plant.describe("vc", [*_cards("a", 2), *_cards("b", 1)])
+    for gpu in ("a-0", "a-1", "b-0"):
+        await plant.say("vc", f"gpu:{gpu}", "gpu_utilisation", steady(0.5))
+    await plant.say("vc", "gpu:a-0", "memory_used", steady(float(3 * 2**30)))
+    await plant.say("vc", "gpu:a-0", "memory_utilisation", steady(0.9))
+    await plant.say("vc", "gpu:a-1", "memory_utilisation", steady(0.25))
+    await plant.say("vc", "gpu:b-0", "share", steady(0.5))
+    await plant.say("vc", "gpu:b-0", "memory_used", steady(float(2**30)))
+    found = (await plant.read()).uses
+    assert found["n1"].memory_mib[-1] == pytest.approx((3 + 20) * 1024)
+    assert found["n2"].memory_mib[-1] == pytest.approx(40 * 1024)
+    assert (found["n1"].memory_counted, found["n1"].counted) == (
+        Counted.MEMORY_USED,
+        Counted.AT_WORK,
+    )
+    assert (found["n2"].memory_counted, found["n2"].counted) == (Counted.GIVEN, Counted.GIVEN)
+
+
+async def test_a_year_is_read_in_pieces_and_is_the_same_then(plant: Measured) -> None:
+    """Each reading goes on where the last one stopped, and what was kept is not read again."""
+    hours = by_hour(-30 * 168, 0, lambda hour: (0.0, 0.25, 0.5)[hour % 3])
+    # A reading every two minutes of thirty weeks would take long: one hour in seven is enough.
+    hours = {hour: part for hour, part in hours.items() if hour % 7 < 2}
+    for quantity in ("gpu_utilisation", "power"):
+        await plant.say("n3", "gpu:0", quantity, hours)
+    whole = await past.read(
+        plant.site, plant.declared, plant.ledger, plant.store, plant.now_ms, fresh=None
+    )
+    with plant.ledger.transaction(writes=True) as connection:
+        connection.execute(text("DELETE FROM sensor_hours"))
+    known: list[int] = []
+    found = None
+    for _ in range(9):
+        found = await past.read(
+            plant.site, plant.declared, plant.ledger, plant.store, plant.now_ms, fresh=6
+        )
+        known.append(found.use_hours // 168)
+        assert list(found.uses["n3"].activity) == list(
+            whole.uses["n3"].activity[-found.use_hours :]
+        )
+        assert found.history == whole.history
+    # Two series: three weeks with each reading, until nothing comes before.
+    assert known == [11, 14, 17, 20, 23, 26, 29, 53, 53]
+    assert found == whole
+
+
+async def test_a_week_more_is_read_though_it_is_more_than_was_granted(plant: Measured) -> None:
+    """Or a large plant would never know more than eight."""
+    for quantity in ("gpu_utilisation", "power"):
+        await plant.say("n3", "gpu:0", quantity, by_hour(-12 * 168, 0, lambda _: 0.5))
+    known = [
+        (
+            await past.read(
+                plant.site, plant.declared, plant.ledger, plant.store, plant.now_ms, fresh=0
+            )
+        ).use_hours
+        // 168
+        for _ in range(3)
+    ]
+    assert known == [9, 10, 11]
+
+
+async def test_hours_of_a_gpu_held_whole_are_kept_under_its_hosts(plant: Measured) -> None:
+    """Once the agent reports another host, hours that were kept of the same readings are others."""
+    await plant.say("n3", "gpu:0", "gpu_utilisation", steady(0.5))
+    await plant.say("n3", "gpu:0", "runs_on", steady(float(number_of("host:x"))))
+    assert (await plant.read()).uses["n3"].used[-2] == pytest.approx(1.0)
+    assert (await plant.read()).uses["n3"].used[-2] == pytest.approx(1.0)
+    await plant.say("n3", "host:x", "power", steady(1.0, 1))
+    assert (await plant.read()).uses["n3"].used[-2] == pytest.approx(0.0)

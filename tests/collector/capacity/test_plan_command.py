@@ -43,6 +43,8 @@ def test_json_says_the_same_with_figures(
     assert sum(base["parts"].values()) == pytest.approx(base["energy"]["it_kwh"]["value"])
     assert base["energy"]["site_kwh"] is None
     assert found["figures"]["price"]["source"] == "example value"
+    # Nothing was measured of any kind.
+    assert set(found["unlearnt"].values()) == {"samples"}
     asked = decode(Path(SCENARIO).read_text("utf-8"), file=SCENARIO)
     assert [option["name"] for option in found["options"]] == [one.name for one in asked.what_if]
     assert {service["id"] for service in base["services"]} == {one.id for one in asked.asked}
@@ -131,3 +133,21 @@ def test_an_option_says_what_was_not_known_of_its_plant(
     ):
         assert f"with “more”: {what}" in text
     assert " of 4,320 h find no place (GPUs)" in text
+
+
+def test_one_file_for_two_things_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also by another way to the same file, and before anything is worked out."""
+    config = written(tmp_path)
+    (tmp_path / "there").mkdir()
+    ways = ("week.out", "there/../week.out")
+    command = ["plan", "--scenario", SCENARIO, "--config", str(config)]
+    for option, way in zip(("--csv", "--picture"), ways, strict=True):
+        command += [option, str(tmp_path / way)]
+    assert main(command) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert len(said.err.splitlines()) == 1
+    assert "--csv" in said.err
+    assert not (tmp_path / "week.out").exists()

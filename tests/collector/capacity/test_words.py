@@ -10,6 +10,7 @@ from jauge_collector.capacity.words import words
 from jauge_collector.console.text import CODES
 from jauge_models.capacity import forecast_methods, history
 from jauge_models.capacity.fullness import Limit
+from jauge_models.capacity.outlook import Counted, Measure
 from jauge_models.capacity.workloads import Obstacle
 
 _HOLE = re.compile(r"{(\w+)")
@@ -49,3 +50,19 @@ def test_forecast_methods_have_names(code: str) -> None:
     }
     assert names
     assert names <= set(words(code).methods)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_is_counted_and_forecast_has_names(code: str) -> None:
+    """Of every way to count, and of every measure of a pool."""
+    assert set(words(code).counted) == {str(one) for one in Counted}
+    assert {str(one) for one in Measure} <= set(words(code).names)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_form_for_one_has_one_for_several(code: str) -> None:
+    """Or a number of things would have no text."""
+    for table in _tables(code).values():
+        for key in table:
+            if key.endswith("_one"):
+                assert key.removesuffix("_one") in table

@@ -9,6 +9,7 @@ import pytest
 from jauge_collector.compliance import intake as air
 from jauge_collector.compliance import kept_hours
 from jauge_collector.compliance.intake import Hours
+from jauge_collector.compliance.kept_hours import Derived
 from jauge_collector.ledger import retention
 from jauge_collector.ledger.book import Ledger, LedgerError
 from jauge_collector.ledger.kept_hours import BLOCK_MS
@@ -270,6 +271,51 @@ async def test_a_ledger_that_takes_nothing_is_no_failure(tmp_path: Path) -> None
             ledger.full = True
             assert await room.agrees()
             assert room.rows() == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_derived_hours_are_those_of_what_readings_count_as(room: Room, seed: int) -> None:
+    """Cold and kept, beside the plain ones of the same readings, and not mixed up with others."""
+    random = Random(seed)
+    points = random_points(random)
+    await room.write(SENSORS[0], points)
+    await room.write("plain/sensor:d", [(at, float(value > 25)) for at, value in points])
+    series = "gw/sensor:a", "plain/sensor:d"
+    above = Derived("above_25", lambda value: float(value > 25))
+    below = Derived("below_25", lambda value: float(value <= 25))
+    expected = (await air.read(room.store, "lab", series[1:], SPAN, GAP))[series[1]]
+    for derived, name in ((above, series[0]), (above, series[0]), (None, series[1])):
+        told = await kept_hours.read(
+            room.store, room.ledger, "lab", [name], SPAN, GAP, derived=derived
+        )
+        assert list(told[name].items()) == list(expected.items())
+    other = await kept_hours.read(
+        room.store, room.ledger, "lab", series[:1], SPAN, GAP, derived=below
+    )
+    assert {at: hour.covered_ms for at, hour in other[series[0]].items()} == {
+        at: hour.covered_ms for at, hour in expected.items()
+    }
+    for at, hour in other[series[0]].items():
+        assert hour.mean == pytest.approx(1 - expected[at].mean)
+    assert await room.agrees()
+    at = START + 12 * DAY + 30 * MINUTE
+    short = (at, at + 50 * MINUTE)
+    told = await kept_hours.read(
+        room.store, room.ledger, "lab", series[:1], short, GAP, derived=above
+    )
+    alone = (await air.read(room.store, "lab", series[1:], short, GAP))[series[1]]
+    assert told[series[0]] == alone
+    with pytest.raises(ValueError, match="too many"):
+        await kept_hours.read(
+            room.store, room.ledger, "lab", series[:1], SPAN, 30 * DAY, derived=above
+        )
+
+
+async def test_nothing_is_kept_of_time_before_the_first_reading(room: Room) -> None:
+    """A year is asked for, a month is known: five blocks."""
+    await room.write(SENSORS[0], steady())
+    assert await room.agrees((START - 300 * DAY, START + 35 * DAY))
+    assert room.rows() == 5
 
 
 def test_an_older_ledger_gets_the_table(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import msgspec
 import pytest
+from jauge_collector.capacity.words import words
 from jauge_collector.console.text import CODES
 from jauge_collector.reports.composition import compose
 from jauge_collector.reports.content import (
     Capacity,
     CapacityGap,
     CapacityLimit,
+    CapacityPool,
     GpusIdle,
     GpusUsed,
     Report,
@@ -17,6 +19,7 @@ from jauge_collector.reports.content import (
 )
 from jauge_collector.reports.document import Bullets, Paragraph, Section, Table
 from jauge_models.capacity.fullness import Limit
+from jauge_models.capacity.outlook import Counted, Measure
 from jauge_models.intervals import GRADE_OF, Basis, Interval
 
 from tests.collector.compliance.yard import DAY, END, HOUR, Yard, keep
@@ -165,6 +168,15 @@ def test_everything_that_may_be_told_has_words(language: str) -> None:
         horizon_days=163.0,
         method="persistence",
         skill=0.25,
+        counted=Counted.AT_WORK.value,
+    )
+    pool = CapacityPool(
+        gpu="G",
+        what=Limit.GPUS.value,
+        last=2.0,
+        in_a_day=(2.5, 1.5, 3.25),
+        method="persistence",
+        skill=0.25,
     )
     told = Capacity(
         gpus=(GpusUsed(gpu="G", number=4, used=2.5, coverage=0.5),),
@@ -175,6 +187,11 @@ def test_everything_that_may_be_told_has_words(language: str) -> None:
             *(CapacityLimit(limit=one.value, place="x", used=0.5) for one in Limit),
         ),
         limits_left_out=2,
+        pools=(
+            pool,
+            *(msgspec.structs.replace(pool, what=one.value, skill=None) for one in Measure),
+            CapacityPool(gpu="G", what=Limit.GPU_MEMORY.value, have=7, needed=500),
+        ),
         unknown=tuple(
             CapacityGap(code=code, names=("a",))
             for code in ("gpus", "power", "most", "rack", "breaker", "room")
@@ -182,7 +199,7 @@ def test_everything_that_may_be_told_has_words(language: str) -> None:
     )
     report = msgspec.structs.replace(example(), capacity=told)
     annex = _annex(report, language)
-    used, limits = (block for block in annex.blocks if isinstance(block, Table))
+    used, limits, pools = (block for block in annex.blocks if isinstance(block, Table))
     assert used.rows[0][3].text.startswith("62")
     nearest, naive, *others = limits.rows
     assert [cell.text for cell in nearest[3:6]] == [
@@ -193,6 +210,13 @@ def test_everything_that_may_be_told_has_words(language: str) -> None:
     assert "25" in nearest[6].text
     assert "25" not in naive[6].text
     assert len(others) == len(Limit)
+    assert words(language).counted[Counted.AT_WORK.value] in nearest[0].sub
+    of_gpus, _, of_power, of_memory = pools.rows
+    point = {"fr": ",", "en": "."}[language]
+    assert (of_gpus[2].text, of_gpus[2].sub) == (f"2{point}5", f"1{point}5 – 3{point}25")
+    assert of_gpus[3].text == "–"
+    assert of_power[1].text.endswith("W")
+    assert "500" in of_memory[5].text
     (gaps,) = (block for block in annex.blocks if isinstance(block, Bullets))
     assert len(set(gaps.items)) == len(told.unknown)
 

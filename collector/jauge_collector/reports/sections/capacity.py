@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
+from jauge_collector.capacity.measured_tables import AHEAD
+from jauge_collector.capacity.sheet_table import used
 from jauge_collector.capacity.words import Words, words
-from jauge_collector.reports.content import Capacity, CapacityLimit, Report
+from jauge_collector.reports.content import Capacity, CapacityLimit, CapacityPool, Report
 from jauge_collector.reports.document import Block, Bullets, Cell, Column, Paragraph, Section, Table
 from jauge_collector.reports.prose import DASH, Prose
 
@@ -29,6 +31,8 @@ def capacity(report: Report, p: Prose) -> Iterator[Section]:
         ]
         if found.limits_left_out:
             blocks.append(Paragraph(text=p("capacity_left", count=found.limits_left_out)))
+        if found.pools:
+            blocks.append(_pools(found, p))
         if found.unknown:
             blocks += [
                 Paragraph(text=p("capacity_unknown"), tone="intro"),
@@ -97,7 +101,7 @@ def _limits(found: Capacity, p: Prose) -> Table:
         ),
         rows=tuple(
             (
-                Cell(text=w.names[one.limit], sub=one.place),
+                Cell(text=w.names[one.limit], sub=_place(one, w)),
                 Cell(text=DASH if one.used is None else p.share(one.used)),
                 Cell(text=_chance(one, p)),
                 *(Cell(text=days) for days in _told(one, p)),
@@ -107,6 +111,40 @@ def _limits(found: Capacity, p: Prose) -> Table:
         ),
         note=p("capacity_limits_note"),
     )
+
+
+def _place(one: CapacityLimit, w: Words) -> str:
+    return f"{one.place} · {w.counted[one.counted]}" if one.counted else one.place
+
+
+def _pools(found: Capacity, p: Prose) -> Table:
+    w = words(p.plain.code)
+    return Table(
+        caption=p("capacity_pools"),
+        columns=(
+            Column(name=p("capacity_kind"), width=2),
+            Column(name=p("capacity_last"), number=True),
+            *(Column(name=p(f"capacity_{name}"), number=True, width=1.6) for name in AHEAD),
+            Column(name=p("capacity_forecast"), width=2.2),
+        ),
+        rows=tuple(
+            (
+                Cell(text=one.gpu, sub=w.names[one.what], strong=True),
+                Cell(text=DASH if one.last is None else used(one.what, one.last, w)),
+                *(_hour(one.what, getattr(one, name), w) for name in AHEAD),
+                Cell(text=_method(one, p, w)),
+            )
+            for one in found.pools
+        ),
+        note=p("capacity_pools_note"),
+    )
+
+
+def _hour(what: str, hour: tuple[float, float, float] | None, w: Words) -> Cell:
+    if hour is None:
+        return Cell(text=DASH)
+    middle, low, high = (used(what, value, w) for value in hour)
+    return Cell(text=middle, sub=f"{low} – {high}")
 
 
 def _chance(one: CapacityLimit, p: Prose) -> str:
@@ -129,6 +167,12 @@ def _told(one: CapacityLimit, p: Prose) -> tuple[str, ...]:
 def _forecast(one: CapacityLimit, p: Prose, w: Words) -> str:
     if not one.method:
         return p("capacity_declared") if one.limit == "breaker" else p("capacity_too_short")
+    return _method(one, p, w)
+
+
+def _method(one: CapacityLimit | CapacityPool, p: Prose, w: Words) -> str:
+    if isinstance(one, CapacityPool) and not one.method:
+        return p("capacity_refused", have=p.number(one.have), needed=p.number(one.needed))
     if one.skill is None:
         return p("capacity_no_skill")
     skill = p.plain.percent(one.skill, 0)
