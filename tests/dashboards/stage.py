@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from jauge_demo import scenario
+from jauge_demo import cluster, scenario
 from jauge_demo.processes import Child, start
+from jauge_demo.simulation import STEP_MS
 
 from tests import parts
 from tests.agent.certificates import Authority
-from tests.dashboards import capacity
 
 SITE: Final = "demo"
 SCRAPE_S: Final = 2
 _WITHIN_S: Final = 90.0
-_CAPACITY_MS: Final = 900_000
 
 Labels = dict[str, str]
 Sample = tuple[Labels, list[tuple[float, str]]]
@@ -80,66 +79,38 @@ class PromQL:
         return found
 
 
-class VmAlert(parts.RealPart):
+class VmAlert(parts.Served):
     """Evaluates rules against a store and writes ``ALERTS`` back to it; notifies nobody."""
 
     program = "vmalert"
     package = "victoria-metrics"
+    listens = "-httpListenAddr"
 
     def __init__(self, directory: Path, *, store: str, rules: Path) -> None:
-        super().__init__(directory)
-        self._store, self._rules = store, rules
-
-    def arguments(self) -> list[str]:
-        """The flags."""
-        return [
-            f"-rule={self._rules}",
-            f"-datasource.url={self._store}",
-            f"-remoteWrite.url={self._store}",
-            "-notifier.blackhole",
-            "-evaluationInterval=1s",
-            f"-httpListenAddr=127.0.0.1:{self.port}",
-        ]
-
-    async def ready(self) -> bool:
-        """Whether its port answers."""
-        return await _answers(self.port)
+        flags = {"rule": str(rules), "datasource.url": store, "remoteWrite.url": store}
+        super().__init__(
+            directory, flags | {"notifier.blackhole": "true", "evaluationInterval": "1s"}
+        )
 
 
-class Prometheus(parts.RealPart):
+class Prometheus(parts.Served):
     """Serves what lies in its folder; scrapes nothing."""
 
     program = "prometheus"
     package = "prometheus"
+    listens = "--web.listen-address"
 
-    def arguments(self) -> list[str]:
-        """The flags."""
-        configuration = self.directory / "prometheus.yml"
+    def __init__(self, directory: Path) -> None:
+        configuration = directory / "prometheus.yml"
+        super().__init__(
+            directory,
+            {
+                "config.file": str(configuration),
+                "storage.tsdb.path": str(directory / "data"),
+                "storage.tsdb.retention.time": "10y",
+            },
+        )
         configuration.write_text("{}\n", encoding="utf-8")
-        return [
-            f"--config.file={configuration}",
-            f"--storage.tsdb.path={self.directory / 'data'}",
-            "--storage.tsdb.retention.time=10y",
-            f"--web.listen-address=127.0.0.1:{self.port}",
-        ]
-
-    async def ready(self) -> bool:
-        """Whether its port answers."""
-        return await _answers(self.port)
-
-
-async def _answers(port: int) -> bool:
-    def ask() -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/-/ready")
-            return connection.getresponse().status == http.client.OK
-        except OSError:
-            return False
-        finally:
-            connection.close()
-
-    return await asyncio.to_thread(ask)
 
 
 @asynccontextmanager
@@ -163,8 +134,12 @@ async def demo_site(folder: Path) -> AsyncIterator[parts.VictoriaMetrics]:
             now_ms=scenario.now_ms(),
         )
         _on_a_store(plan, store.url, ports, folder)
+        now_ms = scenario.now_ms()
         await scenario.load_history(
-            plan, now_ms=scenario.now_ms(), progress=lambda _what, _done, _all: None
+            plan,
+            now_ms=now_ms,
+            progress=lambda _what, _done, _all: None,
+            shown=lambda: shown(store, now_ms, plan.start_ms),
         )
         commands: Sequence[tuple[str, str, Sequence[object]]] = (
             ("collector", "jauge_collector.cli", ("run", "--config", plan.collector)),
@@ -178,9 +153,22 @@ async def demo_site(folder: Path) -> AsyncIterator[parts.VictoriaMetrics]:
             if name == "collector":
                 await _ready(child, ports["console"])
         await _heard(PromQL(store.port))
-        now_ms = scenario.now_ms()
-        await capacity.publish(store, SITE, (now_ms - _CAPACITY_MS, now_ms))
         yield store
+
+
+async def shown(store: parts.VictoriaMetrics, now_ms: int, began_ms: int) -> None:
+    """Wait until the demonstration's history, written up to now, can be read: new series last."""
+    last = cluster.Moment(now_ms, began_ms)
+    expected = len(cluster.readings_at(last))
+    await store.force_flush()
+
+    async def all_there() -> bool:
+        found = await store.export(
+            f'{{site="{SITE}",agent="{scenario.CLUSTER}"}}', now_ms - 2 * STEP_MS, now_ms
+        )
+        return len(found) >= expected
+
+    await parts.eventually(all_there, within=_WITHIN_S, what=f"{expected} series are shown")
 
 
 def _files(folder: Path, ports: dict[str, int]) -> tuple[Path, Path]:
@@ -266,6 +254,7 @@ async def _heard(store: PromQL) -> None:
         "jauge_compliance_servers",
         "jauge_kpi_pue_ratio",
         "jauge_intake_info",
+        "jauge_capacity_full_seconds",
         'ALERTS{alertstate="firing"}',
         f"count_over_time(jauge_agent_spool_waiting_readings[1m]) > {10 // SCRAPE_S}",
         'count_over_time(jauge_water_cubic_metres_total{agent="plant"}[1m]) > 2',

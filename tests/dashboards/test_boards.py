@@ -16,6 +16,7 @@ from jauge_dashboards.board import Form
 from jauge_dashboards.boards import BOARDS
 from jauge_dashboards.schema import Json, panels
 from jauge_dashboards.words import LANGUAGES, MissingTextError, Words, words
+from jauge_demo import cluster
 
 from tests import parts
 from tests.dashboards import grafana
@@ -79,6 +80,30 @@ def test_no_wall_of_gauges() -> None:
         assert len(first.views) <= 6
         assert all(len(row.views) <= 4 for row in others), board.key
         assert not any(view.form is Form.STAT for row in others for view in row.views)
+
+
+def test_a_table_is_clicked_in_one_column() -> None:
+    """One that it shows; of every other column an override takes the links off."""
+    linked = [
+        (board, view)
+        for board in BOARDS
+        for view in board.views
+        if view.form is Form.TABLE and view.links
+    ]
+    assert linked
+    for board, view in linked:
+        assert {link.column for link in view.links} <= {column.word for column in view.columns}
+        for code in LANGUAGES:
+            drawn = drawing.draw(board, words(code))
+            title = words(code).view(board.key, view.key).title
+            (panel,) = (panel for panel in panels(drawn) if panel["title"] == title)
+            taken = [
+                one["matcher"]["options"]
+                for one in panel["fieldConfig"]["overrides"]
+                if one["properties"] == [{"id": "links"}]
+            ]
+            assert [one["mode"] for one in taken] == ["exclude"]
+            assert taken[0]["names"] == [words(code)("columns", view.links[0].column)]
 
 
 def test_every_query_holds_to_the_catalogue() -> None:
@@ -183,8 +208,20 @@ async def test_both_stores_say_the_same(stores: tuple[dict[str, PromQL], float])
 
 @pytest.mark.end_to_end
 @pytest.mark.asyncio(loop_scope="module")
-async def test_two_of_three_gpus_are_given(stores: tuple[dict[str, PromQL], float]) -> None:
-    """As the simulated cluster has it: the third is its host's alone."""
+async def test_gpus_are_given_as_the_simulated_cluster_has_it(
+    stores: tuple[dict[str, PromQL], float],
+) -> None:
+    """One is its host's alone, and one its guest's in lessons only."""
     known, at_s = stores
     found = await known["victoria-metrics"].now("jauge_gpu_allocated_ratio", at_s)
-    assert sorted(float(value) for _, ((_, value),) in found) == [0.0, 1.0, 1.0]
+    given = sorted(float(value) for _, ((_, value),) in found)
+    lent = [
+        sorted(
+            float(bool(gpu.guest) and gpu.lent(cluster.Moment(round(when_s * 1000), 0)))
+            for gpu in cluster.GPUS
+        )
+        for when_s in (at_s, at_s - 60)  # lessons may have begun, and be told of a little later
+    ]
+    assert given in lent
+    assert 0.0 in given
+    assert 1.0 in given

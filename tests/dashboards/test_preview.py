@@ -1,5 +1,6 @@
 """The preview draws what the dashboards say, with Grafana's components, on a real store."""
 
+import copy
 import json
 import re
 import time
@@ -197,6 +198,36 @@ async def test_the_page_shows_values_with_their_unit_and_rows_close(tmp_path: Pa
 async def _text(page: Page) -> str:
     text: str = await page.evaluate("document.body.innerText")
     return re.sub(r"\s", "", text)
+
+
+@needs_build
+async def test_one_column_of_a_table_is_a_link(tmp_path: Path) -> None:
+    """An override without a value takes a panel's links off all columns but one."""
+    table = _panel(1, "table", _SITE)
+    link = {"title": "there", "type": "link", "url": "https://example.org/${__value.raw}"}
+    table["fieldConfig"]["defaults"]["links"] = [link]
+    others = {"mode": "exclude", "names": ["meter"], "prefix": "All except:", "readOnly": True}
+    only = {"matcher": {"id": "byNames", "options": others}, "properties": [{"id": "links"}]}
+    narrow = copy.deepcopy(table) | {"id": 2}
+    narrow["gridPos"]["y"] += 6
+    narrow["fieldConfig"]["overrides"] = [only]
+    async with _store(tmp_path) as store, chromium() as browser:
+        led = []
+        for panel in (table, narrow):
+            async with serving({("en", "one"): _board(panel)}, store.url) as base:
+                page = await browser.new_page()
+                await page.goto(f"{base}/?board=one&lang=en&now={NOW_MS}")
+                await page.wait_for_selector("body[data-ready=yes]")
+                await page.wait_for_selector("a[href*='example.org']")
+                led.append(
+                    await page.evaluate(
+                        "[...document.querySelectorAll(\"a[href*='example.org']\")]"
+                        ".map((a) => a.innerText.trim()).sort()"
+                    )
+                )
+    everywhere, one = led
+    assert one == ["m1", "m2"]
+    assert len(everywhere) > len(one)
 
 
 @needs_build

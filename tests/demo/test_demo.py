@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 from jauge_collector.reports import content, page
 from jauge_collector.reports.composition import compose
+from jauge_demo.cluster import GPUS, HOSTS
 
 from tests import parts
 from tests.browser import chromium, in_few_colours
@@ -37,15 +38,19 @@ class Demo:
 
     async def get(self, path: str) -> str:
         """The text of a page or answer."""
+        status, text = await self.ask(path)
+        assert status == http.client.OK, text
+        return text
 
-        def read() -> str:
+    async def ask(self, path: str) -> tuple[int, str]:
+        """Status and text of a page or answer."""
+
+        def read() -> tuple[int, str]:
             asking = http.client.HTTPConnection(self.host, timeout=10)
             try:
                 asking.request("GET", path)
                 answer = asking.getresponse()
-                text = answer.read().decode()
-                assert answer.status == http.client.OK, text
-                return text
+                return answer.status, answer.read().decode()
             finally:
                 asking.close()
 
@@ -123,8 +128,11 @@ async def test_it_writes_the_running_quarters_report(demo: Demo) -> None:
     results = {
         result.value: share.servers for result, share in report.record.headline.results.items()
     }
-    assert (results["demonstrated"], results["not_demonstrated"]) == (4, 3)
+    assert (results["demonstrated"], results["not_demonstrated"]) == (5, 3)
     assert report.year.kpis.pue.label == "PUE1"
+    assert report.capacity is not None
+    (kind,) = report.capacity.gpus
+    assert kind.number == len(GPUS)
     if os.environ.get("JAUGE_PICTURES") == "1":
         first = page.pictures("report.typ", compose(report, "fr"))[0]
         FIRST_PAGE.write_bytes(first)
@@ -166,14 +174,38 @@ async def test_watts_of_guests_sum_to_the_measured_watts_of_their_host(demo: Dem
         told = json.loads(await demo.get("/api/v1/hosts?site=demo"))["hosts"]
         return [host["host"] for host in told if host["power"] is not None and host["guests"]]
 
-    async def all_four() -> bool:
-        return len(await hosts()) == 4
+    async def all_of_them() -> bool:
+        return len(await hosts()) == len(HOSTS)
 
-    await parts.eventually(all_four, within=60, what="the cluster's hosts have guests and watts")
+    await parts.eventually(all_of_them, within=60, what="the cluster's hosts have guests and watts")
     for host in await hosts():
         seen = host_page.seen_on(await demo.get(f"/demo/hosts/{host}?lang=en"))
         assert seen.guests
         assert seen.own + sum(seen.guests.values()) == seen.measured
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_asked_of_its_gpus_is_answered(demo: Demo) -> None:
+    """By the scenario that it ships: what has no place, and what would give it one.
+
+    By what was measured: what a server draws, and which rack fills up.
+    """
+    asked = "/api/v1/capacity?site=demo&scenario=example"
+
+    async def answered() -> bool:
+        status, text = await demo.ask(asked)
+        assert status in {http.client.OK, http.client.SERVICE_UNAVAILABLE}, text
+        return status == http.client.OK  # before, it is being worked out
+
+    await parts.eventually(answered, within=60, what="the scenario is answered")
+    answer = json.loads(await demo.get(asked))["answer"]
+    assert answer["sentence"]["code"] == "refused"
+    assert answer["sentence"]["remedy"] == "one-more-server"
+    assert [kind["measured"] for kind in answer["draws"]] == [True]
+    (first, *_) = sorted(answer["outlook"], key=lambda one: -one["full"]["probability"])
+    assert (first["limit"], first["place"]) == ("rack_power", "B2")
+    assert first["full"]["days_90"] is not None
+    assert "example" in await demo.get("/demo/capacity/form?scenario=example")  # may be changed
 
 
 @pytest.mark.browser

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jauge_demo.plant import (
-    DAY_MS,
     DEAD_SENSOR,
     DEAD_SENSOR_DAYS,
     DIALS,
@@ -17,7 +16,7 @@ from jauge_demo.plant import (
     live,
     sensors,
 )
-from jauge_demo.simulation import STEP_MS, UPS_RATED_W, Plant, plant_at
+from jauge_demo.simulation import DAY_MS, STEP_MS, UPS_RATED_W, Plant, plant_at
 
 END_MS = 1_764_547_200_000
 """2025-12-01."""

@@ -14,16 +14,14 @@ from jauge_collector import kpis
 from jauge_collector.attribution import hosts_now
 from jauge_collector.console.figures import quarter_so_far, twelve_months
 from jauge_collector.console.health import families as kpi_families
-from jauge_collector.ledger.accounting import run_pass
 from jauge_collector.ledger.book import Ledger
-from jauge_collector.ledger.descriptions import described
 from jauge_collector.power_now import meters_now, totals_now
 from jauge_collector.registers.meters import topology_of
 from jauge_collector.site_families import Families, joined, of_hosts, of_power
 from jauge_collector.sites import Site
 from jauge_collector.state import ServiceState
 from jauge_collector.stores import Store
-from jauge_demo import cluster, plant
+from jauge_demo import cluster, plant, scenario
 from jauge_demo.scenario import CLUSTER, GATEWAY
 from jauge_models.quantities import CATALOGUE
 from jauge_models.readings import Reading
@@ -53,29 +51,17 @@ async def write(
     """Fill store and ledger over [start, now); returns the readings written."""
     start_ms, now_ms = span
     written = 0
-    first_ms = now_ms - 36 * DAY_MS
-    resources = {one.id: one for one in cluster.described(first_ms)}
-    methods = {
-        (one.id, quantity): method
-        for one in resources.values()
-        for quantity, method in one.quantities.items()
-    }
-    ledger.set_methods(site.name, CLUSTER, methods)
-    ledger.set_descriptions(site.name, CLUSTER, described(resources), first_ms)
     for readings in (
         _readings(site, GATEWAY, _of_plant(start_ms, now_ms)),
-        _readings(site, CLUSTER, _of_cluster(first_ms, now_ms)),
+        scenario.of_cluster(start_ms, now_ms),
+        _readings(site, CLUSTER, _of_cluster(start_ms, now_ms)),
     ):
         while batch := list(islice(readings, _BATCH)):
             await store.write(batch)
             written += len(batch)
     await database.force_flush()
     await asyncio.sleep(_VISIBLE_S)
-    long_ago = now_ms - HOUR_MS
-    ledger.mark(site.name, GATEWAY, range(start_ms, now_ms, QUARTER_MS), long_ago)
-    ledger.mark(site.name, CLUSTER, range(first_ms, now_ms, QUARTER_MS), long_ago)
-    with ledger.writer():
-        await run_pass(store, ledger, site, now_ms)
+    await scenario.account_history(store, ledger, site, start_ms, now_ms)
     return written
 
 
@@ -89,12 +75,9 @@ def _of_plant(start_ms: int, end_ms: int) -> Iterator[tuple[int, _Values]]:
 
 
 def _of_cluster(start_ms: int, end_ms: int) -> Iterator[tuple[int, _Values]]:
-    dense_ms = (end_ms - DENSE_MS) // QUARTER_MS * QUARTER_MS
-    for time_ms in (
-        *range(start_ms // QUARTER_MS * QUARTER_MS, dense_ms, QUARTER_MS),
-        *range(dense_ms, end_ms, MINUTE_MS),
-    ):
-        yield time_ms, cluster.readings_at(time_ms)
+    """Its latest day; what came before is as in the demonstration."""
+    for time_ms in range((end_ms - DENSE_MS) // QUARTER_MS * QUARTER_MS, end_ms, MINUTE_MS):
+        yield time_ms, cluster.readings_at(cluster.Moment(time_ms, start_ms))
 
 
 def _readings(site: Site, agent: str, seen: Iterable[tuple[int, _Values]]) -> Iterator[Reading]:

@@ -16,7 +16,6 @@ from jauge_demo.broker import broker
 
 from tests import parts
 from tests.collector.running import collecting
-from tests.dashboards import capacity
 from tests.dashboards.stage import VmAlert
 from tests.preview import boards, history
 
@@ -77,9 +76,6 @@ async def running(folder: Path, *, tell: Tell) -> AsyncIterator[str]:
         end_ms = scenario.now_ms() // history.MINUTE_MS * history.MINUTE_MS
         span = (end_ms - history.DAY_MS, end_ms)
         samples = await history.publish(service.state, database, shown, scraped, span)
-        # On for an hour, as it would be published: pictures are taken minutes from now.
-        told = (span[0], span[1] + 60 * history.MINUTE_MS)
-        await capacity.publish(database, site.name, told, step_ms=2 * history.MINUTE_MS)
         tell(f"{samples} samples of metrics are in the store")
         if RULES.exists():
             rules = VmAlert(folder / "vmalert", store=database.url, rules=RULES)
@@ -89,7 +85,10 @@ async def running(folder: Path, *, tell: Tell) -> AsyncIterator[str]:
 
 async def _heard(collector: str) -> str:
     """The collector's metrics once it knows its agents, its record and what the meters draw."""
-    wanted = ("jauge_total_power_watts{", "jauge_host_power_watts{", "jauge_compliance_servers{")
+    wanted = (
+        *("jauge_total_power_watts{", "jauge_host_power_watts{", "jauge_compliance_servers{"),
+        "jauge_capacity_full_seconds{",
+    )
     async with aiohttp.ClientSession() as session, asyncio.timeout(_HEARD_WITHIN_S):
         while True:
             async with session.get(f"{collector}/metrics") as answer:

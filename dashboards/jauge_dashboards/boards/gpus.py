@@ -110,7 +110,7 @@ _FULL: Final = Row(
             steps=style.NEAR_A_LIMIT,
             missing="no_plant",
             width=24,
-            height=6,
+            height=8,
         ),
         table(
             key="full",
@@ -139,6 +139,7 @@ _FULL: Final = Row(
             sort=("chance", True),
             missing="nothing",
             width=24,
+            height=11,
         ),
     ),
 )

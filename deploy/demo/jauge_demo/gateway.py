@@ -76,31 +76,38 @@ class PlantSource:
 class ClusterSettings(SourceSettings, frozen=True, kw_only=True):
     """Settings of the simulated cluster."""
 
+    start_ms: int = 0
+    """When it began to be simulated, in milliseconds since the epoch."""
+
 
 class ClusterSource:
     """Reads the simulated cluster as a gateway reads a vCenter."""
 
     Settings: ClassVar[type[SourceSettings]] = ClusterSettings
 
-    def __init__(self, settings: ClusterSettings) -> None:  # noqa: ARG002 - as all sources
+    def __init__(self, settings: ClusterSettings) -> None:
+        self._start_ms = settings.start_ms
         self._described: list[ResourceDescription] = []
 
     async def open(self) -> Sequence[ResourceDescription]:
         """Hosts, guests and GPUs."""
-        self._described = cluster.described(_now_ms())
+        self._described = cluster.described(self._now())
         return self._described
 
     async def read(self) -> Outcome:
         """What they do now, and who has moved."""
-        now_ms = _now_ms()
-        described = cluster.described(now_ms)
+        now = self._now()
+        described = cluster.described(now)
         moved = None if described == self._described else described
         self._described = described
-        values = cluster.readings_at(now_ms)
+        values = cluster.readings_at(now)
         return Outcome([Sample(*series, value) for series, value in values.items()], {}, moved)
 
     async def close(self) -> None:
         """Nothing to give back."""
+
+    def _now(self) -> cluster.Moment:
+        return cluster.Moment(_now_ms(), self._start_ms)
 
 
 _SOURCES = {"plant": "PlantSource", "cluster": "ClusterSource"}

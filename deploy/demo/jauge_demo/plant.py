@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from jauge_demo.racks import instruments
-from jauge_demo.simulation import STEP_MS, Plant, plant_at
+from jauge_demo.simulation import DAY_MS, STEP_MS, Plant, plant_at
 
 KWH: Final = 3.6e6
-DAY_MS: Final = 86_400_000
 
 WATER_MODULUS_M3: Final = 10_000.0
 DEAD_SENSOR_DAYS: Final = 23

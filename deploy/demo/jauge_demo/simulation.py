@@ -82,7 +82,7 @@ def drift(seed: int, time_ms: int, scale_ms: int) -> float:
 
 
 HOUR_MS: Final = 3_600_000
-_DAY_MS: Final = 24 * HOUR_MS
+DAY_MS: Final = 24 * HOUR_MS
 
 
 def weather_at(time_ms: int) -> Weather:
@@ -96,11 +96,11 @@ def weather_at(time_ms: int) -> Weather:
         12.0
         + 8.0 * season
         + (3.0 + 1.5 * season) * daily
-        + 4.0 * drift(1, time_ms, 5 * _DAY_MS)
+        + 4.0 * drift(1, time_ms, 5 * DAY_MS)
         + 1.5 * drift(2, time_ms, 6 * HOUR_MS)
     )
     humidity = min(
-        98.0, max(25.0, 76 - 9 * season - 12 * daily + 12 * drift(3, time_ms, 2 * _DAY_MS))
+        98.0, max(25.0, 76 - 9 * season - 12 * daily + 12 * drift(3, time_ms, 2 * DAY_MS))
     )
     return Weather(dry, _wet_bulb(dry, humidity))
 
@@ -127,7 +127,7 @@ def it_load_at(time_ms: int) -> float:
         0.47
         + (0.13 if weekday else 0.03) * office
         + 0.05 * nightly
-        + 0.02 * drift(4, time_ms, 3 * _DAY_MS)
+        + 0.02 * drift(4, time_ms, 3 * DAY_MS)
         + 0.01 * drift(5, time_ms, HOUR_MS)
         + 0.006 * drift(6, time_ms, 60_000)
     )
@@ -144,7 +144,7 @@ def plant_at(time_ms: int) -> Plant:
     """The whole site at one moment."""
     weather = weather_at(time_ms)
     it = it_load_at(time_ms)
-    split = 0.52 + 0.01 * drift(7, time_ms, _DAY_MS)
+    split = 0.52 + 0.01 * drift(7, time_ms, DAY_MS)
     it_a, it_b = it * split, it * (1 - split)
     ups_loss = _ups_loss(it_a) + _ups_loss(it_b)
     lighting = 2_200.0
@@ -180,7 +180,7 @@ def plant_at(time_ms: int) -> Plant:
         water=water,
         supply_air=supply,
         inlets=inlets,
-        humidity=min(70.0, max(28.0, 46 + 8 * drift(12, time_ms, _DAY_MS))),
+        humidity=min(70.0, max(28.0, 46 + 8 * drift(12, time_ms, DAY_MS))),
     )
 
 
