@@ -5,10 +5,10 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import aiohttp
 
@@ -23,6 +23,7 @@ CPU_LIMIT_S: Final = 0.08
 MEMORY_LIMIT_MIB: Final = 30.0
 
 _WARM_UP_S: Final = 8.0
+_NEAREST: Final = "collectd"
 _COLLECTORS: Final = ("cpu", "meminfo", "diskstats", "netdev", "loadavg", "rapl", "hwmon")
 _PLUGINS: Final = ("cpu", "mem", "load", "diskio", "network", "sensors", "uptime")
 _AS_PROMETHEUS: Final = {
@@ -41,26 +42,64 @@ class Cost:
 
 
 async def measure(*, seconds: float, full: bool) -> Table:  # noqa: ARG001 - one signature for all
-    """Run agent and peers side by side for ``seconds``, so that all meet the same machine."""
+    """First with the lightest peer alone, as a server is when idle; then with all of them.
+
+    Each for ``seconds``, and each time all meet the same machine.
+    """
     with tempfile.TemporaryDirectory(prefix="jauge-bench-") as folder:
-        directory = Path(folder)
-        sysfs_root, sensors = peers.sysfs(directory)
-        async with Mosquitto(directory / "mosquitto") as broker, answering(broker.port) as heard:
-            contestants = _contestants(directory, broker.port, sysfs_root)
-            async with contextlib.AsyncExitStack() as stack:
-                watches = [
-                    await stack.enter_async_context(_watching(contestant, directory, heard))
-                    for contestant in contestants
-                ]
-                await asyncio.sleep(_WARM_UP_S)
-                for watch in watches:
-                    watch.begin()
-                await asyncio.sleep(seconds)
-                costs = {watch.contestant.name: watch.cost() for watch in watches}
-            answered = (
-                f"{heard.readings} readings in {heard.packs} packs, {heard.answered} answered"
-            )
-    return _table(contestants, costs, seconds, [sensors, f"jauge-agent sent {answered}"])
+        two, every = Path(folder) / "two", Path(folder) / "all"
+        for directory in (two, every):
+            directory.mkdir()
+        alone = await _measured(two, seconds, _NEAREST)
+        together = await _measured(every, seconds, None)
+    notes = [
+        f"{seconds:g} s after {_WARM_UP_S:g} s of warm-up; load average {os.getloadavg()[0]:.1f}",
+        *together.notes,
+        "PSS alone: as if no second Python ran, its own files counted whole (docs/benchmarks.md)",
+    ]
+    rows = [
+        *_rows(alone, f"beside {_NEAREST} alone"),
+        *_rows(together, "beside all"),
+    ]
+    return Table("agent", "The agent beside its peers: 1 s ticks", rows, notes)
+
+
+class _Run(NamedTuple):
+    """What each contestant took, ours first, or why there is nothing to say of it."""
+
+    costs: Mapping[str, Cost | str]
+    notes: Sequence[str]
+
+
+async def _measured(directory: Path, seconds: float, only: str | None) -> _Run:
+    """Ours beside ``only`` one peer, or beside all."""
+    sysfs_root, sensors = peers.sysfs(directory)
+    async with Mosquitto(directory / "mosquitto") as broker, answering(broker.port) as heard:
+        ours, *others = _contestants(directory, broker.port, sysfs_root)
+        beside = [one for one in others if only in {None, one.name}]
+        async with contextlib.AsyncExitStack() as stack:
+            watches = [
+                await stack.enter_async_context(_watching(contestant, directory, heard))
+                for contestant in (ours, *beside)
+            ]
+            await asyncio.sleep(_WARM_UP_S)
+            for watch in watches:
+                watch.begin()
+            await asyncio.sleep(seconds)
+            costs = {watch.contestant.name: watch.cost() for watch in watches}
+        answered = f"{heard.readings} readings in {heard.packs} packs, {heard.answered} answered"
+    measured = {name: cost for name, cost in costs.items() if isinstance(cost, Cost)}
+    rates = ", ".join(f"{name} {cost.per_second:.0f}" for name, cost in measured.items())
+    shared = ", ".join(f"{name} {cost.memory.pss:.1f}" for name, cost in measured.items())
+    return _Run(
+        costs,
+        [
+            f"messages (or scrapes) a second: {rates}",
+            sensors,
+            f"{ours.name} sent {answered}",
+            f"PSS in MiB as shared meanwhile, with other Pythons running: {shared}",
+        ],
+    )
 
 
 def _contestants(directory: Path, port: int, sysfs_root: Path) -> list[peers.Contestant]:
@@ -169,40 +208,21 @@ async def _scrape(session: aiohttp.ClientSession, port: int, answers: list[int])
         await asyncio.sleep(1)
 
 
-def _table(
-    contestants: Sequence[peers.Contestant],
-    costs: Mapping[str, Cost | str],
-    seconds: float,
-    notes: list[str],
-) -> Table:
-    own, *others = (contestant.name for contestant in contestants)
-    mine = costs[own]
-    rows: list[Row] = []
+def _rows(run: _Run, beside: str) -> Iterator[Row]:
+    (own, mine), *others = run.costs.items()
     for what, unit, limit, figure in _FIGURES:
-        rows += side_by_side(
-            f"{own}: {what}",
+        yield from side_by_side(
+            f"{own} {beside}: {what}",
             figure(mine) if isinstance(mine, Cost) else None,
             unit,
             (
                 (name, None, cost) if isinstance(cost, str) else (name, figure(cost), "")
-                for name, cost in ((name, costs[name]) for name in others)
+                for name, cost in others
             ),
             better=Better.LOWER,
             limit=limit,
             note=mine if isinstance(mine, str) else "",
         )
-    measured = {name: cost for name, cost in costs.items() if isinstance(cost, Cost)}
-    rates = ", ".join(f"{name} {cost.per_second:.0f}" for name, cost in measured.items())
-    shared = ", ".join(f"{name} {cost.memory.pss:.1f}" for name, cost in measured.items())
-    notes = [
-        f"{seconds:g} s after {_WARM_UP_S:g} s of warm-up; load average {os.getloadavg()[0]:.1f}",
-        f"messages (or scrapes) a second: {rates}",
-        *notes,
-        "PSS alone: as if no second Python ran, its own files counted whole (docs/benchmarks.md)",
-        f"PSS in MiB as shared meanwhile, with other Pythons running: {shared}",
-    ]
-    title = "The agent beside its peers: 1 s ticks, all side by side"
-    return Table("agent", title, rows, notes)
 
 
 _FIGURES: Final[Sequence[tuple[str, str, float | None, Callable[[Cost], float]]]] = (

@@ -8,8 +8,9 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from jauge_models.budgets import Budgets, Family, Rations, family_of, owner_of, rank
 from jauge_models.wire import ResourceDescription, Sample
 from msgspec.structs import replace
@@ -31,7 +32,7 @@ Key = tuple[str, str]
 """Resource and quantity."""
 
 
-class Offer(NamedTuple):
+class Offer(msgspec.Struct, frozen=True, gc=False):
     """What one source gave at one moment, each series once."""
 
     samples: Sequence[Sample]

@@ -18,7 +18,7 @@ from paho.mqtt import client as paho
 
 from jauge_agent.packets import Packets
 
-_DEAF_S: Final = 2.5
+_DEAF_S: Final = 4.5
 """How long incoming messages may be gathered: they and a loss are noticed that much later."""
 
 
@@ -118,6 +118,14 @@ class Connection(aiomqtt.Client):
         if not self._disconnected.done():
             self._disconnected.set_exception(error)
 
+    @property
+    def is_ripe(self) -> bool:
+        """Whether what `gather` leaves has lain long enough to be read with the next sending.
+
+        Several answers read in one go cost little more than one.
+        """
+        return self._deaf is None or self._deaf.when() - self._loop.time() <= _DEAF_S / 2
+
     def gather(self) -> None:
         """Leave what comes in until `read` is called, but for a few seconds at most."""
         sock = self._client.socket()
@@ -125,10 +133,10 @@ class Connection(aiomqtt.Client):
             return
         if self._deaf is None:
             self._loop.remove_reader(sock)
-        elif self._deaf.when() - self._loop.time() > _DEAF_S / 2:
-            return  # a timer costs more than it is worth to have it later
-        else:
+        elif self.is_ripe:
             self._deaf.cancel()
+        else:
+            return
         self._deaf = self._loop.call_later(_DEAF_S, self.listen)
 
     def listen(self) -> None:

@@ -10,7 +10,9 @@ import random
 from collections import deque
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from jauge_agent.spool import Batch, Spool
 
@@ -31,7 +33,7 @@ class Lane(StrEnum):
     PROBE = "probe"
 
 
-class Choice(NamedTuple):
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """A batch to send now, or else the time at which to ask again at the latest."""
 
     batch: Batch | None

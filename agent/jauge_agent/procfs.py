@@ -106,12 +106,12 @@ class Procfs:
     def disks(self, but: Collection[str] = ()) -> Iterator[tuple[str, tuple[int, int]]]:
         """Bytes read and written, of each block device ``but`` some; partitions are among them."""
         for line in self._diskstats.whole().splitlines():
-            fields = line.split()
-            if len(fields) < 14:
-                raise ValueError("a line of an old kernel")
-            name = fields[2].decode()
-            if name not in but:
-                yield name, (int(fields[5]) * _SECTOR_BYTES, int(fields[9]) * _SECTOR_BYTES)
+            _, _, device, rest = line.split(None, 3)
+            if (name := device.decode()) not in but:
+                fields = rest.split()
+                if len(fields) < 11:
+                    raise ValueError("a line of an old kernel")
+                yield name, (int(fields[2]) * _SECTOR_BYTES, int(fields[6]) * _SECTOR_BYTES)
 
     def interfaces(self, but: Collection[str] = ()) -> Iterator[tuple[str, tuple[int, int]]]:
         """Bytes received and sent, of each network interface ``but`` some."""

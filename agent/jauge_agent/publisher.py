@@ -281,7 +281,7 @@ class Publisher:
     async def _keep(self, client: Connection) -> None:
         """Send what is due until the connection is lost, and raise why; or see `_session`."""
         loop = asyncio.get_running_loop()
-        look_every_s = min(_CALL_TIMEOUT_S, self.broker.config.keepalive_s) / 2
+        look_every_s = min(_CALL_TIMEOUT_S, self.broker.config.keepalive_s / 2)
         begun = state_at = loop.time()
         self._files_at = begun + FILES_PERIOD_S
         self._pump()
@@ -345,13 +345,13 @@ class Publisher:
         client = self._client
         if client is None:
             return
-        # First what has come in: no batch goes again whose answer lies there. What is to be sent
-        # for it is sent here, without another turn of the loop.
-        self._is_reading = True
-        try:
-            client.read()
-        finally:
-            self._is_reading = False
+        if client.is_ripe or self._is_time_for_more():
+            # What is to be sent for it is sent here, without another turn of the loop.
+            self._is_reading = True
+            try:
+                client.read()
+            finally:
+                self._is_reading = False
         if self._pumping is not None:
             self._pumping.cancel()
             self._pumping = None
@@ -384,6 +384,10 @@ class Publisher:
             self._outstanding[number] = (now, batch)
             self.stats.published[choice.lane] += 1
         client.listen()  # for the PUBACKs that make room
+
+    def _is_time_for_more(self) -> bool:
+        """Whether more than new batches may go: none goes again whose answer lies unread."""
+        return self._timer is None or self._timer.when() <= asyncio.get_running_loop().time()
 
     def _pump_at(self, moment: float) -> None:
         """Pump at ``moment``, or earlier where that is planned already."""

@@ -61,7 +61,7 @@ class _Tick:
 
     def first(self, sound: Sound) -> Sequence[Sample]:
         """Those whose series have no value at this tick yet, each once."""
-        samples, series = sound
+        samples, series = sound.samples, sound.series
         if len(series) == len(samples) and self.seen.isdisjoint(series):
             self.seen |= series
             return samples

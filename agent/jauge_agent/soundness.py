@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from operator import le
 from typing import Final, NamedTuple
 
+import msgspec
 from jauge_models.quantities import CATALOGUE
 from jauge_models.readings import Flaw, flaw_of
 from jauge_models.wire import Sample
@@ -20,7 +21,7 @@ _SERIES: Final = 10_000
 _log = logging.getLogger(__name__)
 
 
-class Sound(NamedTuple):
+class Sound(msgspec.Struct, frozen=True, gc=False):
     """Samples that the catalogue allows."""
 
     samples: Sequence[Sample]

@@ -5,7 +5,8 @@ runner's. A new source is a module in ``jauge_agent.sources`` with a class that 
 one line in the table ``jauge_agent.sources.BUILT_IN``, and a folder of fixtures.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
@@ -42,6 +43,11 @@ class Outcome(NamedTuple):
     dated: Mapping[int, Sequence[Sample]] = _NONE
     """Samples that the device itself dated, by time in ms since the Unix epoch: each moment makes
     a batch of its own. They may lie hours back, never ahead of the agent's clock."""
+
+
+def samples_of(found: Iterable[tuple[str, str, float]]) -> list[Sample]:
+    """Samples of resource, quantity and value, at half the price of ``Sample(…)`` for each."""
+    return list(map(tuple.__new__, repeat(Sample), found))
 
 
 class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -100,4 +106,5 @@ __all__ = [
     "Source",
     "SourceError",
     "SourceSettings",
+    "samples_of",
 ]

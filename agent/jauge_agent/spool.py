@@ -79,7 +79,7 @@ class Batch(NamedTuple):
 
 
 _NONE: Final = Count(0, 0)
-_Account = dict[tuple[Outcome, str], Count]
+_Account = dict[tuple[Outcome, str], tuple[int, int]]
 
 
 class Spool:
@@ -138,8 +138,8 @@ class Spool:
         """Batches and readings by outcome and reason, since the file was begun."""
         merged = dict(self._account)
         for key, count in self._unwritten.items():
-            merged[key] = merged.get(key, _NONE).plus(*count)
-        return MappingProxyType(merged)
+            _note(merged, *key, *count)
+        return MappingProxyType({key: Count(*count) for key, count in merged.items()})
 
     @property
     def dropped_ranges(self) -> list[Dropped]:
@@ -384,10 +384,13 @@ class Spool:
                     run("ROLLBACK")
                 self._load()
             raise
+        batches, readings = self._spooled
         for (outcome, reason), count in moves.items():
             _note(self._account, outcome, reason, *count)
             sign = 1 if outcome is Outcome.TAKEN else -1
-            self._spooled = self._spooled.plus(sign * count.batches, sign * count.readings)
+            batches += sign * count[0]
+            readings += sign * count[1]
+        self._spooled = Count(batches, readings)
 
     def _delete(
         self,
@@ -478,7 +481,8 @@ class Spool:
 
 def _note(into: _Account, outcome: Outcome, reason: str, batches: int, readings: int) -> None:
     key = (outcome, str(reason))
-    into[key] = into.get(key, _NONE).plus(batches, readings)
+    before = into.get(key, _NONE)
+    into[key] = before[0] + batches, before[1] + readings
 
 
 def _bounded(reason: str) -> str:

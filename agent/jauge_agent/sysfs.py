@@ -14,9 +14,10 @@ _GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO})
 class NoValueError(Exception):
     """An attribute gives no value now; ``reason`` is one of gone, unreadable, unparsable."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    @property
+    def reason(self) -> str:
+        """Bounded, as it becomes a label."""
+        return str(self)
 
 
 class Attribute:
@@ -31,16 +32,14 @@ class Attribute:
         try:
             if self._file is None:
                 self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            text = os.pread(self._file, _LONGEST, 0)
+            return int(os.pread(self._file, _LONGEST, 0))
+        except ValueError:
+            raise NoValueError("unparsable") from None
         except OSError as error:
             # A driver that was loaded anew has new files behind the same path.
             self.close()
             reason = "gone" if error.errno in _GONE else "unreadable"
             raise NoValueError(reason) from None
-        try:
-            return int(text)
-        except ValueError:
-            raise NoValueError("unparsable") from None
 
     def close(self) -> None:
         """Give the file back; a later read opens it again."""

@@ -231,8 +231,9 @@ class Worker:
             outcome = self._read_now()
             if outcome is None:
                 return None
-            for time_ms in sorted(outcome.dated):
-                self._take_dated(time_ms, outcome.dated[time_ms])
+            if outcome.dated:
+                for time_ms in sorted(outcome.dated):
+                    self._take_dated(time_ms, outcome.dated[time_ms])
             sound = self._taken(outcome)
         except Exception as error:  # noqa: BLE001 - see _failed
             self._failed(error)
@@ -304,10 +305,11 @@ class Worker:
         return result
 
     def _worked(self) -> None:
-        self._failures_in_row = 0
-        self._not_before = 0.0
-        self.stats.standing = Standing.RUNNING
-        self._trouble.recovered()
+        if self.stats.standing is not Standing.RUNNING:
+            self._failures_in_row = 0
+            self._not_before = 0.0
+            self.stats.standing = Standing.RUNNING
+            self._trouble.recovered()
 
     def _failed(self, error: Exception) -> None:
         """Count a failure, say it once, and set when to try again."""

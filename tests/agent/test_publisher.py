@@ -146,6 +146,18 @@ async def test_a_batch_without_an_answer_goes_again(mosquitto: Mosquitto, tmp_pa
         assert set(collector.batches.values()) == {1}
 
 
+async def test_no_batch_goes_again_whose_answer_has_come(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """Answers may lie unread for longer than the resend period; they are read before it ends."""
+    bench = Bench(tmp_path / "spool", mosquitto.port, resend_after_s=1.5)
+    async with answering(mosquitto.port) as collector, running(bench):
+        await bench.connected()
+        seq = bench.take()
+        await bench.empty()
+        assert collector.batches == {seq: 1}
+
+
 async def test_refused_batches_are_deleted_and_counted(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:

@@ -309,7 +309,7 @@ def test_the_account_balances_whatever_happens(
             handed_in += number
             spool._database.execute("PRAGMA max_page_count = 1000000")
         else:
-            unwritten = spool._unwritten.get((Outcome.TAKEN, ""), Count(0, 0)).readings
+            _, unwritten = spool._unwritten.get((Outcome.TAKEN, ""), (0, 0))
             handed_in -= unwritten
             killed(spool)
             spool = opened(directory, max_bytes=60_000, max_age_ms=40_000, now_ms=now)

@@ -335,6 +335,8 @@ class Stage:
         own: Settings = {
             "spool": {"directory": str(self.spool)},
             "metrics": {"port": self.agent_port, "address": self.host("agent")},
+            # Some rows want more series than an agent takes of one host by default.
+            "budget": {"host": max(self.series, 60)},
             "sources.counting": {
                 "period_s": period_s,
                 "series": self.series,

@@ -8,6 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from jauge_agent.source import (
     RetryError,
     Sample,
     SourceSettings,
+    samples_of,
 )
 from jauge_agent.sysfs import Attribute, NoValueError, text_of
 from jauge_agent.threaded import OwnThread
@@ -99,16 +101,14 @@ class HostSource:
         self._procfs.close()
 
     def _read_host(self) -> Outcome:
-        samples: list[Sample] = []
+        found: dict[str, float] = {}
         failed: dict[str, int] = {}
         for part, read, read_by_psutil in self._parts:
             try:
-                found = self._found(part, read, read_by_psutil)
+                found.update(self._found(part, read, read_by_psutil))
             except _UNREADABLE:
                 failed[part] = 1
-            else:
-                samples += [Sample(_HOST, quantity, value) for quantity, value in found.items()]
-        return Outcome(samples, failed)
+        return Outcome(samples_of(zip(repeat(_HOST), found, found.values())), failed)
 
     def _found(self, part: str, read: _Read, read_by_psutil: _Read) -> Mapping[str, float]:
         if part not in self._by_psutil:

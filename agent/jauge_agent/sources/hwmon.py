@@ -21,8 +21,8 @@ from jauge_agent.source import (
     Outcome,
     ResourceDescription,
     RetryError,
-    Sample,
     SourceSettings,
+    samples_of,
 )
 from jauge_agent.sysfs import Attribute, NoValueError, text_of
 from jauge_agent.threaded import OwnThread
@@ -81,13 +81,13 @@ class _Sensor:
     value: Attribute
     fault: Attribute | None
 
-    def read(self) -> Sample:
-        """The value in the catalogue's unit; raises NoValueError, also for a broken sensor."""
+    def read(self) -> tuple[str, str, float]:
+        """A sample in the catalogue's unit; raises NoValueError, also for a broken sensor."""
         if self.fault is not None and self.fault.read() != 0:
             raise NoValueError("fault")
         value = self.value.read() / self.divisor
         if self.low <= value <= self.high:
-            return Sample(self.resource, self.quantity, value)
+            return self.resource, self.quantity, value
         raise NoValueError("range")
 
     def close(self) -> None:
@@ -147,16 +147,16 @@ class _Sensors:
 
     def read(self) -> Outcome:
         """Read every sensor. Raises RetryError when none gave a value."""
-        samples: list[Sample] = []
+        found: list[tuple[str, str, float]] = []
         failed: defaultdict[str, int] = defaultdict(int)
         for sensor in self._sensors:
             try:
-                samples.append(sensor.read())
+                found.append(sensor.read())
             except NoValueError as missing:
                 failed[missing.reason] += 1
-        if not samples:
+        if not found:
             raise RetryError(f"no sensor gave a value: {', '.join(sorted(failed))}")
-        return Outcome(samples, failed)
+        return Outcome(samples_of(found), failed)
 
     def close(self) -> None:
         """Give the files back."""

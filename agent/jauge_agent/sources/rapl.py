@@ -14,8 +14,8 @@ from jauge_agent.source import (
     Outcome,
     ResourceDescription,
     RetryError,
-    Sample,
     SourceSettings,
+    samples_of,
 )
 from jauge_agent.sysfs import Attribute, NoValueError, text_of
 
@@ -104,16 +104,16 @@ class RaplSource:
 
     def read_now(self) -> Outcome:
         """Read every counter, a register each. Raises RetryError when none could be read."""
-        samples: list[Sample] = []
+        found: list[tuple[str, str, float]] = []
         failed: defaultdict[str, int] = defaultdict(int)
         for counter in self._counters:
             try:
-                samples.append(Sample(counter.resource, "energy", counter.read_j()))
+                found.append((counter.resource, "energy", counter.read_j()))
             except NoValueError as missing:
                 failed[missing.reason] += 1
-        if not samples:
+        if not found:
             raise RetryError(f"no energy counter could be read: {', '.join(sorted(failed))}")
-        return Outcome(samples, failed)
+        return Outcome(samples_of(found), failed)
 
     async def close(self) -> None:
         """Give the files back."""

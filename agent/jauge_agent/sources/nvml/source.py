@@ -6,9 +6,11 @@ runs on one thread, because the driver may take seconds when a GPU is ill.
 
 import asyncio
 import contextlib
+import ctypes
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -82,12 +84,16 @@ class _Gpus:
 
     def open(self) -> Sequence[ResourceDescription]:
         """Start the library and survey. Raises AbsentError, RetryError."""
-        try:
-            import pynvml  # noqa: PLC0415 - an extra
-        except ImportError:
+        if find_spec("pynvml") is None:
             raise AbsentError(
                 "nvidia-ml-py is not installed: install jauge-agent with its extra nvml"
-            ) from None
+            )
+        try:
+            ctypes.CDLL("libnvidia-ml.so.1")
+        except OSError:
+            raise AbsentError(_ABSENT["NVMLError_LibraryNotFound"]) from None
+        import pynvml  # noqa: PLC0415 - an extra, and 2 MB that only a machine with GPUs needs
+
         self._nvml = pynvml
         try:
             pynvml.nvmlInit()
