@@ -15,6 +15,7 @@ from jauge_models.capacity.back_test import LEVEL
 from jauge_models.capacity.forecast import Forecast, forecast, needed_steps
 from jauge_models.capacity.forecast_methods import seasonal_naive
 
+from benchmarks import fullness
 from benchmarks.gpu_logs import daily, folder, load_series, power_series
 from benchmarks.rows import Better, Row, Table, say
 
@@ -67,6 +68,13 @@ async def measure(*, seconds: float, full: bool) -> Table:  # noqa: ARG001 - one
             say(f"forecast of {name}, {what}")
             found = rolled(series, step_s, horizon, seasons, number)
             rows += _rows(f"{name}, {what}", found)
+    say("chances that a limit is reached")
+    # Of the two that are one week over and over, every chance is 0 or 1, and right.
+    moving = {"google": load_series(data)["google"], **power_series(data)}
+    rows += [
+        _chances("real series", fullness.of_series(moving)),
+        _chances("days of two kinds", fullness.of_two_kinds()),
+    ]
     return Table(
         "forecast",
         f"Forecasts from {number} rolling origins, the interval of {100 * LEVEL:.0f} %",
@@ -120,6 +128,20 @@ def _add(
     )
     found.skills.append(ahead.skill or 0.0)
     found.methods[f"{ahead.method} {ahead.season or ''}".strip()] += 1
+
+
+def _chances(name: str, told: Sequence[fullness.Told]) -> Row:
+    said = statistics.fmean(one.chance for one in told)
+    came = statistics.fmean(one.reached for one in told)
+    return Row(
+        f"chance that a limit is reached, {name}: mean square off",
+        fullness.off(told),
+        "",
+        "how often it is, known in hindsight",
+        fullness.off_by_mean(told),
+        Better.LOWER,
+        note=f"said {said:.2f}, came {came:.2f}, {len(told)} limits",
+    )
 
 
 def _rows(name: str, found: Outcome) -> list[Row]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from jauge_models.capacity.outcome import Z_80, Figure, Figures
-from jauge_models.effectiveness import CoveragePolicy, Kpi, Status
+from jauge_models.effectiveness import CoveragePolicy, Kpi
 
 from jauge_collector import civil
 from jauge_collector.kpis import site_kpis
@@ -17,7 +17,6 @@ from jauge_collector.sites import Site
 _DAYS: Final = 365
 _COVERAGE_FACTOR: Final = 2.0
 """k of the expanded uncertainty of an indicator."""
-_MEASURED: Final = frozenset({Status.MEASURED, Status.ATTESTED, Status.MIXED})
 
 
 def figures(ledger: Ledger, site: Site, policy: CoveragePolicy, now_ms: int) -> Figures:
@@ -37,10 +36,10 @@ def figures(ledger: Ledger, site: Site, policy: CoveragePolicy, now_ms: int) -> 
         wue=_of_kpi(kpis.wue, period),
         carbon=None
         if factor is None
-        else Figure(value=factor.value, source=factor.source, measured=False),
+        else Figure(value=factor.value, source=factor.source, status=None),
         price=None
         if price is None
-        else Figure(value=price, source=site.capacity.price_source, measured=False),
+        else Figure(value=price, source=site.capacity.price_source, status=None),
     )
 
 
@@ -56,5 +55,5 @@ def _of_kpi(kpi: Kpi, period: str) -> Figure | None:
         low=None if off is None else kpi.value - off,
         high=None if off is None else kpi.value + off,
         source=f"{kpi.label}, {period}",
-        measured=kpi.status in _MEASURED,
+        status=kpi.status,
     )

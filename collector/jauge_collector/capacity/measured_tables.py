@@ -15,6 +15,7 @@ from jauge_collector.capacity.sheet_table import (
     amount,
     hours,
     name,
+    ranged,
     table,
     used,
 )
@@ -46,7 +47,7 @@ def outlook(found: Answer, w: Words) -> Table | None:
             continue
         rows.append((name(w, one.limit.value), one.place, w.counted[one.counted.value], *told))
     columns = ("limit", "place", "counted", ">chance", ">days_10", ">days_50", ">days_90")
-    return table("outlook", w, (*columns, "forecast"), rows, " ".join(_how(found, w)))
+    return table("outlook", w, (*columns, "~forecast"), rows, " ".join(_how(found, w)))
 
 
 def _how(found: Answer, w: Words) -> Iterator[str]:
@@ -95,7 +96,7 @@ def pools(found: Answer, w: Words) -> Table | None:
         *(_Ahead(one.pool, one.measure, one.hours, one.too_little) for one in found.pools),
     ]
     rows = [_ahead(one, w) for one in sorted(every, key=lambda one: one.pool)]
-    columns = ("pool", "what", ">last", *(f">{key}" for key in AHEAD), "forecast")
+    columns = ("pool", "what", ">last", *(f">{key}" for key in AHEAD), "~forecast")
     return table("pools", w, columns, rows, w("pools_text"))
 
 
@@ -111,10 +112,8 @@ def _ahead(one: _Ahead, w: Words) -> tuple[str, ...]:
 def _at(what: str, ahead: Forecast, at: int, w: Words) -> str:
     if at >= len(ahead.middle):
         return NONE
-    middle, low, high = (
-        used(what, path[at], w) for path in (ahead.middle, ahead.lower, ahead.upper)
-    )
-    return f"{middle} ({low} – {high})"
+    middle, bounds = ranged(what, ahead.middle[at], ahead.lower[at], ahead.upper[at], w)
+    return f"{middle} ({bounds})" if bounds else middle
 
 
 def idle(found: IdleGpus | None, w: Words) -> Table | None:

@@ -8,12 +8,14 @@ from jauge_models.capacity.consolidation_plan import Consolidation
 from jauge_models.capacity.node_load import REST
 from jauge_models.capacity.outcome import Amount, Figure, Outcome
 from jauge_models.capacity.schedule import Service
+from jauge_models.capacity.what_if import Added
 
 from jauge_collector.capacity.sheet_table import (
     FIXED,
     NONE,
     Table,
     amount,
+    amounts,
     delta,
     hours,
     name,
@@ -76,7 +78,7 @@ def limits(found: Answer, w: Words, zone: tzinfo) -> Table | None:
 
 def options(found: Answer, w: Words) -> Table | None:
     """Each what-if beside the plant as it is."""
-    columns = ("option", "answer", ">it_difference", ">site_difference", ">euros_difference")
+    columns = ("option", "~answer", ">it_difference", ">site_difference", ">euros_difference")
     rows = (
         (
             one.name,
@@ -92,21 +94,26 @@ def options(found: Answer, w: Words) -> Table | None:
 
 
 def _verdict(one: Option, w: Words) -> str:
-    parts = [w("option_fits") if one.fits else w("option_not")]
-    for added in one.change.added:
-        if added.placed < added.number:
-            parts.append(
-                w(
-                    "not_sited",
-                    placed=w.plain.number(added.placed),
-                    number=w.plain.number(added.number),
-                    obstacle=obstacles(added.obstacles[:1], w) or w("no_rack"),
-                )
-            )
-        elif added.racks:
-            racks = ", ".join(f"{rack} ({number})" for rack, number in added.racks.items())
-            parts.append(w("racks", racks=racks))
-    return w("joined").join(parts)
+    missing = [_left_out(added, w) for added in one.change.added if added.placed < added.number]
+    # Whoever reads no further must not take a part of the option for all of it.
+    fits = w("option_fits_so") if missing else w("option_fits")
+    racks = [
+        w("racks", racks=", ".join(f"{rack} ({number})" for rack, number in added.racks.items()))
+        for added in one.change.added
+        if added.racks and added.placed == added.number
+    ]
+    return w("joined").join((*missing, fits if one.fits else w("option_not"), *racks))
+
+
+def _left_out(added: Added, w: Words) -> str:
+    """How many nodes found a rack, and what kept the next one out of most racks."""
+    if not added.obstacles:
+        return w("no_rack")
+    by = w.keeps[added.obstacles[0][0]]
+    if not added.placed:
+        return w.several("none_sited", added.number, by=by)
+    placed, of = w.plain.number(added.placed), w.plain.number(added.number)
+    return w.several("some_sited", added.number - added.placed, placed=placed, of=of, by=by)
 
 
 def _binds(one: Option, w: Words) -> str:
@@ -135,8 +142,7 @@ def _with_bounds(found: Amount | None, unit: str, w: Words) -> tuple[str, str]:
         return w("not_known"), ""
     if found.low is None or found.high is None:
         return amount(found.value, unit, w), NONE
-    low, high = amount(found.low, unit, w), amount(found.high, unit, w)
-    return amount(found.value, unit, w), f"{low} – {high}"
+    return amount(found.value, unit, w), amounts(found.low, found.high, unit, w)
 
 
 def consolidation(key: str, plan: Consolidation | None, w: Words) -> Table | None:
@@ -175,7 +181,7 @@ def figures(found: Answer, w: Words) -> Table | None:
         figure: Figure | None = getattr(found.figures, key)
         if figure is not None:
             value = w.plain.plain(figure.value, 4)
-            said = w("measured") if figure.measured else w("declared", basis="").rstrip(" :\u202f")
+            said = w("stated") if figure.status is None else w.plain(f"status_{figure.status}")
             source = f"{w.plain.label(figure.source)} ({said})"
             rows.append((w(key), f"{value}{FIXED}{unit}".rstrip(FIXED), source))
     return table("figures", w, ("figure", ">value", "source"), rows)

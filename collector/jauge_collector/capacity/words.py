@@ -18,6 +18,8 @@ class Words:
     texts: Mapping[str, str]
     names: Mapping[str, str]
     """Of limits, measures, obstacles and what a history lacks."""
+    keeps: Mapping[str, str]
+    """What kept a node out of a rack, by its obstacle, as a sentence's end."""
     counted: Mapping[str, str]
     """What was counted as used."""
     unknown: Mapping[str, str]

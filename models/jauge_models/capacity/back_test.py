@@ -33,8 +33,7 @@ class BackTest(NamedTuple):
     ``chosen``: the method with the least mean absolute error over all origins; ``naive``: the best
     of the seasonal-naive ones. ``error`` and ``naive_error``: of what would have been chosen at
     each origin, and of ``naive``, over the same ``origins``; ``coverage``: part of their steps
-    that came within the interval. ``misses``: what came less what ``chosen`` said, a row an origin,
-    NaN where it is not known. ``low`` and ``high``: what is put on at each step for the bounds.
+    that came within the interval. ``low`` and ``high``: what is put on at each step for the bounds.
     """
 
     chosen: Name
@@ -43,7 +42,6 @@ class BackTest(NamedTuple):
     naive_error: float
     coverage: float
     origins: int
-    misses: Array
     low: Array
     high: Array
 
@@ -82,7 +80,10 @@ def said(past: Array, horizon: int, seasons: Sequence[int]) -> Mapping[Name, Arr
 
 
 class Trial(NamedTuple):
-    """What every method missed: ``misses`` by method, origin and step, ``at`` the origins."""
+    """What came less what every method said.
+
+    ``misses``: by method, origin and step, NaN where it is not known; ``at``: the origins.
+    """
 
     names: tuple[Name, ...]
     at: NDArray[np.int64]
@@ -132,8 +133,8 @@ def judged(trial: Trial, horizon: int, *, naive_only: bool) -> BackTest | None:
         if len(before) < _WARM_UP:
             continue
         best = free[int(np.argmin(off[free][:, before].mean(axis=1)))]
-        apart = _apart(trial.at[before], horizon)
-        low, high = quantiles(trial.misses[best, before], level, apart)
+        ranks = apart(trial.at[before], horizon)
+        low, high = quantiles(trial.misses[best, before], level, ranks)
         missed = trial.misses[best, k]
         known = ~np.isnan(missed)
         share = float(np.mean(((missed >= low) & (missed <= high))[known]))
@@ -145,7 +146,7 @@ def judged(trial: Trial, horizon: int, *, naive_only: bool) -> BackTest | None:
         return None
     for _, share in pending:
         level = _adapted(level, share)
-    low, high = quantiles(trial.misses[chosen], level, _apart(trial.at, horizon))
+    low, high = quantiles(trial.misses[chosen], level, apart(trial.at, horizon))
     return BackTest(
         chosen=trial.names[chosen],
         naive=trial.names[naive],
@@ -153,13 +154,12 @@ def judged(trial: Trial, horizon: int, *, naive_only: bool) -> BackTest | None:
         naive_error=float(np.mean(theirs)),
         coverage=float(np.mean(within)),
         origins=len(within),
-        misses=trial.misses[chosen],
         low=low,
         high=high,
     )
 
 
-def _apart(at: NDArray[np.int64], horizon: int) -> float:
+def apart(at: NDArray[np.int64], horizon: int) -> float:
     """How many origins would fit without their futures overlapping; not more than there are."""
     return min(float(len(at)), 1 + float(at[-1] - at[0]) / horizon)
 

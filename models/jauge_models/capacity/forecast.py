@@ -14,14 +14,13 @@ import numpy as np
 
 from jauge_models.capacity import back_test
 from jauge_models.capacity.forecast_methods import Array
+from jauge_models.capacity.forecast_paths import paths
 from jauge_models.capacity.history import SAMPLES, TooLittleHistory
 
 __all__ = ["Forecast", "Reason", "TooLittleHistory", "forecast", "longest_horizon", "needed_steps"]
 
 _LEAST_SKILL: Final = 0.02
 """Less than that is luck."""
-_WIDEST: Final = 2.0
-"""So many times as wide as what was missed are draws made, at most."""
 _KNOWN: Final = 0.5
 """Part of the steps needed that has to be known."""
 
@@ -66,9 +65,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
     last: float
     """The last known value."""
-    misses: tuple[tuple[float, ...], ...] = ()
-    """Whole paths of what came less what the method said, one an origin, as wide as the interval:
-    what ``fullness`` draws from. Gaps in what came are bridged straight."""
+    paths: tuple[tuple[float, ...], ...] = ()
+    """Whole paths that may come (``forecast_paths``): what ``fullness`` draws from."""
 
 
 def needed_steps(horizon: int, seasons: Sequence[int]) -> int:
@@ -119,7 +117,8 @@ def forecast(
         naive = back_test.judged(trial, horizon, naive_only=True)
         tested = naive if naive is not None else tested
         reason = Reason.NO_SKILL if tested.naive_error > 0 else Reason.REPEATS
-    middle = back_test.said(series, horizon, seasons)[tested.chosen]
+    said = back_test.said(series, horizon, seasons)
+    middle = said[tested.chosen]
 
     def bounded(path: Array) -> tuple[float, ...]:
         low = -np.inf if least is None else least
@@ -141,35 +140,9 @@ def forecast(
         origins=tested.origins,
         reason=reason,
         last=float(series[~np.isnan(series)][-1]),
-        misses=tuple(tuple(row.tolist()) for row in _stretched(tested)),
+        paths=tuple(map(tuple, paths(trial, series, said, tested.chosen, max(seasons)).tolist())),
     )
 
 
 def _too_little(have: int, needed: int) -> TooLittleHistory:
     return TooLittleHistory(SAMPLES, have=have, needed=needed, what="steps of history")
-
-
-def _stretched(tested: back_test.BackTest) -> Array:
-    """The misses, made as wide as the interval, which allows for how few origins there are.
-
-    No wider than `_WIDEST`: where nearly all misses are none, one of them is the whole interval,
-    and nothing makes the others as large.
-    """
-    low, high = back_test.quantiles(tested.misses, back_test.LEVEL, np.inf)
-    below, above = _wider(tested.low, low), _wider(tested.high, high)
-    paths = np.array([_bridged(row) for row in tested.misses])
-    stretched: Array = np.where(paths < 0, paths * below, paths * above)
-    return stretched
-
-
-def _wider(wanted: Array, found: Array) -> Array:
-    """What makes the one as wide as the other, within bounds."""
-    ratio: Array = np.ones_like(found)
-    np.divide(wanted, found, out=ratio, where=found != 0)
-    return np.clip(ratio, 1.0, _WIDEST)
-
-
-def _bridged(path: Array) -> Array:
-    """Gaps straight between their neighbours; there is at least one known value."""
-    known = np.flatnonzero(~np.isnan(path))
-    return np.interp(np.arange(len(path)), known, path[known])

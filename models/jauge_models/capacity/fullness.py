@@ -1,8 +1,7 @@
-"""When it is full, and of what: the forecast's own errors, played out many times.
+"""When it is full, and of what: the paths of the forecast, played out many times.
 
-Each draw is the forecast with one whole path of what it missed in the back-test, so that errors
-that last for weeks do so in the draws too. The draws are those of a seed: the same question has
-the same answer.
+Each draw is one whole path of what may come, so that what lasts for weeks does so in the draws too.
+The draws are those of a seed: the same question has the same answer.
 """
 
 import math
@@ -47,7 +46,8 @@ class Fullness(msgspec.Struct, frozen=True, kw_only=True):
     horizon_days: float
     method: str
     skill: float | None
-    """Of the forecast behind it; None: it is the seasonal-naive one, and knows no better."""
+    """Of the forecast behind it; None: it is the seasonal-naive one, and knows no better. The paths
+    are also those of methods that the back-test cannot tell from it."""
 
 
 def days_to_full(
@@ -60,7 +60,7 @@ def days_to_full(
     """Each limit that has a forecast, the likeliest first; a limit without one is left out.
 
     Give forecasts of peaks, e.g. of each day's highest hour: a mean is full later than what it is
-    the mean of. Raises ValueError for a forecast that kept no misses, and for less than one draw.
+    the mean of. Raises ValueError for a forecast that kept no paths, and for less than one draw.
     """
     if draws < 1:
         raise ValueError("at least one draw is needed")
@@ -84,10 +84,10 @@ def days_to_full(
 def _fullness(
     limit: Limit, ahead: Forecast, most: float, draws: int, chance: np.random.Generator
 ) -> Fullness:
-    if not ahead.misses:
-        raise ValueError(f"the forecast of {limit} kept no misses to draw from")
-    misses = np.array(ahead.misses)
-    full = np.array(ahead.middle) + misses[chance.integers(len(misses), size=draws)] >= most
+    if not ahead.paths:
+        raise ValueError(f"the forecast of {limit} kept no paths to draw from")
+    paths = np.array(ahead.paths)
+    full = paths[chance.integers(len(paths), size=draws)] >= most
     steps = np.where(full.any(axis=1), full.argmax(axis=1).astype(np.float64), np.inf)
     if ahead.last >= most:
         steps[:] = 0.0

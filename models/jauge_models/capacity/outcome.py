@@ -19,6 +19,7 @@ from jauge_models.capacity.node_draw import NodeDraw
 from jauge_models.capacity.node_load import NodeLoad
 from jauge_models.capacity.schedule import Delay, Schedule, Service
 from jauge_models.capacity.workloads import Obstacle
+from jauge_models.effectiveness import Status
 
 Array = NDArray[np.float64]
 
@@ -31,13 +32,13 @@ _DELAYS: Final = 500
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure of the site with where it comes from. ``measured`` is False for a declared one."""
+    """A figure of the site with where it comes from. ``status`` is None for a declared one."""
 
     value: float
     low: float | None = None
     high: float | None = None
     source: str
-    measured: bool = True
+    status: Status | None = Status.MEASURED
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):

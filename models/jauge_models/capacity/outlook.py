@@ -143,8 +143,8 @@ def _hours(
     values: Sequence[float | None], start_ms: int, highest: float | None
 ) -> Forecast | TooLittle:
     found = _ahead(values, start_ms, 3600.0, _HOURS_AHEAD, _SEASONS, highest=highest)
-    # The paths of what was missed are what fullness draws from, and of no use to a reader.
-    return msgspec.structs.replace(found, misses=()) if isinstance(found, Forecast) else found
+    # Paths are what fullness draws from, and of no use to a reader.
+    return msgspec.structs.replace(found, paths=()) if isinstance(found, Forecast) else found
 
 
 def _ahead(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from jauge_collector.capacity.figures import figures
-from jauge_models.effectiveness import CoveragePolicy
+from jauge_models.effectiveness import CoveragePolicy, Status
 
 from tests.collector.console.serving import SITE, configuration, now_ms, opened
 
@@ -36,15 +36,28 @@ async def test_what_was_measured_goes_with_its_period(tmp_path: Path) -> None:
     assert (kept.price.value, kept.price.source) == (0.25, "example contract")
     assert kept.carbon is not None
     assert (kept.carbon.value, kept.carbon.source) == (0.05, "example factor")
-    assert not kept.price.measured
+    assert (kept.price.status, kept.carbon.status) == (None, None)
     assert told.pue is not None
     assert told.wue is not None
     assert told.pue.value == pytest.approx(1.2)
     assert told.wue.value == pytest.approx(0.5)
-    assert told.pue.measured
+    assert told.pue.status is Status.MEASURED
     assert "PUE" in told.pue.source
     # Nobody declared how exact the meters are: no interval is made up.
     assert (told.pue.low, told.pue.high) == (None, None)
+
+
+async def test_a_simulated_site_measures_nothing(tmp_path: Path) -> None:
+    """Its PUE and WUE are a model's, and say so; they were declared by nobody."""
+    settings = configuration(tmp_path)
+    simulated = SITE.replace('name = "s"\n', 'name = "s"\nsimulated = true\n', 1)
+    assert simulated != SITE
+    (tmp_path / "site.toml").write_text(simulated, encoding="utf-8")
+    async with opened(settings, days=40) as state:
+        told = figures(state.ledger, state.sites["s"], LENIENT, now_ms())
+    assert told.pue is not None
+    assert told.wue is not None
+    assert (told.pue.status, told.wue.status) == (Status.SIMULATED, Status.SIMULATED)
 
 
 async def test_what_nobody_declared_is_none(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_an_option_says_what_was_not_known_of_its_plant(
         "the free units of racks",
     ):
         assert f"with “more”: {what}" in text
-    assert " of 4,320 h find no place (GPUs)" in text
+    assert " of 4,320\u00a0h find no place (GPUs)" in text
 
 
 def test_one_file_for_two_things_is_refused(

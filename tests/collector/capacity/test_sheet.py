@@ -1,10 +1,12 @@
 """The answer's tables in words: numbers of things, what was measured, and what comes of pools."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from jauge_collector import civil
 from jauge_collector.capacity.sheet import Sheet, sentence, sheet
-from jauge_collector.capacity.sheet_table import Table
+from jauge_collector.capacity.sheet_table import Table, amounts, ranged
 from jauge_collector.capacity.words import words
 from jauge_collector.console.text import CODES
 from jauge_models.capacity.answer import Answer, Sentence
@@ -12,6 +14,7 @@ from jauge_models.capacity.answer import answer as answered
 from jauge_models.capacity.consolidation_plan import Consolidation, Emptied
 from jauge_models.capacity.fullness import Limit
 from jauge_models.capacity.inventory import Node, NodeKind, Plant
+from jauge_models.capacity.outcome import Figure, Figures
 from jauge_models.capacity.outlook import (
     Counted,
     Measure,
@@ -21,6 +24,9 @@ from jauge_models.capacity.outlook import (
     pool_outlook,
 )
 from jauge_models.capacity.scenario import Scenario, decode
+from jauge_models.capacity.what_if import Added
+from jauge_models.capacity.workloads import Obstacle
+from jauge_models.effectiveness import Status
 
 PARIS = civil.zone("Europe/Paris")
 PLANT = Plant(
@@ -149,9 +155,10 @@ def test_what_comes_of_a_pool_stands_with_its_interval_and_skill(code: str) -> N
         ("G", w.names[name]) for name in ("gpus", "gpu_memory", "activity", "power")
     ]
     of_gpus, of_memory, of_activity, of_power = pools.rows
-    assert "–" in of_gpus[3]
-    assert "%" in of_activity[3]
-    assert "kW" in of_power[3]
+    # What repeats itself never missed: its interval is a point, and no interval is shown.
+    assert {"(" in cell for cell in (of_gpus[3], of_activity[3], of_power[3])} == {False}
+    assert of_activity[3].endswith("%")
+    assert of_power[3].endswith("kW")
     # Two months let one tell of no hour in four weeks.
     assert of_gpus[5] == "–"
     assert of_memory[2:6] == ("–",) * 4
@@ -165,6 +172,108 @@ def test_what_comes_of_a_pool_stands_with_its_interval_and_skill(code: str) -> N
     assert w("outlook_breakers") in full.text
     assert "12" in full.text
     assert "12" not in _table(msgspec.structs.replace(found, gpu_weeks=None), code, "outlook").text
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "values", "told"),
+    [
+        ("en", Limit.GPUS, (5.0, 5.0, 5.0), ("5", "")),
+        ("en", Limit.GPUS, (5.00001, 5.0, 5.00004), ("5", "")),
+        ("en", Limit.GPUS, (5.0, 4.0, 6.0), ("5", "4 – 6")),
+        ("en", Limit.GPU_MEMORY, (230400.0,) * 3, ("225\u00a0GiB", "")),
+        ("en", Limit.GPU_MEMORY, (230400, 215040, 245760), ("225\u00a0GiB", "210 – 240\u00a0GiB")),
+        ("fr", Limit.GPU_MEMORY, (230400, 215040, 245760), ("225\u00a0Gio", "210 – 240\u00a0Gio")),
+        ("en", Measure.ACTIVITY, (0.25, 0.0, 0.5), ("25.0%", "0 – 50.0%")),
+        ("fr", Measure.ACTIVITY, (0.25, 0.0, 0.5), ("25,0\u202f%", "0 – 50,0\u202f%")),
+        # One multiple for all three, or nobody could compare them.
+        ("en", Measure.POWER, (950.0, 900.0, 1100.0), ("0.95\u00a0kW", "0.9 – 1.1\u00a0kW")),
+    ],
+)
+def test_an_interval_says_its_unit_once_and_a_point_is_none(
+    code: str, what: str, values: tuple[float, float, float], told: tuple[str, str]
+) -> None:
+    """By what can be read: bounds that differ below the shown precision are one figure."""
+    assert ranged(what, *values, words(code)) == told
+
+
+def test_bounds_of_amounts_are_told_in_one_multiple() -> None:
+    """That of the higher; a point is one figure."""
+    w = words("en")
+    assert amounts(9_000.0, 12_000.0, "kWh", w) == "9 – 12\u00a0MWh"
+    assert amounts(500.0, 500.2, "kWh", w) == "500\u00a0kWh"
+
+
+_ADDED = Added(kind="k", number=2, placed=1, racks={"r": 1}, obstacles=((Obstacle.BREAKER, 1),))
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "fits", "told"),
+    [
+        (
+            "en",
+            {},
+            True,
+            "1 of 2 nodes found a rack; a breaker kept the other out; everything fits all the same",
+        ),
+        (
+            "en",
+            {"number": 4},
+            False,
+            "1 of 4 nodes found a rack; a breaker kept the 3 others out; not everything fits",
+        ),
+        (
+            "en",
+            {"placed": 0, "racks": {}},
+            False,
+            "none of the 2 nodes found a rack: a breaker kept them out; not everything fits",
+        ),
+        (
+            "en",
+            {"number": 1, "placed": 0, "racks": {}},
+            False,
+            "the node found no rack: a breaker kept it out; not everything fits",
+        ),
+        (
+            "en",
+            {"placed": 0, "racks": {}, "obstacles": ()},
+            False,
+            "no rack is declared; not everything fits",
+        ),
+        ("en", {"placed": 2, "racks": {"r": 2}}, True, "everything fits; in r (2)"),
+        (
+            "fr",
+            {},
+            True,
+            (
+                "une baie pour 1 des 2 nœuds seulement\u202f; un disjoncteur arrête l’autre\u202f;"
+                " tout tient quand même"
+            ),
+        ),
+    ],
+)
+def test_nodes_without_a_rack_are_told_first(
+    code: str, changes: dict[str, Any], fits: bool, told: str
+) -> None:
+    """Before that everything fits: with some of the nodes it is another option."""
+    added = msgspec.structs.replace(_ADDED, **changes)
+    found = _answer('days = 1\n[[what_if]]\nname = "more"\nadd = [{ kind = "k", number = 1 }]')
+    (option,) = found.options
+    change = msgspec.structs.replace(option.change, added=(added,))
+    option = msgspec.structs.replace(option, change=change, fits=fits)
+    found = msgspec.structs.replace(found, options=(option,))
+    assert _table(found, code, "options").rows[0][1] == told
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_figures_say_how_they_are_known(code: str) -> None:
+    """In the words of the other pages; what nobody measured was declared."""
+    plain, w = words(code).plain, words(code)
+    for status in (*Status, None):
+        pue = Figure(value=1.2, source="PUE1", status=status)
+        found = msgspec.structs.replace(_answer(), figures=Figures(pue=pue))
+        (row,) = _table(found, code, "figures").rows
+        said = plain(f"status_{status}") if status else w("stated")
+        assert row[2] == f"PUE1 ({said})"
 
 
 def test_what_was_not_learnt_is_part_of_the_answer() -> None:

@@ -41,6 +41,27 @@ def test_limits_obstacles_and_what_a_history_lacks_have_names(code: str) -> None
 
 
 @pytest.mark.parametrize("code", CODES)
+def test_what_keeps_a_node_out_of_a_rack_has_words(code: str) -> None:
+    """Those that `siting` gives."""
+    said = {Obstacle.BREAKER, Obstacle.RACK_POWER, Obstacle.ROOM_COOLING, Obstacle.RACK_UNITS}
+    assert set(words(code).keeps) == said
+
+
+_UNITS = re.compile(r"[\d}] (?:[hdj]|GiB|Gio|kWh)(?![\w’])")
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("package", ["capacity", "reports"])
+def test_no_number_parts_from_its_unit(code: str, package: str) -> None:
+    """At the end of a line, of a page or of a narrow column."""
+    folder = files(f"jauge_collector.{package}").joinpath("locale")
+    texts = tomllib.loads(folder.joinpath(f"{code}.toml").read_text("utf-8"))["texts"]
+    own = [text for key, text in texts.items() if package == "capacity" or "capacity" in key]
+    assert own
+    assert [text for text in own if _UNITS.search(text)] == []
+
+
+@pytest.mark.parametrize("code", CODES)
 def test_forecast_methods_have_names(code: str) -> None:
     """Those that `forecast` may choose."""
     names: set[Any] = {

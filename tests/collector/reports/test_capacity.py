@@ -215,6 +215,8 @@ def test_everything_that_may_be_told_has_words(language: str) -> None:
     point = {"fr": ",", "en": "."}[language]
     assert (of_gpus[2].text, of_gpus[2].sub) == (f"2{point}5", f"1{point}5 – 3{point}25")
     assert of_gpus[3].text == "–"
+    within = {"fr": "42\u202f% sous 163\u00a0j", "en": "42% within 163\u00a0d"}
+    assert nearest[2].text == within[language]
     assert of_power[1].text.endswith("W")
     assert "500" in of_memory[5].text
     (gaps,) = (block for block in annex.blocks if isinstance(block, Bullets))

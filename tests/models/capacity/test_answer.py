@@ -39,7 +39,7 @@ FIGURES = Figures(
     pue=Figure(value=1.5, low=1.4, high=1.6, source="an example"),
     wue=Figure(value=1.0, source="an example"),
     carbon=Figure(value=0.05, source="an example"),
-    price=Figure(value=0.2, source="an example", measured=False),
+    price=Figure(value=0.2, source="an example", status=None),
 )
 MORE = WhatIf(name="more", add=(Addition(kind="big", number=2),))
 ONE_MORE = WhatIf(name="one-more", add=(Addition(kind="big", number=1),))

@@ -166,7 +166,7 @@ def test_the_middle_lies_within_and_the_same_history_has_the_same_answer(
     for low, middle, high in zip(found.lower, found.middle, found.upper, strict=True):
         assert low <= middle <= high
     assert np.isfinite(found.middle).all()
-    assert np.isfinite(found.misses).all()
+    assert np.isfinite(found.paths).all()
     assert 0 <= found.coverage <= 1
     assert (found.skill is None) == (found.reason is not Reason.SKILL)
     assert found == ahead(values)

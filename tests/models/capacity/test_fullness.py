@@ -30,7 +30,7 @@ def growing(
         origins=21,
         reason=Reason.SKILL,
         last=last,
-        misses=tuple((offset,) * days for offset in offsets),
+        paths=tuple(tuple(value + offset for value in middle) for offset in offsets),
     )
 
 
@@ -102,10 +102,10 @@ def test_a_higher_limit_is_reached_later_and_less_likely(
     assert (low,) == days_to_full(ahead, {Limit.GPUS: limit}, draws=300, seed=seed)
 
 
-def test_draws_without_misses_are_refused() -> None:
+def test_draws_without_paths_are_refused() -> None:
     """A forecast that was stripped for a file cannot be played out."""
-    bare = msgspec.structs.replace(growing(), misses=())
-    with pytest.raises(ValueError, match="no misses"):
+    bare = msgspec.structs.replace(growing(), paths=())
+    with pytest.raises(ValueError, match="no paths"):
         days_to_full({Limit.GPUS: bare}, {Limit.GPUS: 1.0})
     with pytest.raises(ValueError, match="at least one"):
         days_to_full({Limit.GPUS: growing()}, {Limit.GPUS: 1.0}, draws=0)

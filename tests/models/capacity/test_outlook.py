@@ -80,7 +80,7 @@ def test_activity_stays_between_nothing_and_all(seed: int) -> None:
     )
     assert watts.hours is not None
     assert max(watts.hours.upper) > 1
-    assert watts.hours.misses == ()
+    assert watts.hours.paths == ()
 
 
 def test_hours_of_gpus_end_at_all_of_them() -> None:

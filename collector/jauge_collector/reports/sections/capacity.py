@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jauge_collector.capacity.measured_tables import AHEAD
-from jauge_collector.capacity.sheet_table import used
+from jauge_collector.capacity.sheet_table import ranged, used
 from jauge_collector.capacity.words import Words, words
 from jauge_collector.reports.content import Capacity, CapacityLimit, CapacityPool, Report
 from jauge_collector.reports.document import Block, Bullets, Cell, Column, Paragraph, Section, Table
@@ -143,8 +143,8 @@ def _pools(found: Capacity, p: Prose) -> Table:
 def _hour(what: str, hour: tuple[float, float, float] | None, w: Words) -> Cell:
     if hour is None:
         return Cell(text=DASH)
-    middle, low, high = (used(what, value, w) for value in hour)
-    return Cell(text=middle, sub=f"{low} – {high}")
+    middle, bounds = ranged(what, *hour, w)
+    return Cell(text=middle, sub=bounds)
 
 
 def _chance(one: CapacityLimit, p: Prose) -> str:
