@@ -167,6 +167,24 @@ HELD: Final = (
         True,
     ),
     (
+        EVENT
+        | {"kind": "maintenance", "scope": "g/outlet:1", "agent": "g", "resource": "outlet:1"},
+        _labels("JaugePhaseNearLimit", agent="g", resource="outlet:1"),
+        True,
+    ),
+    (
+        EVENT
+        | {"kind": "maintenance", "scope": "g/outlet:1", "agent": "g", "resource": "outlet:1"},
+        _labels("JaugePhaseNearLimit", agent="g", resource="outlet:2"),
+        False,
+    ),
+    (
+        EVENT
+        | {"kind": "maintenance", "scope": "g/outlet:1", "agent": "g", "resource": "outlet:1"},
+        _labels("JaugePhaseNearLimit", agent="h", resource="outlet:1"),
+        False,
+    ),
+    (
         EVENT | {"kind": "maintenance", "scope": "ups-a", "meter": "ups-a"},
         _labels("JaugeRoomHot"),
         False,

@@ -160,12 +160,17 @@ def inhibitions() -> list[dict[str, Any]]:
         _inhibition([event, maintenance, whole], [told], "site"),
         _inhibition([event, electrical, whole], [told, power], "site"),
     ]
-    for label in ("meter", "host", "resource", "agent"):
+    for labels, scope in (
+        (["meter"], "[^/]+"),
+        (["host"], "[^/]+"),
+        (["resource"], "[^/]+"),
+        (["agent"], "[^/]+(/host)?"),
+        (["agent", "resource"], "[^/]+/[^/]+"),
+    ):
+        scoped, named = f'scope=~"{scope}"', [f'{label}!=""' for label in labels]
         found += [
-            _inhibition([event, maintenance, 'scope!=""'], [told, f'{label}!=""'], "site", label),
-            _inhibition(
-                [event, electrical, 'scope!=""'], [told, power, f'{label}!=""'], "site", label
-            ),
+            _inhibition([event, maintenance, scoped], [told, *named], "site", *labels),
+            _inhibition([event, electrical, scoped], [told, power, *named], "site", *labels),
         ]
     return [
         *found,

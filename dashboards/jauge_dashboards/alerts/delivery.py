@@ -34,13 +34,16 @@ def watchdog() -> Rule:
 
 
 def event(limits: Thresholds) -> Rule:
-    """Its scope under each label that an alert may have it in, so that it holds those back."""
+    """Its scope under each label that an alert may have it in, so that it holds those back.
+
+    ``agent/resource`` comes under both.
+    """
     named = each(metric("event_active"), "site", "kind", "scope")
     for label, scope in (
         ("meter", "([^/]+)"),
         ("host", "([^/]+)"),
-        ("resource", "([^/]+)"),
-        ("agent", "([^/]+)(?:/host)?"),
+        ("resource", "(?:[^/]+/)?([^/]+)"),
+        ("agent", "([^/]+)(?:/[^/]+)?"),
     ):
         named = f'label_replace({named}, "{label}", "$1", "scope", "{scope}")'
     return Rule(

@@ -67,7 +67,7 @@ def battery(limits: Thresholds) -> Rule:
     volts = recent(reading("voltage", kind="phase", resource="~phase:.+[.]in[.][^.]+"), limits)
     no_mains = as_ups(volts, "phase:(.+)[.]in[.][^.]+")
     charge, before = (
-        as_ups(recent(reading("charge"), limits, offset), "(?:battery|ups):(.+)")
+        as_ups(recent(reading("charge"), limits, offset), "(?:battery|ups):(.+)", "min")
         for offset in ("", limits.recent)
     )
     used = f"{before} - {charge} >= {limits.charge_fall:g}"

@@ -80,10 +80,14 @@ def circuits(limits: Thresholds, **matchers: str) -> str:
     return one(recent(metric("meter_limit_amperes", **matchers), limits), THING)
 
 
-def as_ups(expression: str, resource: str) -> str:
-    """The highest for each UPS, under its name: the first group of ``resource`` is its number."""
+def as_ups(expression: str, resource: str, which: str = "max") -> str:
+    """The highest for each UPS, or the lowest (``min``), under its name.
+
+    The first group of ``resource`` is its number.
+    """
     told = f'label_replace({expression}, "ups", "ups:$1", "resource", "{resource}")'
-    return f'label_replace({each(told, "site", "agent", "ups")}, "resource", "$1", "ups", "(.+)")'
+    of_each = f"{which} by (site, agent, ups) ({told})"
+    return f'label_replace({of_each}, "resource", "$1", "ups", "(.+)")'
 
 
 def on_battery(limits: Thresholds) -> str:
@@ -121,7 +125,7 @@ def outdoor(quantity: str, limits: Thresholds, sites: Sequence[SiteWater]) -> st
         recent(reading(quantity, site=site.name, **_address(site.outdoor or "")), limits)
         for site in named
     ]
-    others = f"!~{'|'.join(site.name for site in named)}" if named else ""
+    others = f"!~{'|'.join(site.name.replace('.', '[.]') for site in named)}" if named else ""
     rest = {"resource": OUTDOOR, **({"site": others} if others else {})}
     found.append(recent(reading(quantity, **rest), limits))
     return f"avg by (site) ({' or '.join(found)})"

@@ -90,7 +90,9 @@ def annotations(rule: Rule, text: AlertText, routing: Routing, language: str) ->
     def filled(template: str) -> str:
         return _NAMED.sub(lambda m: places.get(m[1]) or f"{{{{ $labels.{m[1]} }}}}", template)
 
-    variables = "&".join(f"var-{name}={{{{ $labels.{name} }}}}" for name in rule.variables)
+    variables = "&".join(
+        f"var-{name}={{{{ $labels.{name} | urlquery }}}}" for name in rule.variables
+    )
     found = {
         "summary": filled(text.title),
         "description": filled(text.text) + _more(rule, text),
