@@ -263,6 +263,11 @@ def test_without_a_word_the_files_are_those_of_the_document(tmp_path: Path) -> N
         (("jauge_alerting",), {}, "http://127.0.0.1:9093"),
         (("jauge_alerting",), {"alerting_listen": "0.0.0.0:9094"}, "http://127.0.0.1:9094"),
         (("jauge_alerting",), {"alerting_listen": ":9094"}, "http://127.0.0.1:9094"),
+        (("jauge_alerting",), {"alerting_listen": "[::]:9094"}, "http://127.0.0.1:9094"),
+        (("jauge_alerting",), {"alerting_listen": "[::1]:9094"}, "http://[::1]:9094"),
+        (("jauge_alerting",), {"alerting_listen": "localhost:9094"}, "http://localhost:9094"),
+        (("jauge_alerting",), {"alerting_listen": "192.0.2.5:9093"}, None),
+        (("jauge_alerting",), {"alerting_listen": "127.example.org:9093"}, None),
         (("jauge_alerting",), {"collector_alerts_url": ""}, None),
         ((), {"collector_alerts_url": "https://a.example.org"}, "https://a.example.org"),
     ],
@@ -270,7 +275,7 @@ def test_without_a_word_the_files_are_those_of_the_document(tmp_path: Path) -> N
 def test_the_console_asks_the_alertmanager_of_its_host(
     groups: tuple[str, ...], variables: dict[str, Any], url: str | None, tmp_path: Path
 ) -> None:
-    """Where the alerting role puts one, at its port; another or none where somebody says so."""
+    """Where it listens on loopback, at its port; another or none where somebody says so."""
     wanted = Wanted("collector", "collector.toml.j2", variables, "collector.toml")
     render([wanted], tmp_path, groups=groups)
     found = tomllib.loads((tmp_path / "collector.toml").read_text(encoding="utf-8"))

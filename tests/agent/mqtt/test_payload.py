@@ -105,20 +105,16 @@ def test_a_state_is_worth_a_number(payload: bytes, form: Any, value: float) -> N
     assert found_in(payload, mode(payload=form, path="/m" if form == "json" else "")).value == value
 
 
-@pytest.mark.parametrize(
-    ("payload", "why"),
-    [
-        (b'{"m":"frost"}', "state"),
-        (b'{"m":1}', "state"),
-        (b'{"m":1e999}', "form"),
-        (b'{"m":null}', "value"),
-        (b'{"m":["wet"]}', "value"),
-        (b'{"n":"wet"}', "path"),
-    ],
-)
-def test_a_state_without_a_meaning_is_no_value(payload: bytes, why: str) -> None:
+UNKNOWN = (b'{"m":"frost"}', b'{"m":1}', b'{"m":null}', b'{"m":["wet"]}')
+UNREAD = {b'{"m":1e999}': "form", b'{"m":"we': "form", b'{"n":"wet"}': "path"}
+
+
+def test_a_state_without_a_meaning_is_no_value() -> None:
     """Nothing is guessed, and nothing becomes dry."""
-    assert reason(payload, mode(path="/m")) == why
+    for payload in UNKNOWN:
+        assert found_in(payload, mode(path="/m")) == Found(None, None)
+    for payload, why in UNREAD.items():
+        assert reason(payload, mode(path="/m")) == why
 
 
 @pytest.mark.parametrize(
@@ -281,6 +277,56 @@ def test_a_gauge_holds_until_its_age_and_not_longer() -> None:
     assert (samples, failed) == ([], {"stale": 1})
     held.take("w/1", b"3", kept=False, now_s=NOW + 130)
     assert told(held, NOW + 131) == {"meter:W1/power": 3000}
+
+
+@pytest.mark.parametrize("topic", ["c/1", "c/+"])
+def test_a_state_that_is_not_understood_ends_the_one_before(topic: str) -> None:
+    """However long that might have held; what cannot be read is no news of a state."""
+    resource = "cooling_unit:1" if topic == "c/1" else "cooling_unit:{1}"
+    held = values(mode(path="/m", topic=topic, resource=resource, max_age_s=86_400))
+    for hour, payload in enumerate(UNKNOWN):
+        now_s = NOW + 3600 * hour
+        held.take("c/1", b'{"m":"dry"}', kept=False, now_s=now_s)
+        for unread in UNREAD:
+            held.take("c/1", unread, kept=False, now_s=now_s + 1)
+        assert told(held, now_s + 2) == {"cooling_unit:1/evaporative_cooling": 0}
+        held.take("c/1", payload, kept=False, now_s=now_s + 3)
+        assert held.read(now_s + 60) == held.read(now_s + 120) == ([], {"state": 1})
+    assert held.read(NOW + 172_800) == ([], {"stale": 1})
+    held.take("c/1", b'{"m":"wet"}', kept=False, now_s=NOW + 172_800)
+    assert told(held, NOW + 172_860) == {"cooling_unit:1/evaporative_cooling": 1}
+
+
+def test_a_state_that_is_not_understood_is_believed_no_sooner_than_one_that_is() -> None:
+    """Of another topic, of the future, of earlier, or of nobody knows when, it ends nothing."""
+    held = values(
+        mode(path="/m", time="/t", time_form="unix"),
+        mode(path="/m", topic="d/+", resource="cooling_unit:{1}"),
+    )
+    dry = json.dumps({"m": "dry", "t": NOW - 20}).encode()
+    held.take("c/1", dry, kept=True, now_s=NOW)
+    held.take("d/1", UNKNOWN[0], kept=False, now_s=NOW)
+    held.take("d/2", b'{"m":"wet"}', kept=False, now_s=NOW)
+    held.take("d/2", UNKNOWN[0], kept=True, now_s=NOW)
+    for at in (NOW - 30, NOW + 3600):
+        held.take("c/1", json.dumps({"m": "frost", "t": at}).encode(), kept=False, now_s=NOW)
+    samples, failed = held.read(NOW)
+    assert [(each.resource, each.value) for each in samples] == [
+        ("cooling_unit:1", 0),
+        ("cooling_unit:2", 1),
+    ]
+    assert failed == {"duplicate": 1, "retained": 1, "future": 1}
+    held.take("c/1", json.dumps({"m": "frost", "t": NOW - 10}).encode(), kept=True, now_s=NOW)
+    held.take("c/1", dry, kept=False, now_s=NOW)
+    assert told(held, NOW) == {"cooling_unit:2/evaporative_cooling": 1}
+
+
+def test_a_state_that_was_never_understood_brings_no_resource() -> None:
+    """A wildcard may match topics that tell something else."""
+    held = values(mode(topic="c/+", resource="cooling_unit:{1}", payload="plain"))
+    held.take("c/1", b"192.0.2.7", kept=False, now_s=NOW)
+    assert held.read(NOW) == ([], {"state": 1})
+    assert held.resources() == []
 
 
 def test_a_running_total_is_given_once_for_each_message() -> None:

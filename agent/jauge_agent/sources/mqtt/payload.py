@@ -32,16 +32,19 @@ class NoNumberError(Exception):
 
 
 class Found(NamedTuple):
-    """A value in the unit of the catalogue; ``time_s``: Unix seconds, None where not told."""
+    """A value in the unit of the catalogue; ``time_s``: Unix seconds, None where not told.
 
-    value: float
+    None for ``value``: what stands in the place of a state is none that has a meaning.
+    """
+
+    value: float | None
     time_s: float | None
 
 
 def found_in(payload: bytes, point: MqttPoint) -> Found:
     """What a message says of a point.
 
-    Raises NoNumberError: size, form, path, value, state, unit, time.
+    Raises NoNumberError: size, form, path, value, unit, time.
     """
     if len(payload) > LARGEST_PAYLOAD:
         raise NoNumberError("size")
@@ -50,12 +53,12 @@ def found_in(payload: bytes, point: MqttPoint) -> Found:
     if point.payload == "json":
         document = _document(payload)
         time_s = None if point.time is None else _time(_at(document, point.time), point.time_form)
-        return Found(_scaled(_at(document, point.path), point, point.unit), time_s)
+        return Found(_told(_at(document, point.path), point), time_s)
     try:
         text = payload.decode("ascii").strip()
     except UnicodeDecodeError:
         raise NoNumberError("form") from None
-    return Found(_scaled(text, point, point.unit), None)
+    return Found(_told(text, point), None)
 
 
 def _document(payload: bytes) -> Any:
@@ -107,9 +110,11 @@ def _of_senml(document: Any, point: MqttPoint) -> Found:
     return found
 
 
+def _told(raw: Any, point: MqttPoint) -> float | None:
+    return _worth(raw, point.states) if point.states else _scaled(raw, point, point.unit)
+
+
 def _scaled(raw: Any, point: MqttPoint, unit: str) -> float:
-    if point.states:
-        return _worth(raw, point.states)
     known = UNITS.get(unit)
     if known is None or known[0] is not CATALOGUE[point.quantity].unit:
         raise NoNumberError("unit")
@@ -119,18 +124,14 @@ def _scaled(raw: Any, point: MqttPoint, unit: str) -> float:
     return value
 
 
-def _worth(raw: Any, states: Mapping[str, float]) -> float:
+def _worth(raw: Any, states: Mapping[str, float]) -> float | None:
     """Of a state: a text, true or false as JSON writes them, or a number, 1.0 being 1."""
     told = raw.strip() if isinstance(raw, str) else raw
     if isinstance(told, bool):
         told = str(told).lower()
     elif (value := finite(told)) is not None:
         told = f"{value:.15g}"
-    if not isinstance(told, str):
-        raise NoNumberError("value")
-    if told not in states:
-        raise NoNumberError("state")
-    return states[told]
+    return states.get(told) if isinstance(told, str) else None
 
 
 def _number(raw: Any) -> float:

@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Held:
-    """A value, and when it was measured."""
+    """A value, and when it was measured; None for a state without a meaning."""
 
     point: MqttPoint
-    value: float
+    value: float | None
     time_s: float
     is_new: bool
 
@@ -71,7 +71,8 @@ class LastValues:
             try:
                 found = self._found(point, payload, kept=kept, now_s=now_s)
                 resource = self._named(point, match.groups())
-                self._own((resource, point.quantity), (topic, place))
+                is_value = found.value is not None
+                self._own((resource, point.quantity), (topic, place), is_value=is_value)
             except NoNumberError as error:
                 self.failed[error.reason] += 1
             else:
@@ -83,7 +84,8 @@ class LastValues:
         All get the time of the tick that asks, as every sample of a source does: one that was
         measured earlier is stamped late, by the point's age limit at the most.
         A value holds until its age limit. A running total is given once, with the first reading
-        after its message: repeated later it would say that nothing flowed meanwhile.
+        after its message: repeated later it would say that nothing flowed meanwhile. A state that
+        is not understood ends the one before: the device is in that one no longer.
         """
         failed, self.failed = self.failed, Counter()
         samples: list[Sample] = []
@@ -93,6 +95,8 @@ class LastValues:
             is_new, held.is_new = held.is_new, False
             if now_s - held.time_s > held.point.max_age_s:
                 failed["stale"] += 1
+            elif held.value is None:
+                failed["state"] += 1
             elif is_new or CATALOGUE[quantity].kind is Kind.GAUGE:
                 samples.append(Sample(resource, quantity, held.value))
         if silent:
@@ -100,7 +104,7 @@ class LastValues:
         return samples, failed
 
     def is_complete(self) -> bool:
-        """Whether each point that depends on no wildcard has a value."""
+        """Whether each point that depends on no wildcard has been heard."""
         wanted = {(each.resource, each.quantity) for each in self.points if not each.is_pattern}
         return wanted <= self._held.keys()
 
@@ -117,16 +121,21 @@ class LastValues:
         if found.time_s is not None and found.time_s > now_s + AHEAD_S:
             raise NoNumberError("future")
         entry = CATALOGUE[point.quantity]
-        if not entry.low <= found.value <= entry.high:
+        if found.value is not None and not entry.low <= found.value <= entry.high:
             raise NoNumberError("range")
         return found
 
-    def _own(self, series: tuple[str, str], giver: tuple[str, int]) -> None:
-        """Let it belong to who gives it first; raises NoNumberError for anybody else."""
+    def _own(self, series: tuple[str, str], giver: tuple[str, int], *, is_value: bool) -> None:
+        """Let it belong to who gives it first; raises NoNumberError for anybody else.
+
+        An unknown word makes no series: a wildcard also matches topics of something else.
+        """
         owner = self._owners.get(series)
         if owner == giver:
             return
         if owner is None:
+            if not is_value:
+                raise NoNumberError("state")
             if len(self._owners) >= MOST_SERIES:
                 raise NoNumberError("limits")
             self._owners[series] = giver
