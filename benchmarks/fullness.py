@@ -78,13 +78,14 @@ def _told(
         ahead = forecast(past, start_ms=0, step_s=DAY_S, horizon=len(came), seasons=(7,), least=0.0)
     except TooLittleHistory:
         return []
+    last = next(day for day in reversed(past) if day is not None)
     return [
         Told(
             days_to_full({Limit.RACK_POWER: ahead}, {Limit.RACK_POWER: limit})[0].probability,
             max(known) >= limit,
         )
         for limit in limits
-        if ahead.last < limit
+        if last < limit
     ]
 
 

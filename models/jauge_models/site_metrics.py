@@ -215,8 +215,8 @@ SITE_METRICS: Final = (
     _gauge(
         "capacity_gpus_used",
         _COUNT,
-        "GPUs of a kind that somebody had in the last hour that is known; where nothing tells of "
-        "holders, those at work.",
+        "GPUs of a kind that somebody had in the last known hour of the last 24; where nothing "
+        "tells of holders, those at work.",
         "gpu",
     ),
     _gauge(

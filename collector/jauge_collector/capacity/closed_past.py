@@ -6,7 +6,7 @@ quantity `QUANTITY`; an hour that readings give counts as they give it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from jauge_models.configuration import ConfigurationError
 
 from jauge_collector.capacity import past
 from jauge_collector.capacity.gpu_hours import HOUR_MS, Hourly
-from jauge_collector.capacity.past import NodeUse, Past
+from jauge_collector.capacity.past import NodeUse, Past, Progress
 from jauge_collector.capacity.planning import plant_of
 from jauge_collector.capacity.plant_file import DeclaredPlant
 from jauge_collector.compliance import evidence_file
@@ -32,12 +32,22 @@ _USED, _ACTIVITY, _MEMORY = "used", "activity", "memory"
 _GPU_ACTIVITY, _GPU_WATTS, _GPU_HELD = "gpu_activity", "gpu_watts", "gpu_held"
 """Of a GPU, as ``gpu_activity/AGENT/RESOURCE/NODE``."""
 
+_OF_NODE: Final = frozenset({_USED, _ACTIVITY, _MEMORY})
+_OF_GPU: Final = frozenset({_GPU_ACTIVITY, _GPU_WATTS, _GPU_HELD})
+
 _Known = Mapping[str, Mapping[int, float]]
 """Values by the name of what they are of, and by the hour since the epoch."""
+_Edition = Iterable[tuple[str, Sequence[tuple[int, float]]]]
+"""What one closing kept: by name the hours in order, with their values."""
 
 
 async def of_quarter(
-    sources: Sources, declared: DeclaredPlant, span: tuple[int, int], end_ms: int
+    sources: Sources,
+    declared: DeclaredPlant,
+    span: tuple[int, int],
+    end_ms: int,
+    *,
+    progress: Progress | None = None,
 ) -> Past:
     """All that is known up to ``end_ms`` in a quarter [start, end).
 
@@ -46,13 +56,19 @@ async def of_quarter(
     what was kept.
     """
     site, ledger, store = sources.site, sources.ledger, sources.store
-    found = await past.read(site, declared, ledger, store, end_ms, weeks=_WEEKS, fresh=None)
-    kept: defaultdict[str, dict[int, float]] = defaultdict(dict)
-    for edition in evidence_file.editions(sources, found.use_start_ms, span[1]):
-        for name, hours in evidence_file.hours(sources, edition, QUANTITY):
-            of_name = kept[name]
-            for at, hour in hours:
-                of_name.setdefault(at, hour.mean)
+    found = await past.read(
+        site, declared, ledger, store, end_ms, weeks=_WEEKS, fresh=None, progress=progress
+    )
+    kept = together(
+        (
+            (
+                (name, [(at, hour.mean) for at, hour in hours])
+                for name, hours in evidence_file.hours(sources, edition, QUANTITY)
+            )
+            for edition in evidence_file.editions(sources, found.use_start_ms, span[1])
+        ),
+        gpus_from_ms=found.start_ms,
+    )
     return completed(found, declared, kept) if kept else found
 
 
@@ -99,6 +115,32 @@ def _hours(values: Sequence[float | bool | None], start_ms: int) -> Hours:
 # --- put together
 
 
+def together(editions: Iterable[_Edition], *, gpus_from_ms: int) -> _Known:
+    """What editions kept, in the order in which they count: each hour as the first that has it.
+
+    An hour of a node is there once, whatever was counted in it. Of a single GPU no hour before
+    ``gpus_from_ms`` is asked for: of these only the last is held, which says until when the GPU was
+    there.
+    """
+    first = gpus_from_ms // HOUR_MS
+    kept: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    for edition in editions:
+        for name, hours in edition:
+            what, _, rest = name.partition("/")
+            if what in _OF_GPU:
+                for at, value in (*hours[-1:], *(one for one in hours if one[0] >= first)):
+                    kept[name].setdefault(at, value)
+            elif what in _OF_NODE:
+                node = rest.partition("/")[2]
+                alike = [
+                    kept[other] for each in Counted if (other := f"{what}/{each}/{node}") in kept
+                ]
+                kept[name] |= {
+                    at: value for at, value in hours if not any(at in of for of in alike)
+                }
+    return kept
+
+
 def completed(found: Past, declared: DeclaredPlant, kept: _Known) -> Past:
     """The past with the hours that were kept where it has none."""
     uses: dict[str, NodeUse] = {}
@@ -108,10 +150,13 @@ def completed(found: Past, declared: DeclaredPlant, kept: _Known) -> Past:
     own_gpus = {(gpu.node, found.names[gpu.node][gpu.gpu]): gpu for gpu in found.history.gpus}
     for node in (node.name for node in declared.plant.nodes):
         own, before = found.uses.get(node), _kept_use(found, node, kept)
+        if own is not None:
+            there = found.names.get(node, ())
+            lost = [last for name, last in kept_gpus.get(node, {}).items() if name not in there]
+            since = max(lost, default=-1) + 1 - found.use_start_ms // HOUR_MS
+            own = _since(own if before is None else _uncut(own, before), since)
         if own is not None and before is not None:
-            # Without a GPU that was there then, readings tell of less than the node.
-            lost = kept_gpus.get(node, set()) - set(found.names.get(node, ()))
-            uses[node] = _joined(before, own) if lost else _joined(_uncut(own, before), before)
+            uses[node] = _joined(own, before)
         elif (use := own or before) is not None:
             uses[node] = use
         every = {*found.names.get(node, ()), *kept_gpus.get(node, ())}
@@ -129,13 +174,15 @@ def _by_resource(name: str) -> tuple[str, str]:
     return resource, agent
 
 
-def _gpus_by_node(kept: _Known) -> Mapping[str, set[str]]:
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for name in kept:
+def _gpus_by_node(kept: _Known) -> Mapping[str, Mapping[str, int]]:
+    """By node and GPU: its last hour that was kept."""
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for name, hours in kept.items():
         what, _, rest = name.partition("/")
-        if what in {_GPU_ACTIVITY, _GPU_WATTS, _GPU_HELD}:
+        if what in _OF_GPU and hours:
             agent, resource, node = rest.split("/", 2)
-            found[node].add(f"{agent}/{resource}")
+            gpu = f"{agent}/{resource}"
+            found[node][gpu] = max(found[node].get(gpu, 0), *hours)
     return found
 
 
@@ -186,6 +233,16 @@ def _joined(first: NodeUse, second: NodeUse) -> NodeUse:
 
 def _either(first: Sequence[float | None], second: Sequence[float | None]) -> Hourly:
     return [two if one is None else one for one, two in zip(first, second, strict=True)]
+
+
+def _since(own: NodeUse, first: int) -> NodeUse:
+    """Without the hours before: readings that lack a GPU of then tell of less than the node."""
+    gone = max(first, 0)
+
+    def of(values: Sequence[float | None]) -> Hourly:
+        return [None if at < gone else value for at, value in enumerate(values)]
+
+    return own._replace(used=of(own.used), activity=of(own.activity), memory_mib=of(own.memory_mib))
 
 
 def _uncut(own: NodeUse, before: NodeUse) -> NodeUse:

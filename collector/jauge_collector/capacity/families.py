@@ -21,6 +21,8 @@ from jauge_collector.telemetry import Sample
 
 _DAY_S: Final = 86_400.0
 _LATEST_H: Final = WEEKS * 7 * 24
+_NOW_H: Final = 24
+"""What was known longer ago does not tell how many are used."""
 
 
 def of_capacity(site: str, known: Known) -> Families:
@@ -75,7 +77,7 @@ def _gpus(plant: Plant) -> Mapping[str, int]:
 
 
 def _last(values: Sequence[float | None]) -> float | None:
-    return next((value for value in reversed(values) if value is not None), None)
+    return next((value for value in reversed(values[-_NOW_H:]) if value is not None), None)
 
 
 def shares(plant: Plant, uses: Sequence[UseHistory]) -> Iterator[tuple[Limit, str, float]]:

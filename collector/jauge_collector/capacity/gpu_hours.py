@@ -151,12 +151,18 @@ async def weeks_known(
 # --- read
 
 
-async def read(
-    store: Store, ledger: Ledger, site: str, gpus: Sequence[GpuSeries], span: tuple[int, int]
+async def read(  # noqa: PLR0917 - as `kept_hours.read`, and when holders were first told
+    store: Store,
+    ledger: Ledger,
+    site: str,
+    gpus: Sequence[GpuSeries],
+    span: tuple[int, int],
+    told_ms: Mapping[str, int],
 ) -> list[GpuHours]:
     """The hours of each of some GPUs over whole hours; all of them are in memory at once.
 
-    Raises StoreError and LedgerError.
+    ``told_ms``: when each agent first told of a holder, as `first_told` has it. Raises StoreError
+    and LedgerError.
     """
     groups: defaultdict[tuple[str, str], list[_Asked]] = defaultdict(list)
     for one in (one for gpu in gpus for one in gpu.asked()):
@@ -175,7 +181,17 @@ async def read(
             derived=some[0].derived,
         )
         found |= {one: _hourly(hours[name], span) for one, name in names.items()}
-    return [_of(gpu, found, (span[1] - span[0]) // HOUR_MS) for gpu in gpus]
+    return [_of(gpu, found, span, told_ms) for gpu in gpus]
+
+
+def first_told(gpus: Sequence[GpuSeries], first_ms: Mapping[Series, int]) -> dict[str, int]:
+    """When each agent first told who holds one of its GPUs; ``first_ms``: of each series."""
+    found: dict[str, int] = {}
+    for series in (one.series for gpu in gpus for one in gpu.told):
+        if series in first_ms:
+            known = found.get(series.agent, first_ms[series])
+            found[series.agent] = min(known, first_ms[series])
+    return found
 
 
 def _hourly(hours: Hours, span: tuple[int, int]) -> Hourly:
@@ -188,7 +204,14 @@ def _hourly(hours: Hours, span: tuple[int, int]) -> Hourly:
     return found
 
 
-def _of(gpu: GpuSeries, found: Mapping[_Asked, Hourly], hours: int) -> GpuHours:
+def _of(
+    gpu: GpuSeries,
+    found: Mapping[_Asked, Hourly],
+    span: tuple[int, int],
+    told_ms: Mapping[str, int],
+) -> GpuHours:
+    hours = (span[1] - span[0]) // HOUR_MS
+
     def known(one: _Asked | None) -> Hourly:
         if one is None:
             return [None] * hours
@@ -197,6 +220,8 @@ def _of(gpu: GpuSeries, found: Mapping[_Asked, Hourly], hours: int) -> GpuHours:
     busy, watts = known(gpu.activity), known(gpu.watts)
     heard = [one is not None or two is not None for one, two in zip(busy, watts, strict=True)]
     told = [found[one] for one in gpu.told]
+    since = told_ms.get(gpu.told[0].series.agent, span[1]) if told else span[1]
+    heard = [each and span[0] + at * HOUR_MS >= since for at, each in enumerate(heard)]
     return GpuHours(
         activity=[None if part is None else min(max(part, 0.0), 1.0) for part in busy],
         watts=watts,
@@ -208,8 +233,8 @@ def _of(gpu: GpuSeries, found: Mapping[_Asked, Hourly], hours: int) -> GpuHours:
 def _given(told: Sequence[Hourly], heard: Sequence[bool]) -> Hourly:
     """The part that was given away in each hour; None where that is not known.
 
-    Nothing was given where the GPU was heard all hour and told of no holder in it: gateways say
-    nothing of a GPU that nobody has.
+    Nothing was given where the GPU was ``heard`` all hour, its agent told of holders by then, and
+    of none in it: gateways say nothing of a GPU that nobody has.
     """
     found: list[float | None] = []
     for is_heard, *parts in zip(heard, *told, strict=True):

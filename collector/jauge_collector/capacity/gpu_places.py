@@ -2,9 +2,11 @@
 
 As the ledger has it: a host has all GPUs of an agent that reports no other host. Of a gateway that
 reports many it has those whose birth names it, else those that it or one of its guests holds now.
+A GPU is in one node at most: where several may have it, in the one that names its agent or is the
+host that it reports; where that is so of several or of none, nobody knows which.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -60,9 +62,28 @@ class GpuPlaces:
             for series in latest
             if kind_of(series.resource) == "guest"
         }
+        self._of = self._each_in_one(declared.plant.nodes)
 
     def of(self, node: Node) -> list[Gpu]:
         """GPUs of a node in the order of their names, by the first of its agents that tells."""
+        return self._of[node.name]
+
+    def _each_in_one(self, nodes: Iterable[Node]) -> dict[str, list[Gpu]]:
+        claims = {node.name: self._claimed(node) for node in nodes}
+        surely = Counter(gpu for sure, gpus in claims.values() if sure for gpu in gpus)
+        perhaps = Counter(gpu for sure, gpus in claims.values() if not sure for gpu in gpus)
+        return {
+            name: [
+                gpu
+                for gpu in gpus
+                if (surely[gpu] == 1 if sure else perhaps[gpu] == 1 and not surely[gpu])
+            ]
+            for name, (sure, gpus) in claims.items()
+        }
+
+    def _claimed(self, node: Node) -> tuple[bool, list[Gpu]]:
+        """GPUs that may be in a node, and whether its host is one that their agent tells of."""
+        named = node.name in self._declared.agents
         for agent, own in self._agents(node):
             hosts = self._hosts[agent]
             alone = len(hosts) <= 1
@@ -73,8 +94,8 @@ class GpuPlaces:
                 if alone or self._is_in(agent, gpu, own)
             ]
             if gpus:
-                return gpus
-        return []
+                return named or not alone or bool(own & hosts), gpus
+        return False, []
 
     def _agents(self, node: Node) -> Iterable[tuple[str, set[str]]]:
         """Agents that may tell of a node's GPUs, the best first, and how they call its host."""
@@ -83,7 +104,9 @@ class GpuPlaces:
         for one in self._site.hosts:
             if one.meter.id == host:
                 for feed in one.meter.feeds:
-                    called[feed.agent].add(feed.resource)
+                    # An outlet that feeds the host may be read by another host's agent.
+                    if kind_of(feed.resource) == "host":
+                        called[feed.agent].add(feed.resource)
         agent, _, resource = host.partition("/")
         called[agent].add(resource or "host")
         if node.name in self._declared.agents:

@@ -1,4 +1,4 @@
-"""Tables of what was measured: when limits are full, what comes of each pool, idle GPUs."""
+"""Tables of what was measured: when limits are full, what is ahead for each pool, idle GPUs."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from jauge_models.capacity.answer import Answer
 from jauge_models.capacity.forecast import Forecast
 from jauge_models.capacity.fullness import Fullness, Limit
+from jauge_models.capacity.history import LATELY
 from jauge_models.capacity.idle_gpus import IdleGpus
 from jauge_models.capacity.outlook import Measure, TooLittle
 
@@ -72,6 +73,8 @@ def _method(found: Fullness | Forecast, w: Words) -> str:
 
 
 def _too_short(few: TooLittle, w: Words) -> str:
+    if few.missing == LATELY:
+        return w("not_lately")
     number = w.plain.number
     return w("too_short", have=number(few.have), needed=number(few.needed))
 
@@ -86,7 +89,7 @@ class _Ahead(NamedTuple):
 
 
 def pools(found: Answer, w: Words) -> Table | None:
-    """What comes of each pool: GPUs and memory, how busy its GPUs are, what its nodes draw."""
+    """What is ahead for each pool: GPUs and memory, how busy its GPUs are, what its nodes draw."""
     every = [
         *(
             _Ahead(one.place, one.limit, one.hours, one.too_little)
@@ -106,7 +109,8 @@ def _ahead(one: _Ahead, w: Words) -> tuple[str, ...]:
         why = "" if one.too_little is None else _too_short(one.too_little, w)
         return (*told, NONE, *(NONE for _ in AHEAD), why)
     cells = (_at(one.what, one.hours, step - 1, w) for step in AHEAD.values())
-    return (*told, used(one.what, one.hours.last, w), *cells, _method(one.hours, w))
+    last = NONE if one.hours.last is None else used(one.what, one.hours.last, w)
+    return (*told, last, *cells, _method(one.hours, w))
 
 
 def _at(what: str, ahead: Forecast, at: int, w: Words) -> str:

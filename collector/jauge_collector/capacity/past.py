@@ -19,7 +19,7 @@ from jauge_models.capacity.power_curves import LATEST, PowerCurve, learn
 from jauge_models.intervals import Basis, Point
 from jauge_models.resources import Series, kind_of
 
-from jauge_collector.capacity import gpu_hours
+from jauge_collector.capacity import gpu_hours, gpu_lives
 from jauge_collector.capacity.gpu_hours import HOUR_MS, MEASURED, GpuHours, Hourly
 from jauge_collector.capacity.gpu_places import Gpu, GpuPlaces
 from jauge_collector.capacity.plant_file import DeclaredPlant
@@ -48,7 +48,11 @@ Progress = Callable[[int, int], None]
 
 
 class NodeUse(NamedTuple):
-    """What the GPUs of a node did together, hour by hour; None where one of them is not known."""
+    """What the GPUs of a node did together, hour by hour; None where one of them is not known.
+
+    Nor is an hour known in which more were there (`gpu_lives`) than its kind has. Where fewer were,
+    only what holders have is: gateways may tell of no others.
+    """
 
     used: Hourly
     """How many somebody had; of those that tell of no holder, how many were at work."""
@@ -110,6 +114,9 @@ async def read(
     described = ledger.descriptions(site.name, now_ms)
     places = GpuPlaces(site, declared, known, latest, described)
     nodes = _nodes(site, declared, places, known)
+    every_gpu = [gpu for node in nodes for gpu in node.gpus]
+    heard = await gpu_lives.heard(store, every_gpu, known, year_ms, now_ms)
+    told_ms = gpu_hours.first_told([one for node in nodes for one in node.series], heard.first_ms)
     known_weeks = YEAR_WEEKS
     if fresh is not None:
         known_weeks = await gpu_hours.weeks_known(
@@ -128,20 +135,33 @@ async def read(
     steps: defaultdict[str, list[tuple[int, str, float | None, float | None]]] = defaultdict(list)
     for some in _batches(nodes):
         every = [one for node in some for one in node.series]
-        told = iter(await gpu_hours.read(store, ledger, site.name, every, (use_start_ms, end_ms)))
+        span = use_start_ms, end_ms
+        told = iter(await gpu_hours.read(store, ledger, site.name, every, span, told_ms))
         for node in some:
             name = node.node.name
             # One after the other: a year of rows of all nodes at once would not fit in memory.
             watts[name] = host_watts(site, declared.hosts[name], ledger, (year_ms, end_ms))
             own = [next(told) for _ in node.gpus]
+            lives = [heard.life(gpu) for gpu in node.gpus]
+            there = gpu_lives.there(lives, own, use_start_ms)
             if own:
-                uses[name] = use = _use(node.kind, own)
-                histories += (_history(name, at, one, hours) for at, one in enumerate(own))
+                uses[name] = use = _use(node.kind, own, there)
+                histories += (
+                    _history(name, at, one, hours)
+                    for at, one in enumerate(own)
+                    if any(there[at][-hours:])
+                )
                 pairs = zip(use.activity[-hours:], watts[name][-hours:], strict=True)
                 steps[node.kind.name] += (
                     (at, name, activity, drawn) for at, (activity, drawn) in enumerate(pairs)
                 )
-            running += _running(site, node.node, node.gpus, latest, places)
+            # Those that are gone last: the kind has no number for more than were there at once.
+            gone = [
+                bool(life and life.last_ms < end_ms and hours and not hours[-1])
+                for life, hours in zip(lives, there, strict=True)
+            ]
+            now = sorted(range(len(gone)), key=gone.__getitem__)
+            running += _running(site, node.node, [node.gpus[at] for at in now], latest, places)
             if progress is not None:
                 progress(len(watts), len(nodes))
     curves, unlearnt = _curves(declared, steps)
@@ -256,7 +276,7 @@ def _history(node: str, number: int, one: GpuHours, hours: int) -> GpuHistory:
     )
 
 
-def _use(kind: NodeKind, own: Sequence[GpuHours]) -> NodeUse:
+def _use(kind: NodeKind, own: Sequence[GpuHours], there: Sequence[Sequence[bool]]) -> NodeUse:
     parts: list[Hourly] = []
     memory: list[Hourly] = []
     for one in own:
@@ -274,12 +294,14 @@ def _use(kind: NodeKind, own: Sequence[GpuHours]) -> NodeUse:
                 ]
             )
     told = {one.given is not None for one in own}
-    summed = _summed([one.activity for one in own])
+    # Of a GPU that nobody has a gateway may say nothing at all; what all of them did it says not.
+    least = 1 if told == {True} else kind.gpus
+    busy = _summed([one.activity for one in own], there, kind.gpus, kind.gpus)
     return NodeUse(
-        used=_summed(parts),
+        used=_summed(parts, there, least, kind.gpus),
         counted=_counted(told, Counted.AT_WORK),
-        activity=[None if busy is None else busy / len(own) for busy in summed],
-        memory_mib=_summed(memory),
+        activity=[None if value is None else value / kind.gpus for value in busy],
+        memory_mib=_summed(memory, there, least, kind.gpus),
         memory_counted=_counted(told, Counted.MEMORY_USED),
     )
 
@@ -290,12 +312,19 @@ def _counted(told: set[bool], otherwise: Counted) -> Counted:
     return otherwise if told == {False} else Counted.MIXED
 
 
-def _summed(several: Sequence[Hourly]) -> Hourly:
-    """Hour by hour the sum; None where one of them is not known."""
+def _summed(
+    several: Sequence[Hourly], there: Sequence[Sequence[bool]], least: int, most: int
+) -> Hourly:
+    """Hour by hour the sum over those that were there.
+
+    None where one of these is not known, none was, fewer than ``least``, or more than ``most``.
+    """
     found: list[float | None] = []
-    for hour in zip(*several, strict=True):
-        known = [value for value in hour if value is not None]
-        found.append(sum(known) if len(known) == len(hour) else None)
+    for values, present in zip(zip(*several, strict=True), zip(*there, strict=True), strict=True):
+        own = [value for value, is_there in zip(values, present, strict=True) if is_there]
+        known = [value for value in own if value is not None]
+        told = max(least, 1) <= len(own) <= most and len(known) == len(own)
+        found.append(sum(known) if told else None)
     return found
 
 

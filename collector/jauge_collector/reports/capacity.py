@@ -1,7 +1,9 @@
 """GPU capacity in the quarterly report: what was measured of a declared plant, and no scenario."""
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Final
 
 import msgspec
@@ -24,7 +26,7 @@ from jauge_collector.capacity.families import shares
 from jauge_collector.capacity.gpu_hours import HOUR_MS
 from jauge_collector.capacity.measured_tables import AHEAD
 from jauge_collector.capacity.outlooks import pools, uses
-from jauge_collector.capacity.past import Past
+from jauge_collector.capacity.past import Past, Progress
 from jauge_collector.capacity.planning import plant_of
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.reports.content import (
@@ -41,7 +43,9 @@ _BELOW: Final = 0.05
 _LIMITS: Final = 15
 
 
-async def capacity(sources: Sources, span: tuple[int, int], now_ms: int) -> Capacity | None:
+async def capacity(
+    sources: Sources, span: tuple[int, int], now_ms: int, *, progress: Progress | None = None
+) -> Capacity | None:
     """Of the quarter [start, end) of a site; None where it declares no plant.
 
     Of a quarter that still runs up to the last local midnight. A plant that cannot be used is
@@ -57,7 +61,7 @@ async def capacity(sources: Sources, span: tuple[int, int], now_ms: int) -> Capa
         declared = plant_of(site, end_ms)
     except ConfigurationError as error:
         return Capacity(problem=_line(error, sources))
-    measured = await closed_past.of_quarter(sources, declared, span, end_ms)
+    measured = await closed_past.of_quarter(sources, declared, span, end_ms, progress=progress)
     plant, histories = declared.plant, tuple(uses(declared.plant, measured))
     ahead = await asyncio.to_thread(lambda: list(map(outlook, histories)))
     of_pools = await asyncio.to_thread(lambda: list(map(pool_outlook, pools(plant, measured))))
@@ -194,14 +198,15 @@ def _unknown(plant: Plant, measured: Past, start_ms: int) -> Iterator[CapacityGa
     kinds = {kind.name: kind for kind in plant.kinds}
     first = max(0, (start_ms - measured.power_start_ms) // HOUR_MS)
     since = max(0, (start_ms - measured.start_ms) // HOUR_MS)
-    told = {
-        one.node
-        for one in measured.history.gpus
-        if any(value is not None for value in (*one.activity[since:], *one.held[since:]))
-    }
+    told: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    for one in measured.history.gpus:
+        pairs = zip_longest(one.activity[since:], one.held[since:])
+        told[one.node].update(at for at, pair in enumerate(pairs) if pair != (None, None))
+    # Most of them at once, so that one that was replaced in the quarter is not one too many.
+    most = {name: max(hours.values(), default=0) for name, hours in told.items()}
     used = {kinds[node.kind].name for node in plant.nodes}
     for code, names in (
-        ("gpus", (n.name for n in plant.nodes if kinds[n.kind].gpus and n.name not in told)),
+        ("gpus", (n.name for n in plant.nodes if kinds[n.kind].gpus != most.get(n.name, 0))),
         (
             "power",
             (

@@ -284,7 +284,7 @@ class CapacityLimit(_Part, frozen=True, kw_only=True):
 
 
 class CapacityPool(_Part, frozen=True, kw_only=True):
-    """What comes of a kind of GPU: a limit or a measure, hours of the next four weeks.
+    """What is ahead for a kind of GPU: a limit or a measure, hours of the next four weeks.
 
     The hours that lie so far ahead are a middle with the bounds of 80 %; None where the history
     does not reach to them. ``have`` of the ``needed`` hours where it is too short for any.

@@ -39,6 +39,8 @@ def intervals(of: Subject, span: Span) -> Table:
 
 def _intervals(of: Subject, span: Span) -> Iterator[Sequence[Cell]]:
     for meter_id in of.boundary.meters:
+        if not of.boundary.rows[meter_id]:
+            continue  # one that is unsure has none, though some months of it would
         meter = of.boundary.topology.meter(meter_id)
         last_ms = -1
         for begin in range(span[0], span[1], _AT_ONCE_MS):

@@ -49,7 +49,7 @@ from jauge_collector.reports.sobriety import sobriety, year_of
 
 Progress = Callable[[str, int, int], None]
 """Is told a phase out of `PHASES`, how much of the whole is done, and how much there is."""
-PHASES: Final = ("record", "figures", "months", "rooms", "gaps", "editions")
+PHASES: Final = ("record", "figures", "months", "rooms", "gaps", "editions", "gpus")
 
 
 def unheard(_phase: str, _done: int, _total: int) -> None:
@@ -79,7 +79,10 @@ async def gather(
     judged = with_history(report.record, sources, quarter.window.last + timedelta(days=1))
     report = msgspec.structs.replace(report, record=judged)
     report = restated(report, sources.ledger, sources.site, sources.reports_folder)
-    told_of_gpus = await capacity(sources, span_ms(quarter.window, sources.site.zone), now_ms)
+    tell.begin("gpus")
+    told_of_gpus = await capacity(
+        sources, span_ms(quarter.window, sources.site.zone), now_ms, progress=tell.of_gpus
+    )
     report = msgspec.structs.replace(report, capacity=told_of_gpus)
     tell.end()
     # As it reads back from its JSON, where a whole number of a float is a float: so that the hash
@@ -212,6 +215,11 @@ class _Steps:
     def begin(self, phase: str) -> None:
         """A phase of `PHASES` begins."""
         self._progress(phase, PHASES.index(phase), len(PHASES))
+
+    def of_gpus(self, done: int, total: int) -> None:
+        """So many nodes of the phase ``gpus`` were read: without hours kept they take minutes."""
+        before = PHASES.index("gpus")
+        self._progress("gpus", before * total + done, len(PHASES) * total)
 
     def end(self) -> None:
         """All is done."""

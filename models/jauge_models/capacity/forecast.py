@@ -15,7 +15,7 @@ import numpy as np
 from jauge_models.capacity import back_test
 from jauge_models.capacity.forecast_methods import Array
 from jauge_models.capacity.forecast_paths import paths
-from jauge_models.capacity.history import SAMPLES, TooLittleHistory
+from jauge_models.capacity.history import LATELY, SAMPLES, TooLittleHistory
 
 __all__ = ["Forecast", "Reason", "TooLittleHistory", "forecast", "longest_horizon", "needed_steps"]
 
@@ -23,6 +23,7 @@ _LEAST_SKILL: Final = 0.02
 """Less than that is luck."""
 _KNOWN: Final = 0.5
 """Part of the steps needed that has to be known."""
+_DAY_S: Final = 86400.0
 
 
 class Reason(StrEnum):
@@ -63,8 +64,9 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     origins: int
     """How many times it was tested."""
     reason: Reason
-    last: float
-    """The last known value."""
+    last: float | None
+    """The last known value of the last day (24 h, or the last step where that is longer); None
+    where nothing of it is known."""
     paths: tuple[tuple[float, ...], ...] = ()
     """Whole paths that may come (``forecast_paths``): what ``fullness`` draws from."""
 
@@ -94,8 +96,9 @@ def forecast(
     ``values``: the history, oldest first, None where not known; the first begins at ``start_ms``.
     ``seasons``: their lengths in steps, e.g. (24, 168) for hours. ``least`` and ``most``: what the
     series cannot go beyond (power is not below 0, nor allocation above what is there); known to
-    the caller, never guessed. Raises TooLittleHistory below ``needed_steps``, or where less than
-    half of them is known; ValueError for arguments that cannot be.
+    the caller, never guessed. Raises TooLittleHistory below ``needed_steps``, where less than half
+    of them is known, and (LATELY) where nothing of the last of the longest season is; ValueError
+    for arguments that cannot be.
     """
     if horizon < 1 or not seasons or min(seasons) < 1 or not step_s > 0:
         raise ValueError("horizon, seasons and step_s must be above zero")
@@ -108,6 +111,8 @@ def forecast(
     needed = needed_steps(horizon, seasons)
     if len(series) < needed or len(known) < _KNOWN * needed:
         raise _too_little(min(len(series), len(known)), needed)
+    if np.isnan(series[-max(seasons) :]).all():
+        raise TooLittleHistory(LATELY, have=0, needed=max(seasons), what="last steps of history")
     trial = back_test.tried(series, horizon, seasons)
     tested = None if trial is None else back_test.judged(trial, horizon, naive_only=False)
     if trial is None or tested is None:
@@ -139,9 +144,14 @@ def forecast(
         naive_error=tested.naive_error,
         origins=tested.origins,
         reason=reason,
-        last=float(series[~np.isnan(series)][-1]),
+        last=_last(series[-max(1, round(_DAY_S / step_s)) :]),
         paths=tuple(map(tuple, paths(trial, series, said, tested.chosen, max(seasons)).tolist())),
     )
+
+
+def _last(values: Array) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known[-1]) if len(known) else None
 
 
 def _too_little(have: int, needed: int) -> TooLittleHistory:

@@ -32,7 +32,8 @@ class Fullness(msgspec.Struct, frozen=True, kw_only=True):
     """When one limit is reached for the first time, in days from the end of the history.
 
     ``days_10``: one chance in ten that it is reached by then; ``days_50`` and ``days_90`` alike;
-    None where that is not so within the horizon. A limit that is reached already has 0.
+    None where that is not so within the horizon. A limit that was reached in the last day has 0;
+    what was longer ago is not now.
     """
 
     limit: Limit
@@ -89,7 +90,7 @@ def _fullness(
     paths = np.array(ahead.paths)
     full = paths[chance.integers(len(paths), size=draws)] >= most
     steps = np.where(full.any(axis=1), full.argmax(axis=1).astype(np.float64), np.inf)
-    if ahead.last >= most:
+    if ahead.last is not None and ahead.last >= most:
         steps[:] = 0.0
     steps.sort()
 

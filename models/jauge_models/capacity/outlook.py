@@ -8,7 +8,7 @@ import msgspec
 
 from jauge_models.capacity.forecast import Forecast, forecast, longest_horizon
 from jauge_models.capacity.fullness import Fullness, Limit, days_to_full
-from jauge_models.capacity.history import TooLittleHistory
+from jauge_models.capacity.history import LATELY, TooLittleHistory
 
 _HOURS_AHEAD: Final = 28 * 24
 _DAYS_AHEAD: Final = 365
@@ -55,8 +55,8 @@ class UseHistory(msgspec.Struct, frozen=True, kw_only=True):
     """Hours of the use of one limit, in order of time; None where not known.
 
     ``place``: kind of GPU, rack, breaker or room, "" for all of them. ``values`` and ``of`` in
-    GPUs, MiB or W; ``of`` None: no limit is declared. ``start_ms``: of the first hour, best a
-    local midnight, since days are counted from it.
+    GPUs, MiB or W; ``of`` None: no limit is declared. ``start_ms``: of the first hour; days are 24
+    hours each, counted from it, whatever the clocks do.
     """
 
     limit: Limit
@@ -80,7 +80,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
 
     ``hours``: at most four weeks, or None and ``too_little``; neither of a breaker, which follows
     its rack. ``full``: by each day's highest hour; None where no limit is declared or days are too
-    few, which ``too_few_days`` says then.
+    few, or the last ones not known, which ``too_few_days`` says then.
     """
 
     limit: Limit
@@ -170,7 +170,7 @@ def _ahead(
                 most=highest,
             )
         except TooLittleHistory as error:
-            if horizon == 1:
+            if horizon == 1 or error.missing == LATELY:
                 return TooLittle(missing=error.missing, have=error.have, needed=error.needed)
         # Gaps leave less to test with than the length of the history promises.
         horizon = max(1, horizon * 3 // 4)

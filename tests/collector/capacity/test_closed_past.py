@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jauge_collector.capacity.closed_past import completed, hours_by_name
+from jauge_collector.capacity.closed_past import completed, hours_by_name, together
 from jauge_collector.capacity.gpu_hours import HOUR_MS
 from jauge_collector.capacity.past import NodeUse, Past
 from jauge_collector.capacity.plant_file import DeclaredPlant
@@ -142,4 +142,55 @@ def test_a_gpu_that_the_store_lost_still_counts_in_its_node(whole: Past) -> None
             continue
         told = completed(left, DECLARED, kept).uses[lost.node]
         before = whole.uses[lost.node].used
-        assert list(told.used) == [0.0 if value is None else value for value in before]
+        ends = [
+            at
+            for key, hours in kept.items()
+            if key.startswith("gpu_") and key.endswith(f"/{name}/{lost.node}")
+            for at in hours
+        ]
+        # Up to the lost one's last hour an hour that was not known is not made of what is left.
+        until = max(ends) - 1000
+        assert list(told.used) == [before[at] if at <= until else 0.0 for at in range(HOURS)]
+
+
+def test_sums_without_a_lost_gpu_fill_no_hour_that_it_was_there() -> None:
+    """Not even where nothing is kept of the node; what came after it is as read."""
+    use = NodeUse([7.0] * HOURS, Counted.GIVEN, [0.5] * HOURS, [7.0] * HOURS, Counted.GIVEN)
+    left = _past(
+        {"n": use}, [("n", "gw/gpu:0", GpuHistory(node="n", gpu=0, activity=(), watts=()))]
+    )
+    lost = {"gpu_watts/gw/gpu:1/n": {1000: 90.0, 1002: 90.0}}
+    kept = {**lost, "used/given/n": {1001: 8.0}}
+    told = completed(left, DECLARED, kept).uses["n"]
+    assert list(told.used) == [None, 8.0, None, 7.0, 7.0, 7.0]
+    assert list(told.activity) == list(told.memory_mib[:3]) + [0.5] * 3 == [None] * 3 + [0.5] * 3
+    alone = completed(left, DECLARED, lost).uses["n"]
+    assert list(alone.used) == [None] * 3 + [7.0] * 3
+
+
+def test_of_editions_the_first_that_has_an_hour_counts_whatever_it_counted() -> None:
+    """They come newest first: an older one fills what it lacks."""
+    newer = [("used/at_work/a/b", [(1000, 3.0), (1001, 4.0)])]
+    older = [("used/given/a/b", [(1000, 1.0), (1002, 2.0)]), ("used/given/n", [(1000, 9.0)])]
+    kept = together([newer, older], gpus_from_ms=0)
+    assert kept["used/at_work/a/b"] == {1000: 3.0, 1001: 4.0}
+    assert kept["used/given/a/b"] == {1002: 2.0}
+    told = completed(_past({}, []), DECLARED, kept).uses
+    assert list(told["a/b"].used) == [3.0, 4.0, 2.0, None, None, None]
+    assert told["a/b"].counted is Counted.MIXED
+    assert told["n"].used[0] == 9.0
+
+
+def test_of_single_gpus_what_nobody_asks_for_is_not_held() -> None:
+    """But for the hour that says until when it was there; of nodes all of it is."""
+    hours = [(at, 1.0) for at in range(900, 1003)]
+    gone = [(at, 1.0) for at in range(900, 950)]
+    edition = [
+        ("gpu_activity/gw/gpu:0/n", hours),
+        ("gpu_activity/gw/gpu:1/n", gone),
+        ("used/given/n", hours),
+    ]
+    kept = together([edition], gpus_from_ms=1000 * HOUR_MS)
+    assert kept["gpu_activity/gw/gpu:0/n"] == {1000: 1.0, 1001: 1.0, 1002: 1.0}
+    assert kept["gpu_activity/gw/gpu:1/n"] == {949: 1.0}
+    assert len(kept["used/given/n"]) == len(hours)

@@ -53,10 +53,10 @@ def test_every_family_is_in_the_catalogue_with_its_labels(tmp_path: Path) -> Non
 
 
 def test_gpus_are_those_of_the_plant_and_used_ones_the_last_known(tmp_path: Path) -> None:
-    """A kind of which nothing is known has GPUs and no used ones."""
+    """A kind of which nothing is known of the last day has GPUs and no used ones."""
     uses = (
         _use(Limit.GPUS, "G", 4.0, 1.0, 2.5, None),
-        _use(Limit.GPUS, "F", 4.0, None),
+        _use(Limit.GPUS, "F", 4.0, 3.0, *[None] * 24),
     )
     families = of_capacity("ex", _known(tmp_path, uses))
     assert _shown(families, "jauge_capacity_gpus", "gpu") == {("G",): 4, ("F",): 4}

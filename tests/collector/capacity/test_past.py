@@ -20,6 +20,7 @@ from sqlalchemy import text
 from tests.collector.capacity.measured import (
     EACH_MS,
     HOUR,
+    PLANT,
     Measured,
     by_hour,
     ledger_in,
@@ -39,17 +40,26 @@ async def plant(tmp_path: Path) -> AsyncIterator[Measured]:
             yield Measured(*site_of(tmp_path), ledger, store)
 
 
-async def test_hours_are_means_and_what_was_not_measured_is_none(plant: Measured) -> None:
+@pytest.fixture
+async def single(tmp_path: Path) -> AsyncIterator[Measured]:
+    """The same, whose third node has one GPU."""
+    with ledger_in(tmp_path) as ledger:
+        async with sqlite_in(tmp_path) as store:
+            plant = PLANT.replace("gpus = 4", "gpus = 1\ngpu_memory_gib = 40")
+            yield Measured(*site_of(tmp_path, plant=plant), ledger, store)
+
+
+async def test_hours_are_means_and_what_was_not_measured_is_none(single: Measured) -> None:
     """A gap, an hour half covered, a row that nobody measured, and the time before all of it."""
     activity = steady(0.5, 5)
     del activity[-3]
-    await plant.say("n3", "gpu:0", "gpu_utilisation", activity)
-    await plant.say("n3", "gpu:0", "power", steady(200.0, 5))
-    plant.draw("gw/host:3", {-5: 900.0, -4: None})
-    plant.draw("gw/host:3", {-3: 900.0}, coverage=0.5)
-    plant.draw("gw/host:3", {-2: 900.0}, basis=Basis.ESTIMATE)
-    plant.draw("gw/host:3", {-1: 0.0})
-    found = await plant.read()
+    await single.say("n3", "gpu:0", "gpu_utilisation", activity)
+    await single.say("n3", "gpu:0", "power", steady(200.0, 5))
+    single.draw("gw/host:3", {-5: 900.0, -4: None})
+    single.draw("gw/host:3", {-3: 900.0}, coverage=0.5)
+    single.draw("gw/host:3", {-2: 900.0}, basis=Basis.ESTIMATE)
+    single.draw("gw/host:3", {-1: 0.0})
+    found = await single.read()
     (gpu,) = found.history.gpus
     assert (gpu.node, gpu.gpu, len(gpu.activity)) == ("n3", 0, WEEKS * 168)
     assert gpu.activity[-6:] == (
@@ -137,8 +147,97 @@ async def test_an_hour_in_which_a_holder_came_is_not_known(plant: Measured) -> N
     series = Series("ex", "n3", "gpu:0", "share")
     half = range(plant.end_ms - HOUR // 2, plant.end_ms + 1, EACH_MS)
     await plant.store.write([Reading(series, at, 1.0) for at in half])
-    (gpu,) = (await plant.read()).history.gpus
-    assert gpu.held[-2:] == (False, None)
+    await plant.say("n3", "gpu:1", "share", by_hour(-2, -1, lambda _: 1.0))
+    gpu, _ = (await plant.read()).history.gpus
+    # Before somebody was told to have the other one, nobody knows what the agent would have said.
+    assert gpu.held[-3:] == (None, False, None)
+
+
+async def test_hours_before_the_first_holder_was_told_are_not_known(single: Measured) -> None:
+    """An agent that did not tell of holders yet gave its GPUs to nobody knows whom."""
+    await single.say("n3", "gpu:0", "gpu_utilisation", steady(0.9))
+    await single.say("n3", "gpu:0", "share", by_hour(-3, -2, lambda _: 0.5))
+    use = (await single.read()).uses["n3"]
+    assert use.used[-6:-3] == [None] * 3
+    assert (use.used[-3], use.used[-1]) == pytest.approx((0.5, 0.0))
+
+
+async def test_a_gpu_that_is_replaced_counts_until_then_and_the_new_one_since(
+    single: Measured,
+) -> None:
+    """Though the store remembers the old one, and of the new one nothing was heard before."""
+    old, new = by_hour(-60, -40, lambda _: 0.5), by_hour(-30, 0, lambda _: 0.25)
+    await single.say("n3", "gpu:z", "gpu_utilisation", old)
+    await single.say("n3", "gpu:a", "gpu_utilisation", new)
+    found = await single.read()
+    activity = found.uses["n3"].activity
+    assert activity[-60:-40] == pytest.approx([0.5] * 20)
+    assert activity[-40:-30] == [None] * 10
+    assert activity[-30:] == pytest.approx([0.25] * 30)
+    assert set(found.uses["n3"].used[-30:]) == {1.0}
+
+
+async def test_a_replaced_gpu_takes_no_number_of_the_kind(single: Measured) -> None:
+    """Who has the new one has the first GPU, whatever the old one was called."""
+    await single.say("n3", "gpu:a", "gpu_utilisation", by_hour(-60, -40, lambda _: 0.5))
+    await single.say("n3", "gpu:b", "gpu_utilisation", steady(0.25))
+    at_ms, holder = single.now_ms - 60_000, float(number_of("guest:g"))
+    await single.store.write(
+        [
+            Reading(Series("ex", "n3", "gpu:b", "runs_on"), at_ms, holder),
+            Reading(Series("ex", "n3", "guest:g", "processors"), at_ms, 4.0),
+        ]
+    )
+    (running,) = (await single.read()).history.running
+    assert running.gpus == (0,)
+
+
+async def test_gpus_that_fell_silent_together_are_not_gone(plant: Measured) -> None:
+    """An agent that is down says nothing of what its GPUs do: not known, and not nothing."""
+    for gpu in range(4):
+        await plant.say("n3", f"gpu:{gpu}", "share", by_hour(-60, -40, lambda _: 1.0))
+    use = (await plant.read()).uses["n3"]
+    assert use.used[-60:-40] == pytest.approx([4.0] * 20)
+    assert use.used[-40:] == [None] * 40
+
+
+@pytest.mark.parametrize(("hours", "used"), [(23, None), (24, 3.0)])
+async def test_a_gpu_is_gone_once_the_others_were_heard_for_a_day(
+    plant: Measured, hours: int, used: float | None
+) -> None:
+    """Until then its silence may end; then it is held by nobody, and what all did is not known."""
+    for gpu in range(4):
+        first = 0 if gpu else -hours
+        told = by_hour(-hours - 5, first, lambda _: 1.0)
+        await plant.say("n3", f"gpu:{gpu}", "share", told)
+        await plant.say("n3", f"gpu:{gpu}", "gpu_utilisation", told)
+    use = (await plant.read()).uses["n3"]
+    assert use.used[-hours - 5 : -hours] == pytest.approx([4.0] * 5)
+    assert use.used[-hours + 1 :] == [used] * (hours - 1)
+    assert use.activity[-hours - 2] == pytest.approx(1.0)
+    assert use.activity[-1] is None
+
+
+async def test_fewer_gpus_than_the_kind_has_do_not_tell_of_all(plant: Measured) -> None:
+    """Two of four at work are not two of four: of the others nobody knows. Holders are told."""
+    for gpu in range(2):
+        await plant.say("n3", f"gpu:{gpu}", "gpu_utilisation", steady(0.5))
+    use = (await plant.read()).uses["n3"]
+    assert (use.used[-1], use.activity[-1]) == (None, None)
+    for gpu in range(2):
+        await plant.say("n3", f"gpu:{gpu}", "share", steady(0.5))
+    use = (await plant.read()).uses["n3"]
+    assert use.used[-1] == pytest.approx(1.0)
+    assert use.activity[-1] is None
+
+
+async def test_more_gpus_than_the_kind_has_are_not_used_ones(single: Measured) -> None:
+    """The plant file is wrong then, and more than all of them would be used."""
+    for gpu in range(2):
+        await single.say("n3", f"gpu:{gpu}", "gpu_utilisation", steady(0.5))
+        await single.say("n3", f"gpu:{gpu}", "share", steady(1.0))
+    use = (await single.read()).uses["n3"]
+    assert (use.used[-1], use.activity[-1], use.memory_mib[-1]) == (None, None, None)
 
 
 async def test_gpus_of_a_gateway_with_many_hosts_are_in_one_node_each(plant: Measured) -> None:
@@ -277,23 +376,23 @@ async def test_memory_is_what_holders_have_else_what_is_in_use(plant: Measured) 
     assert (found["n2"].memory_counted, found["n2"].counted) == (Counted.GIVEN, Counted.GIVEN)
 
 
-async def test_a_year_is_read_in_pieces_and_is_the_same_then(plant: Measured) -> None:
+async def test_a_year_is_read_in_pieces_and_is_the_same_then(single: Measured) -> None:
     """Each reading goes on where the last one stopped, and what was kept is not read again."""
     hours = by_hour(-30 * 168, 0, lambda hour: (0.0, 0.25, 0.5)[hour % 3])
     # A reading every two minutes of thirty weeks would take long: one hour in seven is enough.
     hours = {hour: part for hour, part in hours.items() if hour % 7 < 2}
     for quantity in ("gpu_utilisation", "power"):
-        await plant.say("n3", "gpu:0", quantity, hours)
+        await single.say("n3", "gpu:0", quantity, hours)
     whole = await past.read(
-        plant.site, plant.declared, plant.ledger, plant.store, plant.now_ms, fresh=None
+        single.site, single.declared, single.ledger, single.store, single.now_ms, fresh=None
     )
-    with plant.ledger.transaction(writes=True) as connection:
+    with single.ledger.transaction(writes=True) as connection:
         connection.execute(text("DELETE FROM sensor_hours"))
     known: list[int] = []
     found = None
     for _ in range(9):
         found = await past.read(
-            plant.site, plant.declared, plant.ledger, plant.store, plant.now_ms, fresh=6
+            single.site, single.declared, single.ledger, single.store, single.now_ms, fresh=6
         )
         known.append(found.use_hours // 168)
         assert list(found.uses["n3"].activity) == list(

@@ -19,7 +19,8 @@ async def test_an_answer_has_pools_and_what_was_not_learnt(tmp_path: Path) -> No
     with ledger_in(tmp_path) as ledger:
         async with sqlite_in(tmp_path) as store:
             plant = Measured(*site_of(tmp_path), ledger, store)
-            await plant.say("n3", "gpu:0", "gpu_utilisation", steady(0.5))
+            for gpu in range(4):
+                await plant.say("n3", f"gpu:{gpu}", "gpu_utilisation", steady(0.5))
             plant.draw("gw/host:3", dict(steady(900.0)))
             known = await planning.gather(
                 plant.site, ledger, store, plant.now_ms, policy=CoveragePolicy()

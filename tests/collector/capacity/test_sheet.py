@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from jauge_collector import civil
 from jauge_collector.capacity.sheet import Sheet, sentence, sheet
-from jauge_collector.capacity.sheet_table import Table, amounts, ranged
+from jauge_collector.capacity.sheet_table import NONE, Table, amounts, ranged
 from jauge_collector.capacity.words import words
 from jauge_collector.console.text import CODES
 from jauge_models.capacity.answer import Answer, Sentence
@@ -125,6 +125,23 @@ def test_one_node_and_one_day_are_not_several(code: str) -> None:
 
 def _how(found: Answer, code: str) -> tuple[str, ...]:
     return _sheet(found, code).simulated
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_past_that_ended_is_said_to_have(code: str) -> None:
+    """Not that it is too short; and an hour of some days ago is not the last one."""
+    said = {"fr": "rien n’est connu de la dernière semaine", "en": "nothing is known of the last"}
+    for gone, cell in ((8 * 24, said[code]), (2 * 24, None)):
+        values = (*DAILY, *[None] * gone)
+        use = UseHistory(limit=Limit.GPUS, place="G", start_ms=0, values=values, of=9.0)
+        found = msgspec.structs.replace(_answer(), outlook=(outlook(use),))
+        (row,) = _table(found, code, "pools").rows
+        assert row[2] == NONE
+        if cell is None:
+            assert row[3] != NONE
+        else:
+            assert cell in row[-1]
+            assert cell in _table(found, code, "outlook").rows[0][-1]
 
 
 @pytest.mark.parametrize("code", CODES)

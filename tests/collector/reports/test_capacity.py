@@ -128,6 +128,23 @@ def test_use_of_the_quarter_and_what_is_not_known(yard: Yard) -> None:
     assert _told(gathered(yard.folder, now_ms=END + 50 * DAY)) == found
 
 
+def test_servers_with_other_numbers_of_gpus_than_declared_are_named(yard: Yard) -> None:
+    """Fewer, and more; not one of which a GPU was replaced by another."""
+    _declared(yard, f'{PLANT}\n[[nodes]]\nname = "n3"\nkind = "two"\n')
+    days = {
+        "n1/gpu:0": (360, 361),
+        **{f"n2/gpu:{gpu}": (360, 361) for gpu in range(3)},
+        "n3/gpu:0": (359, 363),
+        "n3/gpu:old": (359, 360),
+        "n3/gpu:new": (361, 363),
+    }
+    for gpu, (first, last) in days.items():
+        points = [(at, 0.5) for at in range(first * DAY, last * DAY, 120_000)]
+        yard.write(gpu, points, "gpu_utilisation")
+    gaps = {gap.code: gap.names for gap in _told(gathered(yard.folder)).unknown}
+    assert gaps["gpus"] == ("n1", "n2")
+
+
 def test_a_wrong_plant_stops_no_report(yard: Yard) -> None:
     """It is one line in the annex, without the folder that the site happens to lie in."""
     _declared(yard, PLANT.replace('kind = "two"\nrack', 'kind = "three"\nrack'))

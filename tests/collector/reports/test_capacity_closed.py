@@ -13,7 +13,7 @@ from jauge_collector.compliance.sources import Sources
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.registers import files
 from jauge_collector.reports.content import Capacity, Report, data_hash
-from jauge_collector.reports.gather import gather
+from jauge_collector.reports.gather import PHASES, gather
 from jauge_collector.stores.sqlite import SqliteStore
 from jauge_models.capacity.fullness import Limit
 from jauge_models.capacity.outlook import Measure
@@ -59,7 +59,9 @@ def rack(yard: Yard) -> Yard:
         yard.write(f"n1/gpu:{gpu}", points, "gpu_utilisation")
         yard.write(f"n1/gpu:{gpu}", [(at, 80 + 300 * part) for at, part in points], "power")
         yard.write(f"n1/gpu:{gpu}", [(at, part * 2**36) for at, part in points], "memory_used")
-    shares = [(at, 0.5) for at in range(350 * DAY, 355 * DAY, STEP)]
+    # Told from the first day on: of what was before, nobody would know who had it.
+    days = ((325, 326), (350, 355))
+    shares = [(at, 0.5) for one, end in days for at in range(one * DAY, end * DAY, STEP)]
     yard.write("n1/gpu_instance:0.1", shares, "share")
     with Ledger(yard.folder / "ledger.db") as ledger, ledger.writer():
         rows = [
@@ -161,6 +163,24 @@ def test_what_was_closed_is_told_again_without_the_store(rack: Yard) -> None:
     with Ledger(rack.folder / "ledger.db") as ledger:
         named = kept_files.archives(ledger, rack.folder / "archive", None)
     assert not kept_files.check(named, what="archives").problems
+
+
+def test_reading_a_year_of_gpus_is_told_of(rack: Yard) -> None:
+    """By the nodes that were read, as the last part of the whole."""
+    told: list[tuple[str, int, int]] = []
+
+    async def work(sources: Sources) -> Report:
+        quarter = quarter_of("2025-Q4", sources.site.zone, NOW)
+        return await gather(sources, quarter, NOW, progress=lambda *step: told.append(step))
+
+    _with(rack.folder, work)
+    parts = [done / total for _, done, total in told]
+    assert parts == sorted(parts)
+    assert [step for step in told if step[0] == PHASES[-1]] == [
+        ("gpus", 6, 7),
+        ("gpus", 7, 7),
+        ("gpus", 7, 7),
+    ]
 
 
 def test_a_plant_that_cannot_be_used_stops_no_closing(rack: Yard) -> None:

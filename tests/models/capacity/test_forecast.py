@@ -16,7 +16,7 @@ from jauge_models.capacity.forecast import (
     longest_horizon,
     needed_steps,
 )
-from jauge_models.capacity.history import SAMPLES
+from jauge_models.capacity.history import LATELY, SAMPLES
 
 from benchmarks.forecast import rolled
 from benchmarks.gpu_logs import daily, load_series, power_series
@@ -106,6 +106,28 @@ def test_it_begins_where_the_history_ends() -> None:
     assert found.start_ms == 1_000 + 202 * 3_600_000
     assert (found.step_s, len(found.middle), found.level) == (HOUR_S, 3, 0.8)
     assert found.last == values[-1]
+
+
+def test_the_last_value_is_one_of_the_last_day() -> None:
+    """Of days the last step; of hours up to 24 of them."""
+    days = [*week(5, 200), None]
+    assert ahead(days).last is None
+    for gone, last in ((23, True), (24, False)):
+        values = [*week(5, 200), *[None] * gone]
+        found = forecast(values, start_ms=0, step_s=HOUR_S, horizon=3, seasons=(48,))
+        assert found.last == (values[199] if last else None)
+
+
+def test_a_past_of_which_the_last_season_is_not_known_is_refused() -> None:
+    """One known step of it is enough."""
+    values = week(5, 200)
+    for gone in (6, 7, 60):
+        if gone < 7:
+            assert ahead([*values, *[None] * gone]).middle
+            continue
+        with pytest.raises(TooLittleHistory) as raised:
+            ahead([*values, *[None] * gone])
+        assert (raised.value.missing, raised.value.have, raised.value.needed) == (LATELY, 0, 7)
 
 
 def test_too_little_says_how_much_is_needed() -> None:

@@ -11,7 +11,7 @@ DAY_S = 86400.0
 
 
 def growing(
-    slope: float = 1.0, spread: float = 10.0, *, days: int = 100, last: float = 0.0
+    slope: float = 1.0, spread: float = 10.0, *, days: int = 100, last: float | None = 0.0
 ) -> Forecast:
     """From 0, ``slope`` a day; the paths lie evenly within ``spread`` on both sides of it."""
     middle = tuple(slope * day for day in range(days))
@@ -62,6 +62,13 @@ def test_what_is_full_already_is_full_today() -> None:
     """Whatever is said of tomorrow."""
     (found,) = days_to_full({Limit.BREAKER: growing(last=200.0)}, {Limit.BREAKER: 150.0})
     assert (found.days_10, found.days_50, found.days_90, found.probability) == (0, 0, 0, 1)
+
+
+def test_what_is_not_known_of_today_is_not_full_today() -> None:
+    """What was longer ago than a day says nothing of now."""
+    (found,) = days_to_full({Limit.BREAKER: growing(last=None)}, {Limit.BREAKER: 150.0})
+    assert found.probability == 0
+    assert found.days_10 is None
 
 
 def test_the_likeliest_is_first_and_one_without_a_forecast_is_left_out() -> None:

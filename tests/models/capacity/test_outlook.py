@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 from jauge_models.capacity.fullness import Limit
+from jauge_models.capacity.history import LATELY
 from jauge_models.capacity.outlook import (
     Counted,
     Measure,
@@ -90,6 +91,28 @@ def test_hours_of_gpus_end_at_all_of_them() -> None:
         found = outlook(UseHistory(limit=limit, start_ms=0, values=values, of=4.0))
         assert found.hours is not None
         assert (max(found.hours.upper) <= 4.0) is is_end
+
+
+def test_a_limit_that_was_full_and_was_not_heard_of_since_is_not_full_now() -> None:
+    """A week of it unknown: nothing is told, and why; some days: what may come is."""
+    values = (*_daily(20)[:-1], 1.0)
+    for gone in (60, 7):
+        silent = UseHistory(
+            limit=Limit.GPUS, start_ms=0, values=(*values, *[None] * gone * 24), of=1.0
+        )
+        found = outlook(silent)
+        assert (found.full, found.hours) == (None, None)
+        assert found.too_few_days is not None
+        assert found.too_little is not None
+        assert (found.too_few_days.missing, found.too_few_days.needed) == (LATELY, 7)
+        assert (found.too_little.missing, found.too_little.needed) == (LATELY, 168)
+    quiet = tuple(part / 4 for part in values[:-24]) + (1.0,) * 24
+    some = (*quiet, *[None] * 48)
+    found = outlook(UseHistory(limit=Limit.GPUS, start_ms=0, values=some, of=1.0))
+    assert found.full is not None
+    assert found.full.days_90 != 0
+    assert found.hours is not None
+    assert found.hours.last is None
 
 
 def test_too_little_of_a_pool_is_said() -> None:
