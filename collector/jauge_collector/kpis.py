@@ -86,16 +86,14 @@ def boundary_rows(
 ) -> dict[str, list[Interval]]:
     """Rows that count of every meter in an equation of a site, touching [start, end).
 
-    ``proofs`` as for `Ledger.rows`.
+    None of a meter that is `Ledger.unsure`. ``proofs`` as for `Ledger.rows`.
     """
-    return ledger.rows(
-        site.name,
-        dict.fromkeys(term.meter for e in site.equations for term in e.terms),
-        start_ms,
-        end_ms,
-        counts_from=counting_since(ledger, site),
-        proofs=proofs,
-    )
+    meters = dict.fromkeys(term.meter for e in site.equations for term in e.terms)
+    span, since = (start_ms, end_ms), counting_since(ledger, site)
+    rows = ledger.rows(site.name, meters, *span, counts_from=since, proofs=proofs)
+    # After the rows: a correction that is entered in between withholds more, never less.
+    unsure = ledger.unsure(site.name, meters, *span, counts_from=since)
+    return {meter: [] if meter in unsure else some for meter, some in rows.items()}
 
 
 def touching(rows: Sequence[Interval], start_ms: int, end_ms: int) -> Sequence[Interval]:

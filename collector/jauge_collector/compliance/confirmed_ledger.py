@@ -1,6 +1,7 @@
 """The ledger as it counts where two people are needed: measured, or confirmed by the second."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,7 +16,7 @@ from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.computation import from_dial
 from jauge_collector.ledger.entries import Attested, Entry, attested_amounts, entries_of
 from jauge_collector.ledger.rows import intervals_touching, subject_ids
-from jauge_collector.registers.attestations import CERTIFICATE, HOURS, SET_POINT
+from jauge_collector.registers.attestations import AMOUNT, CERTIFICATE, HOURS, SET_POINT
 from jauge_collector.registers.confirmations import confirmed, unconfirmed
 from jauge_collector.registers.meters import READING, topology_of
 from jauge_collector.sites import Site
@@ -59,6 +60,46 @@ class ConfirmedLedger(Ledger):
                 found.append(entry)
         return found
 
+    def unsure(
+        self,
+        site: str,
+        meters: Iterable[str],
+        start_ms: int,
+        end_ms: int,
+        *,
+        counts_from: Mapping[str, int] | None = None,
+    ) -> frozenset[str]:
+        """Meters of which an amount or a dial reading that counted in [start, end) was withdrawn.
+
+        What is left of them could make a better figure than the whole did, so it makes none.
+        """
+        found = set()
+        asked = frozenset(meters)
+        for meter, low, high in self._lost(site):
+            if meter not in asked or low >= end_ms or high <= start_ms:
+                continue
+            rows = self.rows(site, [meter], low, high, counts_from=counts_from, proofs=False)
+            # As `rows` has it, nothing that was signed for counts beside what was measured.
+            if all(row.amount is None for row in measured(rows[meter])):
+                found.add(meter)
+        return frozenset(found)
+
+    def _lost(self, site: str) -> Iterator[tuple[str, int, int]]:
+        """Meter and span of each amount that what was withdrawn gave, even where none counted."""
+        for entry in self.withdrawn(site, AMOUNT):
+            if entry.end_ms is not None:
+                yield entry.subject, entry.start_ms, entry.end_ms
+        gone: dict[str, list[Entry]] = defaultdict(list)
+        for entry in self.withdrawn(site, READING):
+            gone[entry.subject].append(entry)
+        for meter, readings in gone.items():
+            with self._reading() as connection:
+                before = self._from_confirmed(connection, site, meter, readings)
+            moments = {entry.start_ms for entry in readings}
+            for row in before:
+                if row.amount is not None and moments & {row.start_ms, row.end_ms}:
+                    yield meter, row.start_ms, row.end_ms
+
     def _amounts(self, connection: Connection, site: str) -> dict[str, list[Attested]]:
         return attested_amounts(connection, site, self._among)
 
@@ -95,18 +136,19 @@ class ConfirmedLedger(Ledger):
         ]
         return sorted([*measured(rows), *standing], key=lambda row: row.start_ms)
 
-    def _from_confirmed(self, connection: Connection, site: str, meter: str) -> list[Interval]:
+    def _from_confirmed(
+        self, connection: Connection, site: str, meter: str, more: Iterable[Entry] = ()
+    ) -> list[Interval]:
+        """Rows of dial readings: the confirmed ones that hold, and ``more``."""
         try:
             declared = self._topology.meter(meter)
         except KeyError:  # no longer of the site: nobody can say how its dial was read
             return []
+        held = entries_of(connection, site, READING, meter, corrected=False)
+        read = [*(entry for entry in held if entry.id in self._among), *more]
         return from_dial(
             declared,
-            (
-                Point(entry.start_ms, float(entry.content["base"]))
-                for entry in entries_of(connection, site, READING, meter, corrected=False)
-                if entry.id in self._among
-            ),
+            (Point(entry.start_ms, float(entry.content["base"])) for entry in read),
         )
 
 

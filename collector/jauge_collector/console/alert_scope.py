@@ -48,15 +48,19 @@ class AlertScope:
         return sight.tenants is None or self._is_theirs(alert, site, sight.tenants)
 
     def sees_silence(self, silence: Silence) -> bool:
-        """Whether a silence is of sites that the visitor sees all of, and of no other."""
-        return self._scope.whole or (bool(_of_sites(silence)) and self._names_no_other(silence))
+        """Whether a silence is of sites that the visitor sees all of, and of no other.
 
-    def sees_why(self, silence: Silence, site: str) -> bool:
-        """Whether they may read who silenced an alert of a site and why: it may tell of anybody."""
-        return self._scope.whole or (self._scope.covers(site) and self._names_no_other(silence))
+        Then they may read who silenced what, and why; of any other the words may tell of anybody.
+        """
+        of = _of_sites(silence)
+        return self._scope.whole or (
+            bool(of) and all(not one.is_regex and self._scope.covers(one.value) for one in of)
+        )
 
-    def _names_no_other(self, silence: Silence) -> bool:
-        return all(not m.is_regex and self._scope.covers(m.value) for m in _of_sites(silence))
+    @property
+    def sees_all(self) -> bool:
+        """Whether every alert exists for the visitor."""
+        return self._scope.whole
 
     @property
     def any_whole(self) -> bool:

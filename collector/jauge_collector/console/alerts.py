@@ -138,6 +138,7 @@ async def context(
         "mute": answer is not None and not lives,
         "answered": answer is not None,
         "sure": sure,
+        "all_seen": scope.sees_all,
         "glance": _glance(visit, firing, held) if answer is not None else (),
         "firing": [_shown(desk, one, answer) for one in firing[:MOST_SHOWN]],
         "held": [_shown(desk, one, answer) for one in held[:MOST_SHOWN]],
@@ -279,7 +280,7 @@ def _held_by(desk: _Desk, alert: Alert, answer: Answer) -> Iterator[str]:
             yield language("alerts_silenced")
             continue
         until = desk.moment(silence.until_ms, site)
-        if not desk.scope.sees_why(silence, site):
+        if not desk.scope.sees_silence(silence):
             yield language("alerts_silenced_until", until=until)
             continue
         yield language(

@@ -532,6 +532,18 @@ class Ledger(ShareBook, DescriptionBook):
         """Entries that were corrected by what does not count; none where all that holds counts."""
         return []
 
+    def unsure(
+        self,
+        _site: str,
+        _meters: Iterable[str],
+        _start_ms: int,
+        _end_ms: int,
+        *,
+        counts_from: Mapping[str, int] | None = None,  # noqa: ARG002 - for those who count fewer
+    ) -> frozenset[str]:
+        """Meters whose rows touching [start, end) miss what was withdrawn; none, as `withdrawn`."""
+        return frozenset()
+
     # --- the chain
 
     def link(
