@@ -33,8 +33,6 @@ SETTINGS: Final = Settings(
     ),
 )
 _SAID: Final = ("summary", "value", "limit")
-_TELLING_MORE: Final = ("JaugeUpsOnBattery",)
-"""Alerts whose description asks a query too, and is checked."""
 
 
 class Fired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +40,6 @@ class Fired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     labels: dict[str, str]
     summary: str
-    description: str = ""
     value: str = ""
     limit: str = ""
 
@@ -117,7 +114,7 @@ def _test(case: Case, group: Group) -> dict[str, Any]:
                     {
                         "exp_labels": own | fired.labels,
                         "exp_annotations": {
-                            key: text for key in _said(case.alert) if (text := getattr(fired, key))
+                            key: text for key in _SAID if (text := getattr(fired, key))
                         },
                     }
                     for fired in moment.alerts
@@ -133,16 +130,10 @@ def _with_few_words(group: Mapping[str, Any]) -> dict[str, Any]:
     rules = [
         {
             **rule,
-            "annotations": {
-                k: v for k, v in rule["annotations"].items() if k in _said(rule["alert"])
-            },
+            "annotations": {k: v for k, v in rule["annotations"].items() if k in _SAID},
         }
         if "alert" in rule
         else rule
         for rule in group["rules"]
     ]
     return {**group, "rules": rules}
-
-
-def _said(alert: str) -> tuple[str, ...]:
-    return (*_SAID, "description") if alert in _TELLING_MORE else _SAID

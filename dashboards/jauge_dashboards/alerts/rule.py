@@ -82,7 +82,7 @@ class Rule(NamedTuple):
     tells_value: bool = True
     """Whether the value says something to people."""
     more: str = ""
-    """A query of one sample of seconds, like ``limit``: what the text tells besides, if known."""
+    """A query of one sample of seconds, like ``limit``: told in place of the value, if known."""
     board: str = "fleet"
     """Key of the dashboard that shows it."""
     variables: tuple[str, ...] = ("site",)

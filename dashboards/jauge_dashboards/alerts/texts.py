@@ -44,7 +44,9 @@ class AlertText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     action: str
     """What to do first."""
     more: str = ""
-    """A sentence that follows what was seen where the rule's query of ``more`` has an answer."""
+    """The value in words, ``{more}`` in it, of a rule with a query of ``more``."""
+    no_more: str = ""
+    """The same where the query has no answer."""
 
 
 class Mail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,7 +86,7 @@ def texts(language: str) -> Texts:
 
 def annotations(rule: Rule, text: AlertText, routing: Routing, language: str) -> dict[str, str]:
     """Annotations of a rule, as templates; what has no sense for it is left out."""
-    value, limit = _value(rule, language), _limit(rule, language)
+    value, limit = _value(rule, text, language), _limit(rule, language)
     places = {"value": value, "limit": limit}
 
     def filled(template: str) -> str:
@@ -95,7 +97,7 @@ def annotations(rule: Rule, text: AlertText, routing: Routing, language: str) ->
     )
     found = {
         "summary": filled(text.title),
-        "description": filled(text.text) + _more(rule, text),
+        "description": filled(text.text),
         "place": filled(text.place),
         "value": value,
         "limit": limit,
@@ -107,7 +109,10 @@ def annotations(rule: Rule, text: AlertText, routing: Routing, language: str) ->
     return {name: found[name] for name in ANNOTATIONS if found[name]}
 
 
-def _value(rule: Rule, language: str) -> str:
+def _value(rule: Rule, text: AlertText, language: str) -> str:
+    if rule.more:
+        shown = f"{{{{ humanizeDuration {_FIRST} }}}}"
+        return _asked(rule.more, text.more.replace("{more}", shown), text.no_more)
     if not rule.tells_value:
         return ""
     return _shown("$value", rule.form, language)
@@ -120,18 +125,13 @@ def _limit(rule: Rule, language: str) -> str:
     return _asked(query, _shown(_FIRST, rule.form, language))
 
 
-def _more(rule: Rule, text: AlertText) -> str:
-    if not rule.more:
-        return ""
-    shown = f"{{{{ humanizeDuration {_FIRST} }}}}"
-    return _asked(rule.more, " " + text.more.replace("{more}", shown))
-
-
-def _asked(query: str, shown: str) -> str:
-    """A text where a query has an answer, and nothing where it has none."""
+def _asked(query: str, shown: str, otherwise: str = "") -> str:
+    """A text where a query has an answer, and another where it has none."""
     labels = _QUOTED.findall(query)
     asked = _QUOTED.sub("%q", query).replace('"', '\\"')
     names = "".join(f" $labels.{label}" for label in labels)
+    if otherwise:
+        shown += f"{{{{ else }}}}{otherwise}"
     return f'{{{{ with printf "{asked}"{names} | query }}}}{shown}{{{{ end }}}}'
 
 
