@@ -148,7 +148,7 @@ def explain(
     """
     start_ms, end_ms = span
     period = civil.period(start_ms, end_ms, site.zone)
-    rows = boundary_rows(ledger, site, start_ms, end_ms, proofs=True)
+    rows = boundary_rows(ledger, site, start_ms, end_ms, policy, proofs=True)
     sums = SiteSums(ledger, site, period, policy, rows=rows)
     kpi = sums.kpi(indicator, zone, over=over)
     rule = rule_in_force(indicator)

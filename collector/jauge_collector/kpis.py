@@ -82,17 +82,25 @@ def site_kpis(
 
 
 def boundary_rows(
-    ledger: Ledger, site: Site, start_ms: int, end_ms: int, *, proofs: bool = False
+    ledger: Ledger,
+    site: Site,
+    start_ms: int,
+    end_ms: int,
+    policy: CoveragePolicy | None = None,
+    *,
+    proofs: bool = False,
 ) -> dict[str, list[Interval]]:
     """Rows that count of every meter in an equation of a site, touching [start, end).
 
-    None of a meter that is `Ledger.unsure`. ``proofs`` as for `Ledger.rows`.
+    None of a meter that is `Ledger.unsure`, unless ``policy`` withholds its figures anyway, for a
+    hole so long, and says that. ``proofs`` as for `Ledger.rows`.
     """
     meters = dict.fromkeys(term.meter for e in site.equations for term in e.terms)
     span, since = (start_ms, end_ms), counting_since(ledger, site)
     rows = ledger.rows(site.name, meters, *span, counts_from=since, proofs=proofs)
     # After the rows: a correction that is entered in between withholds more, never less.
-    unsure = ledger.unsure(site.name, meters, *span, counts_from=since)
+    longest_ms = None if policy is None else policy.longest_gap_ms
+    unsure = ledger.unsure(site.name, meters, *span, longest_ms, counts_from=since)
     return {meter: [] if meter in unsure else some for meter, some in rows.items()}
 
 
@@ -140,7 +148,7 @@ class SiteSums:
         self._since = counting_since(ledger, site)
         span = period.start_ms, period.end_ms
         if rows is None:
-            rows = boundary_rows(ledger, site, *span)
+            rows = boundary_rows(ledger, site, *span, policy)
         self._rows = {meter: touching(some, *span) for meter, some in rows.items()}
         self._uncertainties = {m.id: m.uncertainty for m in self._topology.meters}
         self._factors = factors_of(site, (period.start_ms, period.end_ms))

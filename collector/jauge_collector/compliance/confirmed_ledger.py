@@ -66,17 +66,22 @@ class ConfirmedLedger(Ledger):
         meters: Iterable[str],
         start_ms: int,
         end_ms: int,
+        longest_ms: int | None = None,
         *,
         counts_from: Mapping[str, int] | None = None,
     ) -> frozenset[str]:
         """Meters of which an amount or a dial reading that counted in [start, end) was withdrawn.
 
-        What is left of them could make a better figure than the whole did, so it makes none.
+        What is left of them could make a better figure than the whole did, so it makes none. One
+        over more than ``longest_ms`` is passed over: such a hole withholds a figure by itself.
         """
         found = set()
         asked = frozenset(meters)
         for meter, low, high in self._lost(site):
             if meter not in asked or low >= end_ms or high <= start_ms:
+                continue
+            inside_ms = min(high, end_ms) - max(low, start_ms)
+            if longest_ms is not None and inside_ms > longest_ms:
                 continue
             rows = self.rows(site, [meter], low, high, counts_from=counts_from, proofs=False)
             # As `rows` has it, nothing that was signed for counts beside what was measured.

@@ -63,7 +63,7 @@ class Sources:
         """The site's totals over [start, end), worked out once. Raises LedgerError."""
         asked = (self.ledger, start_ms, end_ms)
         if asked not in self.boundaries:
-            rows = boundary_rows(self.ledger, self.site, start_ms, end_ms)
+            rows = boundary_rows(self.ledger, self.site, start_ms, end_ms, policy)
             period = civil.period(start_ms, end_ms, self.site.zone)
             sums = SiteSums(self.ledger, self.site, period, policy, rows=rows)
             self.boundaries[asked] = BoundarySums(rows, sums, sums.figures())

@@ -538,6 +538,7 @@ class Ledger(ShareBook, DescriptionBook):
         _meters: Iterable[str],
         _start_ms: int,
         _end_ms: int,
+        _longest_ms: int | None = None,
         *,
         counts_from: Mapping[str, int] | None = None,  # noqa: ARG002 - for those who count fewer
     ) -> frozenset[str]:
