@@ -84,7 +84,6 @@ def battery(limits: Thresholds) -> Rule:
         limits.battery_for,
         limits.recent,
         limits.battery_for,
-        tells_value=False,
         more=time_left(limits),
         board="power",
     )
