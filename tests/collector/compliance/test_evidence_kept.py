@@ -1,13 +1,9 @@
 """What closing keeps of readings: a quarter closed again without its store is judged the same."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
-from jauge_collector import sites
 from jauge_collector.compliance import (
     archive,
     closing,
@@ -20,42 +16,26 @@ from jauge_collector.compliance import intake as air
 from jauge_collector.compliance.quarters import quarter_of
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.ledger.book import Ledger
-from jauge_collector.registers import files
 from jauge_collector.reports.content import Report
 from jauge_collector.reports.gather import gather
-from jauge_collector.stores.sqlite import SqliteStore
 from jauge_models.compliance.status import Status
 from jauge_models.compliance.windows import Window, twelve_months
 from jauge_models.configuration import ConfigurationError
 
-from tests.collector.compliance.yard import DAY, END, HOUR, SENSOR, START, Yard
+from tests.collector.compliance.yard import DAY, END, HOUR, SENSOR, START, Yard, with_sources
 
 NAME = "2025-Q4"
 NOW = END + 5 * DAY
 KEPT = "gw/sensor:h-1"
 MINUTE = 60_000
-_T = TypeVar("_T")
 CLOSED = ("S7", "S8", "S9", "S10")
-
-
-def _with(
-    folder: Path, work: Callable[[Sources], Awaitable[_T]], *, retention_days: float = 20000
-) -> _T:
-    async def run() -> _T:
-        site = sites.load(folder / "yard.toml")
-        registers = files.load(site.registers, folder, site.name)
-        async with SqliteStore(folder / "readings.db", retention_days=retention_days) as store:
-            with Ledger(folder / "ledger.db") as ledger:
-                return await work(Sources(site, registers, ledger, folder / "ledger.db", store))
-
-    return asyncio.run(run())
 
 
 def _gathered(folder: Path) -> Report:
     async def work(sources: Sources) -> Report:
         return await gather(sources, quarter_of(NAME, sources.site.zone, NOW), NOW)
 
-    return _with(folder, work)
+    return with_sources(folder, work)
 
 
 def _closed(folder: Path, note: str = "") -> Report:
@@ -69,7 +49,7 @@ def _closed(folder: Path, note: str = "") -> Report:
         )
         return report
 
-    return _with(folder, work)
+    return with_sources(folder, work)
 
 
 def _purged(folder: Path, until_ms: int) -> None:
@@ -78,7 +58,7 @@ def _purged(folder: Path, until_ms: int) -> None:
     async def work(sources: Sources) -> None:
         assert await sources.store.purge(until_ms + DAY)
 
-    _with(folder, work, retention_days=1)
+    with_sources(folder, work, retention_days=1)
 
 
 def _emptied(folder: Path) -> None:
@@ -91,7 +71,7 @@ def _read_hours(folder: Path, window: Window, gap_ms: int = HOUR) -> air.Hours:
     async def work(sources: Sources) -> air.Hours:
         return (await sensor_hours.read(sources, [SENSOR], window, gap_ms))[SENSOR]
 
-    return _with(folder, work)
+    return with_sources(folder, work)
 
 
 def _days() -> tuple[date, date]:

@@ -3,15 +3,17 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
-from jauge_collector import cli
+from jauge_collector import cli, sites
+from jauge_collector.compliance.sources import Sources
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.descriptions import described
 from jauge_collector.ledger.rows import Row, Stretch
+from jauge_collector.registers import files
 from jauge_collector.stores.sqlite import SqliteStore
 from jauge_models.intervals import GRADE_OF, Basis, Interval
 from jauge_models.readings import Reading
@@ -26,6 +28,9 @@ START: Final = 1_735_689_600_000
 END: Final = START + 365 * DAY
 KWH: Final = 3.6e6
 SENSOR: Final = "gw/sensor:in-1"
+
+
+_T = TypeVar("_T")
 
 
 def _meter(name: str, feed: str, commodity: str = "electricity") -> str:
@@ -231,6 +236,21 @@ class Yard:
     ) -> None:
         """Readings of a feed, as `write`."""
         asyncio.run(write(self.folder, sensor, points, quantity))
+
+
+def with_sources(
+    folder: Path, work: Callable[[Sources], Awaitable[_T]], *, retention_days: float = 20000
+) -> _T:
+    """What ``work`` gives of a yard's ledger and store, both opened anew for it."""
+
+    async def run() -> _T:
+        site = sites.load(folder / "yard.toml")
+        registers = files.load(site.registers, folder, site.name)
+        async with SqliteStore(folder / "readings.db", retention_days=retention_days) as store:
+            with Ledger(folder / "ledger.db") as ledger:
+                return await work(Sources(site, registers, ledger, folder / "ledger.db", store))
+
+    return asyncio.run(run())
 
 
 def criterion_of(criteria: list[dict[str, Any]], criterion: str) -> dict[str, Any]:

@@ -1,26 +1,20 @@
 """GPUs of a closed quarter: closed again after the store forgot, the report tells the same."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
-from jauge_collector import sites
 from jauge_collector.compliance import closing, kept_files
 from jauge_collector.compliance.quarters import quarter_of
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.ledger.book import Ledger
-from jauge_collector.registers import files
 from jauge_collector.reports.content import Capacity, Report, data_hash
 from jauge_collector.reports.gather import PHASES, gather
-from jauge_collector.stores.sqlite import SqliteStore
 from jauge_models.capacity.fullness import Limit
 from jauge_models.capacity.outlook import Measure
 from jauge_models.configuration import ConfigurationError
 from jauge_models.intervals import GRADE_OF, Basis, Interval
 
-from tests.collector.compliance.yard import DAY, END, HOUR, Yard, keep
+from tests.collector.compliance.yard import DAY, END, HOUR, Yard, keep, with_sources
 from tests.collector.reports.desk import NOW
 
 PLANT = """
@@ -44,7 +38,6 @@ kind = "two"
 rack = "r1"
 """
 STEP = 170_000
-_T = TypeVar("_T")
 
 
 @pytest.fixture
@@ -80,24 +73,11 @@ def rack(yard: Yard) -> Yard:
     return yard
 
 
-def _with(
-    folder: Path, work: Callable[[Sources], Awaitable[_T]], *, retention_days: float = 20000
-) -> _T:
-    async def run() -> _T:
-        site = sites.load(folder / "yard.toml")
-        registers = files.load(site.registers, folder, site.name)
-        async with SqliteStore(folder / "readings.db", retention_days=retention_days) as store:
-            with Ledger(folder / "ledger.db") as ledger:
-                return await work(Sources(site, registers, ledger, folder / "ledger.db", store))
-
-    return asyncio.run(run())
-
-
 def _gathered(folder: Path) -> Report:
     async def work(sources: Sources) -> Report:
         return await gather(sources, quarter_of("2025-Q4", sources.site.zone, NOW), NOW)
 
-    return _with(folder, work)
+    return with_sources(folder, work)
 
 
 def _closed(folder: Path, note: str = "") -> Report:
@@ -109,7 +89,7 @@ def _closed(folder: Path, note: str = "") -> Report:
         )
         return report
 
-    return _with(folder, work)
+    return with_sources(folder, work)
 
 
 def _told(report: Report) -> Capacity:
@@ -144,9 +124,9 @@ def test_what_was_closed_is_told_again_without_the_store(rack: Yard) -> None:
     async def erase(sources: Sources) -> None:
         await sources.store.erase("yard", [("n1", "gpu:0"), ("n1", "gpu_instance:0.1")])
 
-    _with(rack.folder, purge, retention_days=1)
+    with_sources(rack.folder, purge, retention_days=1)
     assert _told(_gathered(rack.folder)) == first
-    _with(rack.folder, erase)
+    with_sources(rack.folder, erase)
     assert _told(_gathered(rack.folder)) == first
     for file in rack.folder.glob("readings.db*"):
         file.unlink()
@@ -173,7 +153,7 @@ def test_reading_a_year_of_gpus_is_told_of(rack: Yard) -> None:
         quarter = quarter_of("2025-Q4", sources.site.zone, NOW)
         return await gather(sources, quarter, NOW, progress=lambda *step: told.append(step))
 
-    _with(rack.folder, work)
+    with_sources(rack.folder, work)
     parts = [done / total for _, done, total in told]
     assert parts == sorted(parts)
     assert [step for step in told if step[0] == PHASES[-1]] == [
