@@ -7,7 +7,6 @@ temperatures of single cores last (`jauge_models.budgets.rank`).
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import chain
 from typing import Final
 
 import msgspec
@@ -74,10 +73,12 @@ class Budget:
         """
         if seen is None:
             seen = {sample[:2] for offer in offers for sample in offer.samples}
-        if self._admitted.issuperset(seen):
-            return list(chain.from_iterable(offer.samples for offer in offers))
-        self._meet(offers)
         taken: list[Sample] = []
+        if self._admitted.issuperset(seen):
+            for offer in offers:
+                taken += offer.samples
+            return taken
+        self._meet(offers)
         for offer in offers:
             before = len(taken)
             taken += [sample for sample in offer.samples if sample[:2] in self._admitted]

@@ -41,7 +41,8 @@ class DroppedRanges:
     """Writes ranges within the transactions of the spool; what could not be written waits."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Dropped] = {}
+        self.waiting: dict[str, Dropped] = {}
+        """By reason, what `wait` was told and is not committed."""
         self._in_a_row: set[str] = set()
         """Reasons whose last range may grow: nothing was answered since."""
         self._said: dict[str, float] = {}
@@ -53,22 +54,18 @@ class DroppedRanges:
     def read(self, database: sqlite3.Connection) -> list[Dropped]:
         """All of them, by time."""
         rows = database.execute("SELECT * FROM dropped ORDER BY first_ms")
-        return [*(Dropped(*row) for row in rows), *self._waiting.values()]
+        return [*(Dropped(*row) for row in rows), *self.waiting.values()]
 
     def wait(self, new: Dropped) -> None:
         """Remember a range that the file did not take."""
-        before = self._waiting.get(new.reason)
-        self._waiting[new.reason] = before.joined(new) if before else new
+        before = self.waiting.get(new.reason)
+        self.waiting[new.reason] = before.joined(new) if before else new
         self._say(new)
 
     def write_waiting(self, database: sqlite3.Connection) -> None:
-        """Write what waits; to be `written` once that is committed."""
-        for dropped in self._waiting.values():
+        """Write what waits; to be cleared from ``waiting`` once that is committed."""
+        for dropped in self.waiting.values():
             self.write(database, dropped)
-
-    def written(self) -> None:
-        """What waited is committed."""
-        self._waiting.clear()
 
     def write(self, database: sqlite3.Connection, new: Dropped) -> None:
         """The last range of the reason grows, or a new one begins."""

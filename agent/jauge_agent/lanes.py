@@ -103,6 +103,18 @@ class Lanes:
             self._probes += 1
             self._schedule_probe(now)
 
+    def was_last(self, lane: Lane) -> bool:
+        """Whether nothing follows a batch sent by that lane but what was planned before it.
+
+        A new one becomes due again later than all that were sent before it.
+        """
+        return (
+            lane is Lane.LIVE
+            and not self._live
+            and not self._candidates
+            and self._spool.spooled.batches <= len(self._sent)
+        )
+
     def failed(self, batch: Batch) -> None:
         """The broker did not take a batch: it is due again at once."""
         self._sent.pop(batch.seq, None)

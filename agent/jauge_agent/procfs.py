@@ -33,22 +33,24 @@ class ProcFile:
         self._path = path
         self._file: int | None = None
 
-    def head(self, size: int) -> bytes:
-        """The first bytes, worked out anew by the kernel. Raises OSError."""
+    def part(self, size: int, at: int = 0) -> bytes:
+        """At most ``size`` bytes, worked out anew by the kernel. Raises OSError."""
         try:
-            return os.pread(self._opened(), size, 0)
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._file, size, at)
         except OSError:
             self.close()
             raise
 
     def whole(self) -> bytes:
         """All of it. Raises OSError; ValueError where it has no end."""
-        text = self.head(_CHUNK)
+        text = self.part(_CHUNK)
         # The kernel gives whole lines as far as they fit into a page, so that a short answer is no
         # end, unless a whole line more would have fitted. Asking on has it write all of them again.
         if len(text) < _CERTAIN:
             return text
-        while more := os.pread(self._opened(), _CHUNK, len(text)):
+        while more := self.part(_CHUNK, len(text)):
             text += more
             if len(text) > _LARGEST:
                 raise ValueError("too large")
@@ -59,11 +61,6 @@ class ProcFile:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-    def _opened(self) -> int:
-        if self._file is None:
-            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        return self._file
 
 
 class Procfs:
@@ -78,7 +75,7 @@ class Procfs:
 
     def processor(self) -> ProcessorTimes:
         """Time of the processors; that of guests is part of user time and not counted twice."""
-        name, *fields = self._stat.head(512).partition(b"\n")[0].split()
+        name, *fields = self._stat.part(512).partition(b"\n")[0].split()
         if name != b"cpu":
             raise ValueError("no cpu line")
         # user nice system idle iowait irq softirq steal; guest times follow.
@@ -89,7 +86,7 @@ class Procfs:
     def memory(self) -> tuple[int, int]:
         """Bytes in all, and bytes that a new program could have."""
         found: dict[bytes, int] = {}
-        for line in self._meminfo.head(512).split(b"\n"):
+        for line in self._meminfo.part(512).split(b"\n"):
             name, _, rest = line.partition(b":")
             if name in (b"MemTotal", b"MemAvailable"):
                 value, unit = rest.split()

@@ -383,6 +383,9 @@ class Publisher:
                 raise
             self._outstanding[number] = (now, batch)
             self.stats.published[choice.lane] += 1
+            if self._timer is not None and self._lanes.was_last(choice.lane):
+                client.gather()
+                return
         client.listen()  # for the PUBACKs that make room
 
     def _is_time_for_more(self) -> bool:
@@ -449,12 +452,16 @@ class Publisher:
         self._outstanding[number] = (asyncio.get_running_loop().time(), None)
 
     def _sealed(self, batch: Batch) -> bytes:
-        unanswered = (batch.time_ms, self._spool.oldest_ms(), self._open_tick_ms())
+        oldest_ms = batch.time_ms
+        if (spooled_ms := self._spool.oldest_ms()) is not None:
+            oldest_ms = min(oldest_ms, spooled_ms)
+        if (open_ms := self._open_tick_ms()) is not None:
+            oldest_ms = min(oldest_ms, open_ms)
         return seal(
             batch.body,
             address=self._address,
             boot=self._boot,
             seq=batch.seq,
-            oldest_ms=min(moment for moment in unanswered if moment is not None),
+            oldest_ms=oldest_ms,
             time_ms=batch.time_ms,
         )

@@ -116,6 +116,7 @@ class Runner:
         self._period_of = {
             worker: max(1, round(worker.settings.period_s * 1000)) for worker in self._workers
         }
+        self._shortest_ms = min(self._period_of.values(), default=1)
         self._parted_ms = 0.0
         """Wall clock minus monotonic clock, when last looked at."""
         self._next_tick: asyncio.TimerHandle | None = None
@@ -142,7 +143,9 @@ class Runner:
 
     def open_tick_ms(self) -> int | None:
         """Time of the oldest tick that still waits for a source."""
-        return min((tick.time_ms for tick in self._open_ticks), default=None)
+        if not self._open_ticks:
+            return None
+        return min(tick.time_ms for tick in self._open_ticks)
 
     async def run(self) -> None:
         """Read until cancelled; then deliver what has been read and close the sources."""
@@ -161,38 +164,40 @@ class Runner:
 
     async def _give_ticks(self) -> None:
         """Give ticks until cancelled, each from a timer: a task takes another turn of the loop."""
-        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        failed: asyncio.Future[None] = loop.create_future()
         if self._workers:
-            self._parted_ms = self._clocks_part_ms()
+            self._parted_ms = self._clocks_part_ms(loop)
             self._last_ms = self._now_ms()
-            self._plan_tick(failed)
+            self._plan_tick(loop, failed)
         try:
             await failed
         finally:
             if self._next_tick is not None:
                 self._next_tick.cancel()
 
-    def _plan_tick(self, failed: asyncio.Future[None]) -> None:
-        due_ms = self._next_due_ms()
-        self._next_tick = asyncio.get_running_loop().call_at(
-            (due_ms - self._parted_ms) / 1000, self._tick_due, due_ms, failed
+    def _plan_tick(self, loop: asyncio.AbstractEventLoop, failed: asyncio.Future[None]) -> None:
+        last_ms = self._last_ms
+        due_ms = last_ms + self._shortest_ms
+        for period in self._period_of.values():
+            due_ms = min(due_ms, last_ms - last_ms % period + period)
+        self._next_tick = loop.call_at(
+            (due_ms - self._parted_ms) / 1000, self._tick_due, due_ms, loop, failed
         )
 
-    def _tick_due(self, due_ms: int, failed: asyncio.Future[None]) -> None:
+    def _tick_due(
+        self, due_ms: int, loop: asyncio.AbstractEventLoop, failed: asyncio.Future[None]
+    ) -> None:
         try:
-            self._reach(due_ms)
-            self._plan_tick(failed)
+            self._reach(due_ms, loop)
+            self._plan_tick(loop, failed)
         except Exception as error:  # noqa: BLE001 - carried to the task that waits
             if not failed.done():
                 failed.set_exception(error)
 
-    def _next_due_ms(self) -> int:
-        last_ms = self._last_ms
-        return min(last_ms - last_ms % period + period for period in self._period_of.values())
-
-    def _reach(self, due_ms: int) -> None:
+    def _reach(self, due_ms: int, loop: asyncio.AbstractEventLoop) -> None:
         """Give the tick, unless the clock was set meanwhile or it is too early or too late."""
-        step_ms = self._clocks_part_ms() - self._parted_ms
+        step_ms = self._clocks_part_ms(loop) - self._parted_ms
         self._parted_ms += step_ms
         now_ms = self._now_ms()
         if abs(step_ms) > STEP_MS:
@@ -201,36 +206,33 @@ class Runner:
             return
         if now_ms < due_ms:
             return
-        shortest = min(self._period_of.values())
-        if now_ms - due_ms >= min(shortest, LATEST_MS):
-            self.stats.missed += 1 + (now_ms - due_ms) // shortest
+        if now_ms - due_ms >= min(self._shortest_ms, LATEST_MS):
+            self.stats.missed += 1 + (now_ms - due_ms) // self._shortest_ms
             self._last_ms = now_ms
             return
         self._last_ms = due_ms
-        self._give_tick(
-            due_ms,
-            [worker for worker, period in self._period_of.items() if due_ms % period == 0],
-        )
+        self._give_tick(due_ms, loop)
 
-    def _clocks_part_ms(self) -> float:
+    def _clocks_part_ms(self, loop: asyncio.AbstractEventLoop) -> float:
         """Wall clock minus monotonic clock, both read without a pause of the process between."""
-        time = asyncio.get_running_loop().time
         while True:
-            before = time()
+            before = loop.time()
             wall_ms = self._now_ms()
-            if time() - before < _AT_ONCE_S:
+            if loop.time() - before < _AT_ONCE_S:
                 return wall_ms - before * 1000
 
-    def _give_tick(self, time_ms: int, workers: Sequence[Worker]) -> None:
+    def _give_tick(self, time_ms: int, loop: asyncio.AbstractEventLoop) -> None:
         self.stats.ticks += 1
-        ready = [worker for worker in workers if worker.is_ready()]
+        ready: list[Worker] = []
+        for worker, period in self._period_of.items():
+            if time_ms % period == 0 and worker.is_ready():
+                ready.append(worker)
         if not ready:
             return
         tick = _Tick(time_ms, waiting=len(ready))
         for worker in ready:
             worker.start(partial(self._answered, worker, tick))
         if tick.waiting:
-            loop = asyncio.get_running_loop()
             self._open_ticks[tick] = loop.call_later(GRACE_S, self._close, tick)
 
     def _answered(self, worker: Worker, tick: _Tick, sound: Sound) -> None:

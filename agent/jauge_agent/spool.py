@@ -297,8 +297,10 @@ class Spool:
         self._file.release()
 
     def _add(self, time_ms: int, body: bytes, readings: int, now_ms: int) -> Batch:
-        with self._transaction(commit=True) as moves:
-            _note(moves, Outcome.TAKEN, "", 1, readings)
+        moves: _Account = {(Outcome.TAKEN, ""): (1, readings)}
+        # Not in `_transaction`: of what happens at each tick, a generator is a good part.
+        try:
+            self._begin()
             inserted = self._database.execute(
                 "INSERT INTO batch (time_ms, readings, body, crc) VALUES (?, ?, ?, ?)",
                 (time_ms, readings, body, crc32(body)),
@@ -311,6 +313,10 @@ class Spool:
             self._newest_seq = seq
             self._drop_aged(moves, now_ms)
             self._drop_beyond_cap(moves, len(body) + 2 * self._page_bytes)
+            self._finish(moves, commit=True)
+        except BaseException:
+            self._undo()
+            raise
         self._sync_when_due()
         self._disk.recovered()
         return Batch(seq, time_ms, body)
@@ -328,7 +334,7 @@ class Spool:
 
     def _drop_aged(self, moves: _Account, now_ms: int) -> None:
         limit = now_ms - self._max_age_ms
-        oldest = self._found_oldest_ms()
+        oldest = self._oldest_ms if self._oldest_known else self._found_oldest_ms()
         if oldest is not None and oldest < limit:
             self._delete(moves, Outcome.DROPPED, Drop.AGE, "time_ms < ?", (limit,))
 
@@ -353,37 +359,46 @@ class Spool:
 
         When anything fails, all that is not committed is undone, in memory too.
         """
-        run = self._database.execute
         moves: _Account = {}
         try:
-            if not self._database.in_transaction:
-                run("BEGIN IMMEDIATE")
+            self._begin()
             yield moves
-            written = self._unwritten if commit else {}
-            for key, count in written.items():
-                _note(moves, *key, *count)
-            if commit:
-                self._dropped.write_waiting(self._database)
-            for (outcome, reason), count in moves.items():
-                run(
-                    "INSERT INTO account VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                    " batches = batches + excluded.batches,"
-                    " readings = readings + excluded.readings",
-                    (outcome, reason, *count),
-                )
-            if commit:
-                if self._sent_ms > self._written_sent_ms:
-                    self._mark("sent_ms", self._sent_ms)
-                run("COMMIT")
-                self._written_sent_ms = self._sent_ms
-                self._unwritten = {}
-                self._dropped.written()
+            self._finish(moves, commit=commit)
         except BaseException:
-            with contextlib.suppress(sqlite3.DatabaseError):
-                if self._database.in_transaction:
-                    run("ROLLBACK")
-                self._load()
+            self._undo()
             raise
+
+    def _begin(self) -> None:
+        if not self._database.in_transaction:
+            self._database.execute("BEGIN IMMEDIATE")
+
+    def _undo(self) -> None:
+        with contextlib.suppress(sqlite3.DatabaseError):
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            self._load()
+
+    def _finish(self, moves: _Account, *, commit: bool) -> None:
+        run = self._database.execute
+        if commit and self._unwritten:
+            for key, count in self._unwritten.items():
+                _note(moves, *key, *count)
+        if commit and self._dropped.waiting:
+            self._dropped.write_waiting(self._database)
+        for (outcome, reason), count in moves.items():
+            run(
+                "INSERT INTO account VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " batches = batches + excluded.batches,"
+                " readings = readings + excluded.readings",
+                (outcome, reason, *count),
+            )
+        if commit:
+            if self._sent_ms > self._written_sent_ms:
+                self._mark("sent_ms", self._sent_ms)
+            run("COMMIT")
+            self._written_sent_ms = self._sent_ms
+            self._unwritten = {}
+            self._dropped.waiting.clear()
         batches, readings = self._spooled
         for (outcome, reason), count in moves.items():
             _note(self._account, outcome, reason, *count)
