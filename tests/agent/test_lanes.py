@@ -2,9 +2,13 @@
 
 import itertools
 import random
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jauge_agent.lanes import Lane, Lanes
 from jauge_agent.spool import Batch, Spool
 
@@ -185,3 +189,93 @@ def test_memory_is_bounded_in_a_long_outage(spool: Spool) -> None:
     assert len(wire.lanes._sent) < 400
     assert len(wire.lanes._live) <= 16
     assert len(wire.lanes._candidates) <= 700
+
+
+class Pump:
+    """A publisher with a timer, which may leave out to ask what comes after a batch."""
+
+    def __init__(self, directory: str, *, leaves_out: bool) -> None:
+        self.spool = Spool(
+            Path(directory), machine="m", max_bytes=10**8, max_age_ms=10**9, now_ms=NOW
+        )
+        self.lanes = Lanes(self.spool, RESEND, random.Random(3))
+        self.lanes.connected(0.0)
+        self.leaves_out = leaves_out
+        self.now = 0.0
+        self.planned: float | None = None
+        self.asked = 0
+        self.sent: list[tuple[float, Lane, int]] = []
+        self.pump()
+
+    def pump(self) -> None:
+        """Send what is to be sent now, and plan when to ask again."""
+        while True:
+            self.asked += 1
+            choice = self.lanes.choose(self.now)
+            if choice.batch is None:
+                self.planned = min(choice.ask_again_at, self.planned or choice.ask_again_at)
+                return
+            self.lanes.sending(choice.batch, choice.lane, self.now)
+            self.sent.append((self.now, choice.lane, choice.batch.seq))
+            if self.leaves_out and self.planned and self.lanes.was_last(choice.lane):
+                return
+
+    def do(self, what: str, number: int) -> None:
+        """Take ``number`` batches, together or while not connected; pass that time; or answer."""
+        if what == "answer":
+            waiting = [seq for seq, _ in self.spool.oldest(number)]
+            ranges = [(seq, seq) for seq in waiting if any(seq == sent for *_, sent in self.sent)]
+            self.spool.settle(ranges, [])
+            self.lanes.answered(ranges, [], self.now)
+            self.pump()
+        elif what == "pass":
+            end = self.now + number
+            while self.planned is not None and self.planned <= end:
+                self.now, self.planned = self.planned, None
+                self.pump()
+            self.now = end
+        else:
+            for _ in range(number):
+                batch = self.spool.add(NOW + self.spool.newest_seq, b"[]", 1, NOW + 10**6)
+                assert batch is not None
+                if what != "miss":
+                    self.lanes.offer(batch)
+                if what == "take":
+                    self.pump()
+            if what == "burst":
+                self.pump()
+
+
+_DOINGS = st.lists(
+    st.tuples(
+        st.sampled_from(["take", "take", "burst", "miss", "answer", "pass", "pass"]),
+        st.integers(1, 30),
+    ),
+    max_size=15,
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(_DOINGS)
+def test_what_was_planned_before_a_new_batch_still_holds_after_it(
+    doings: Sequence[tuple[str, int]],
+) -> None:
+    """Not asking what comes after the last new batch changes nothing of what goes out, nor when."""
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+        asks, leaves_out = Pump(one, leaves_out=False), Pump(two, leaves_out=True)
+        for what, number in doings:
+            asks.do(what, number)
+            leaves_out.do(what, number)
+        assert leaves_out.sent == asks.sent
+        assert leaves_out.asked <= asks.asked
+        asks.spool.close()
+        leaves_out.spool.close()
+
+
+def test_a_new_batch_alone_needs_no_second_question(tmp_path: Path) -> None:
+    """One tick after another: each is asked for once."""
+    pump = Pump(str(tmp_path), leaves_out=True)
+    before = pump.asked
+    for _ in range(20):
+        pump.do("take", 1)
+    assert pump.asked == before + 20
