@@ -141,6 +141,16 @@ HELD: Final = (
     ({"alertname": "JaugeDeliveryInterrupted"}, _labels("JaugeAgentSilent", agent="a"), True),
     ({"alertname": "JaugeBrokerDown"}, _labels("JaugeAgentSilent", agent="a"), True),
     ({"alertname": "JaugeCollectorDown"}, {"alertname": "JaugeStoreDown"}, True),
+    (
+        {"alertname": "JaugeCollectorDown"},
+        _labels("JaugeCollectorInstanceDown", instance="c1"),
+        True,
+    ),
+    (
+        _labels("JaugeCollectorInstanceDown", instance="c1"),
+        _labels("JaugeAgentSilent", agent="a"),
+        False,
+    ),
     ({"alertname": "JaugeBrokerDown"}, _labels("JaugeRoomHot"), False),
     (_labels("JaugeAgentSilent", agent="a"), _labels("JaugeSensorSilent", agent="a"), True),
     (_labels("JaugeAgentSilent", agent="a"), _labels("JaugeSensorSilent", agent="b"), False),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from jauge_dashboards.alerts.delivery import EVENT, INTERRUPTED, WATCHDOG
+from jauge_dashboards.alerts.delivery import EVENT, INSTANCE_DOWN, INTERRUPTED, WATCHDOG
 from jauge_dashboards.alerts.rule import Severity, Topic
 from jauge_dashboards.alerts.settings import Receiver, Route, Routing, Settings, Smtp
 from jauge_dashboards.alerts.texts import Mail, texts
@@ -177,6 +177,7 @@ def inhibitions() -> list[dict[str, Any]]:
         _inhibition([f'alertname="{INTERRUPTED}"'], [silent]),
         _inhibition([f'alertname="{INTERRUPTED}"'], ['alertname="JaugeSpoolFilling"']),
         _inhibition([f'alertname=~"{"|".join(_DOWN)}"'], [f"{silent}"]),
+        _inhibition([f'alertname=~"{"|".join(_DOWN)}"'], [f'alertname="{INSTANCE_DOWN}"']),
         _inhibition(
             ['alertname="JaugeCollectorDown"'], ['alertname=~"JaugeBrokerDown|JaugeStoreDown"']
         ),

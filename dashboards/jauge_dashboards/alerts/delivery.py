@@ -20,6 +20,7 @@ STORE_JOB: Final = "jauge-store"
 WATCHDOG: Final = "Watchdog"
 EVENT: Final = "JaugeEventActive"
 INTERRUPTED: Final = "JaugeDeliveryInterrupted"
+INSTANCE_DOWN: Final = "JaugeCollectorInstanceDown"
 
 _DAY_S: Final = 86_400
 _KNOWN: Final = "1h"
@@ -97,6 +98,25 @@ def down(limits: Thresholds) -> tuple[Rule, ...]:
             variables=(),
         )
         for name, expression in expressions.items()
+    )
+
+
+def instance_down(limits: Thresholds) -> Rule:
+    """One collector of several: as long as another works, `down` says nothing of it."""
+    up = f'up{{job="{COLLECTOR_JOB}"}}'
+    stuck = f"time() - {recent(metric('collector_heartbeat_timestamp_seconds'), limits)} > 60"
+    parted = f"{recent(metric('collector_mqtt_connected'), limits)} == 0"
+    return Rule(
+        INSTANCE_DOWN,
+        Severity.TICKET,
+        Topic.DELIVERY,
+        f"{each(f'{up} == 0 or {stuck} or {parted}', 'instance')} and on () (count({up}) > 1)",
+        Form.NUMBER,
+        limits.down_for,
+        limits.recent,
+        limits.down_for,
+        tells_value=False,
+        variables=(),
     )
 
 

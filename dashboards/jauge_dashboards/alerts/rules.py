@@ -11,7 +11,8 @@ def groups(settings: Settings) -> tuple[Group, ...]:
     """Every rule, in groups that are evaluated together."""
     limits = settings.thresholds
     holding = (delivery.watchdog(), delivery.event(limits), delivery.interrupted(limits))
-    at_once = (*delivery.down(limits), *delivery.silent(limits), *delivery.late(limits))
+    causes = (*delivery.down(limits), delivery.instance_down(limits))
+    at_once = (*causes, *delivery.silent(limits), *delivery.late(limits))
     power = (plant.battery(limits), plant.phase(limits), plant.feeds(limits))
     return (
         Group("jauge-alive", holding),
