@@ -31,19 +31,32 @@ _BOLD_OF: Final = {"present": "32", "absent": "33", "disabled": "33", "failing":
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    if sys.stdout is None:  # whoever started us has closed it
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
+        status = command(options)
+        sys.stdout.flush()
     except ConfigurationError as error:
         print(f"jauge-agent: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # Whoever read has gone; the interpreter must not stumble over it when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # of which whoever read knows
+            print(f"jauge-agent: {error}", file=sys.stderr)
+        _give_up_output()
         return FAILED
+    return status
+
+
+def _give_up_output() -> None:
+    """Point stdout away where it takes nothing more, or its last flush complains again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sources(options: argparse.Namespace) -> int:

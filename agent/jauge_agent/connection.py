@@ -10,7 +10,7 @@ import contextlib
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 import aiomqtt
 from aiomqtt.exceptions import MqttCodeError
@@ -67,6 +67,16 @@ class Connection(aiomqtt.Client):
         """Where the client speaks MQTT 3.1.1; with 5 all is paho's."""
         if self._is_for_payloads and more.get("protocol") is aiomqtt.ProtocolVersion.V311:
             self._packets = Packets(self._client, on_payload, on_acknowledged)
+
+    async def __aenter__(self) -> Self:
+        """Connect. Raises MqttError, also where the connection has ended again meanwhile."""
+        begun = self._disconnected
+        await super().__aenter__()
+        if begun.done():  # aiomqtt would forget it, and wait for answers
+            self._lock.release()
+            error = begun.exception()
+            raise aiomqtt.MqttError(str(error or "connection closed")) from error
+        return self
 
     @property
     def lost(self) -> asyncio.Future[None]:
@@ -175,9 +185,9 @@ class Connection(aiomqtt.Client):
             self._loop.remove_writer(sock)
             with contextlib.suppress(OSError):
                 sock.close()
-        if self._disconnected.done() and not self._disconnected.cancelled():
-            # Or asyncio reports the exception as never retrieved.
-            self._disconnected.exception()
+        for ended in (self._connected, self._disconnected):
+            if ended.done() and not ended.cancelled():
+                ended.exception()  # or asyncio reports it as never retrieved
 
     def _write(self) -> None:
         if self._is_abandoned:
@@ -204,6 +214,8 @@ class Connection(aiomqtt.Client):
     def _on_disconnect(
         self, client: paho.Client, userdata: Any, flags: Any, reason_code: Any, *more: Any
     ) -> None:
+        if self._connected.cancelled():
+            return  # nobody waits any more, and aiomqtt would ask how it ended
         if self._connected.done():
             super()._on_disconnect(client, userdata, flags, reason_code, *more)
         else:

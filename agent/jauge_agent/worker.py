@@ -294,7 +294,9 @@ class Worker:
         try:
             await asyncio.wait((task,), timeout=self.settings.deadline_s)
         finally:
-            if not task.done():
+            if task.done():
+                _retrieve(task)  # it may have ended as this did
+            else:
                 task.add_done_callback(_retrieve)
                 task.cancel()
         if not task.done():

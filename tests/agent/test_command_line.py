@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -39,6 +40,39 @@ async def started(*arguments: str, **environment: str) -> asyncio.subprocess.Pro
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **environment},
     )
+
+
+NO_SPACE = "jauge-agent: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("buffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    ("where", "status", "words"),
+    [("/dev/full", 1, NO_SPACE), ("&1", 1, ""), ("&-", 0, "")],
+    ids=["full", "broken", "closed"],
+)
+def test_an_output_that_takes_nothing_is_told_in_one_line(
+    where: str, status: int, words: str, buffered: str
+) -> None:
+    """Of a full disk. Whoever has gone, or has closed the output, wants no words."""
+    unread, pipe = os.pipe()
+    os.close(unread)
+    ended = subprocess.run(
+        [
+            "sh",
+            "-c",
+            f'exec "$@" >{where}',
+            *("sh", sys.executable, "-m", "jauge_agent.cli", "sources"),
+        ],
+        stdout=pipe,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": buffered},
+        timeout=60,
+        check=False,
+    )
+    os.close(pipe)
+    assert (ended.returncode, ended.stderr) == (status, words)
 
 
 @pytest.mark.parametrize("command", ["sources", "once", "run", "check", "probe"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -506,3 +507,36 @@ def test_a_source_that_remembers_is_given_a_file_once_before_it_is_opened(tmp_pa
 
     run_virtual(main())
     assert given == [(tmp_path / "sources" / "vcenter", True)]
+
+
+def test_how_a_call_ended_when_the_agent_did_is_not_reported_as_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its worker is cancelled in the moment in which it finds that the source is absent."""
+
+    class Last(ScriptedSource):
+        """One whose opening ends as everything does."""
+
+        async def open(self) -> Sequence[ResourceDescription]:
+            """End the agent, and fail."""
+            mine = asyncio.current_task()
+            for task in asyncio.all_tasks() - {mine, ending}:
+                task.cancel()
+            raise AbsentError("not here")
+
+    ending: asyncio.Task[None] | None = None
+
+    async def main() -> None:
+        nonlocal ending
+        ending = asyncio.current_task()
+        runner = Runner(
+            [configured("x", Last(()), SourceSettings(period_s=1.0))],
+            deliver=lambda _time_ms, _samples: None,
+            now_ms=VirtualClock().now_ms,
+            chance=random.Random(7),
+        )
+        await asyncio.wait((asyncio.create_task(runner.run()),))
+
+    run_virtual(main())
+    gc.collect()
+    assert "never retrieved" not in caplog.text

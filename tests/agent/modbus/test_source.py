@@ -369,6 +369,7 @@ async def test_coils_and_discrete_inputs_tell_states_too(tmp_path: Path) -> None
         head
         + "".join(f'{point}part = "v{n}"\nfunction = 1\naddress = {n}\n' for n in range(11))
         + f'{point}part = "closed"\nfunction = 2\naddress = 4\nstates = {{ 0 = 1, 1 = 0 }}\n'
+        + f'{point}part = "alarm"\nfunction = 2\naddress = 5\nnone = [1]\n'
     )
     registers: Registers = {}
     put(registers, 1, 0, coils)
@@ -381,6 +382,8 @@ async def test_coils_and_discrete_inputs_tell_states_too(tmp_path: Path) -> None
         await source.close()
     assert [outcome.samples[n].value for n in range(11)] == coils
     assert values(outcome)["sensor:C1.closed/evaporative_cooling"] == 1
+    assert "sensor:C1.alarm/evaporative_cooling" not in values(outcome)
+    assert outcome.failed == {"none": 1}
     assert served.functions == [1, 2]
 
 
@@ -391,6 +394,8 @@ async def test_coils_and_discrete_inputs_tell_states_too(tmp_path: Path) -> None
         ("bit = 3\nscale = 2", "a state has no unit, and nothing scales it"),
         ("bit = 16", "bit 16 is none of uint16; bits are those of uint16, uint32 or uint64"),
         ("states = { wet = 1 }", "states: 'wet' is no whole number"),
+        ("states = { 01 = 1 }", "states: '01' is no whole number as it is written: 1"),
+        ("bit = 3\nstates = { 2 = 1 }", "states: '2' is none of a bit, which is 0 or 1"),
         ("states = { 1 = 1.5 }", "states: 1 is worth 1.5, evaporative_cooling is 0 to 1"),
         ("function = 1", "form bit is that of the functions 1 and 2, and theirs alone"),
         ("", "'' is no unit of evaporative_cooling; known are /, 1, %"),

@@ -75,7 +75,7 @@ def test_a_number_in_json_is_found_by_its_pointer() -> None:
 
 def mode(**changes: Any) -> MqttPoint:
     """A cooling unit's mode, but for the changes."""
-    states = {"dry": 0, "wet": 1, "false": 0, "true": 1, "0": 0, "2": 0.5}
+    states = {"dry": 0, "wet": 1, "false": 0, "true": 1, "0": 0, "2": 0.5, "séc": 0, "damp": 1 / 3}
     return MqttPoint(
         **{
             "topic": "c/1",
@@ -94,10 +94,14 @@ def mode(**changes: Any) -> MqttPoint:
         (b" wet\n", "plain", 1),
         (b"true", "plain", 1),
         (b"2", "plain", 0.5),
+        (b"2.00", "plain", 0.5),
+        ("séc".encode(), "plain", 0),
         (b'{"m":"wet"}', "json", 1),
         (b'{"m":false}', "json", 0),
         (b'{"m":2.0}', "json", 0.5),
         (b'{"m":"2"}', "json", 0.5),
+        (b'{"m":"2.0"}', "json", 0.5),
+        (b'{"m":"damp"}', "json", 1 / 3),
     ],
 )
 def test_a_state_is_worth_a_number(payload: bytes, form: Any, value: float) -> None:
@@ -115,6 +119,42 @@ def test_a_state_without_a_meaning_is_no_value() -> None:
         assert found_in(payload, mode(path="/m")) == Found(None, None)
     for payload, why in UNREAD.items():
         assert reason(payload, mode(path="/m")) == why
+
+
+def test_a_clock_that_is_put_back_holds_no_state() -> None:
+    """What comes after it is newer whatever the clock says; what came before it ages from then."""
+    values = LastValues([mode(payload="plain"), mode(topic="c/2", resource="cooling_unit:2")])
+    values.take("c/1", b"wet", kept=False, now_s=NOW + 86_400)
+    values.take("c/2", b'"wet"', kept=False, now_s=NOW + 86_400)
+    values.take("c/1", b"dry", kept=False, now_s=NOW)
+    samples, _ = values.read(NOW)
+    assert [each.value for each in samples] == [0, 1]
+    samples, failed = values.read(NOW + mode().max_age_s + 1)
+    assert (samples, dict(failed)) == ([], {"stale": 2})
+
+
+def test_after_a_clock_was_put_back_a_time_of_the_device_counts_again() -> None:
+    """It is older than the one before only by a clock that was wrong."""
+    values = LastValues([mode(path="/m", time="/t", time_form="unix")])
+
+    def take(state: str, time_s: float, now_s: float) -> list[float]:
+        told = json.dumps({"m": state, "t": time_s}).encode()
+        values.take("c/1", told, kept=False, now_s=now_s)
+        return [each.value for each in values.read(now_s)[0]]
+
+    assert take("wet", NOW + 86_400, NOW + 86_400) == [1]
+    assert take("dry", NOW, NOW) == [0]
+    assert take("wet", NOW - 10, NOW + 1) == [0]
+
+
+@pytest.mark.parametrize("payload", ["arrêt".encode(), "arrêt".encode("latin-1"), b""])
+def test_whatever_a_plain_message_says_ends_the_state_before(payload: bytes) -> None:
+    """All of it stands in the place of the state, in whatever letters."""
+    values = LastValues([mode(payload="plain")])
+    values.take("c/1", b"wet", kept=False, now_s=NOW)
+    values.take("c/1", payload, kept=False, now_s=NOW + 1)
+    samples, failed = values.read(NOW + 2)
+    assert (samples, dict(failed)) == ([], {"state": 1})
 
 
 @pytest.mark.parametrize(
@@ -213,6 +253,10 @@ def test_large_and_deep_messages_are_not_looked_at() -> None:
         ({"payload": "senml"}, "record is missing"),
         ({"states": {"on": 1}}, "without unit and scale"),
         ({"states": {"on": 1}, "unit": ""}, "states must be left out: water is no gauge"),
+        (
+            {"states": {"half": 0.5}, "unit": "", "quantity": "on_battery"},
+            "states: half is worth 0.5, of which on_battery would tell 0",
+        ),
         (
             {"states": {"wet": 2}, "unit": "", "quantity": "evaporative_cooling"},
             "states: wet is worth 2, evaporative_cooling is 0 to 1",

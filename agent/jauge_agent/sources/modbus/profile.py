@@ -118,9 +118,14 @@ class Point(_Table, frozen=True, kw_only=True):
             raise ValueError(f"bit {self.bit} is none of {self.form}; bits are those of {fit}")
         if self.form in (Form.FLOAT32, Form.FLOAT64):
             raise ValueError(f"states are whole numbers, {self.form} is none")
+        is_bit = self.bit is not None or self.form is Form.BIT
         for told in self.states:
-            if not told.removeprefix("-").isdecimal():
+            if not (told.isascii() and told.removeprefix("-").isdecimal()):
                 raise ValueError(f"states: {told!r} is no whole number")
+            if told != (written := str(int(told))):
+                raise ValueError(f"states: {told!r} is no whole number as it is written: {written}")
+            if is_bit and told not in ("0", "1"):
+                raise ValueError(f"states: {told!r} is none of a bit, which is 0 or 1")
         check_states(self.quantity, self.states or {"a bit": 1.0})
 
 

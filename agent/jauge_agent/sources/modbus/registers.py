@@ -65,11 +65,11 @@ def number(
 
     No value are: all bits set of an unsigned form; the largest and the smallest of a signed one;
     what is not finite, or a float next to nothing; a digit that is none; and the numbers in
-    ``none``. ``word_order`` "big"
-    has the high word first, ``byte_order`` "big" the high byte of each word, as Modbus wants it.
+    ``none``. ``word_order`` "big" has the high word first, ``byte_order`` "big" the high byte of
+    each word, as Modbus wants it.
     """
     if form is Form.BIT:
-        return words[0]
+        return None if words[0] in none else words[0]
     if word_order == "little":
         words = words[::-1]
     raw = b"".join(word.to_bytes(2, byte_order) for word in words)

@@ -55,10 +55,11 @@ def found_in(payload: bytes, point: MqttPoint) -> Found:
         time_s = None if point.time is None else _time(_at(document, point.time), point.time_form)
         return Found(_told(_at(document, point.path), point), time_s)
     try:
-        text = payload.decode("ascii").strip()
+        # In whatever letters, a word in the place of a state says that the one before has ended.
+        text = payload.decode("utf-8", errors="replace" if point.states else "strict")
     except UnicodeDecodeError:
         raise NoNumberError("form") from None
-    return Found(_told(text, point), None)
+    return Found(_told(text.strip(), point), None)
 
 
 def _document(payload: bytes) -> Any:
@@ -129,6 +130,8 @@ def _worth(raw: Any, states: Mapping[str, float]) -> float | None:
     told = raw.strip() if isinstance(raw, str) else raw
     if isinstance(told, bool):
         told = str(told).lower()
+    elif isinstance(told, str) and told not in states and _NUMBER.fullmatch(told):
+        told = f"{float(told):.15g}"
     elif (value := finite(told)) is not None:
         told = f"{value:.15g}"
     return states.get(told) if isinstance(told, str) else None

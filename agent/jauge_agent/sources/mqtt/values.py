@@ -93,6 +93,7 @@ class LastValues:
         for (resource, quantity), held in self._held.items():
             silent.discard((resource, quantity))
             is_new, held.is_new = held.is_new, False
+            held.time_s = min(held.time_s, now_s)  # the clock was put back: it ages from now on
             if now_s - held.time_s > held.point.max_age_s:
                 failed["stale"] += 1
             elif held.value is None:
@@ -159,7 +160,7 @@ class LastValues:
     def _hold(self, point: MqttPoint, resource: str, found: Found, now_s: float) -> None:
         time_s = now_s if found.time_s is None else min(found.time_s, now_s)
         held = self._held.get((resource, point.quantity))
-        if held is not None and time_s < held.time_s:
+        if held is not None and found.time_s is not None and time_s < held.time_s <= now_s:
             return  # overtaken by a later one
         is_repeated = held is not None and found.time_s is not None and time_s == held.time_s
         is_new = not is_repeated or (held is not None and held.is_new)
