@@ -23,7 +23,7 @@ from jauge_collector.ledger.computation import Channel, Declared, channels, comp
 from jauge_collector.stores.sqlite import SqliteStore
 from jauge_collector.stores.victoriametrics import VictoriaMetricsStore
 from jauge_demo import scenario
-from jauge_models.intervals import Interval, Point
+from jauge_models.intervals import Interval, Points
 from jauge_models.readings import Reading
 from jauge_models.resources import Series
 from jauge_models.topology import Commodity, Feed, Meter
@@ -172,7 +172,7 @@ async def _read_and_integrate(
     return min(read), min(integrate), joules
 
 
-def _row(series: Series, points: Sequence[Point], start_ms: int) -> Interval:
+def _row(series: Series, points: Points, start_ms: int) -> Interval:
     """The row of one host for one quarter of an hour, as a pass computes it."""
     meter = Meter(series.agent, Commodity.ELECTRICITY, (Feed(series.agent, series.resource),))
     channel = next(c for c in channels(_SITE, meter, {}) if c.series == series)
@@ -250,7 +250,7 @@ def _arithmetic_alone(times: range) -> float:
         "mains", Commodity.ELECTRICITY, (Feed("import", "meter:mains"),), interval_ms=_HOUR_MS
     )
     channel: Channel = channels(_SITE, meter, {})[0]
-    points = [Point(time_ms, 3.6e6 * at) for at, time_ms in enumerate(times)]
+    points = Points(list(times), [3.6e6 * at for at in range(len(times))])
     took: list[float] = []
     for _ in range(_REPEATS):
         begun = time.perf_counter()

@@ -6,7 +6,6 @@ A pack that fails as a whole raises PackError; records that fail are left out of
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
 from operator import attrgetter, ge, le
 from typing import Final, NamedTuple, cast
 
@@ -28,6 +27,7 @@ from jauge_models.wire import (
 )
 
 from jauge_collector.agent_list import AgentList
+from jauge_collector.packs import Names, PackReadings
 
 FUTURE_MS: Final = 60_000
 """How far ahead of the collector's clock a reading may be stamped."""
@@ -36,7 +36,7 @@ MAX_SERIES_OF_AGENT: Final = 100_000
 """Series that one agent may bring in a day, unless configured: no store's index is free."""
 
 MAX_SERIES: Final = 2_000_000
-"""Series that all agents may bring in a day, unless configured: each takes half a kilobyte here."""
+"""Series that all agents may bring in a day, unless configured: each takes 300 bytes here."""
 
 MAX_AGENTS: Final = 20_000
 MAX_FORM_RECORDS: Final = 2_000_000
@@ -65,7 +65,6 @@ another collector of the site, and until then its spool keeps what it has (docs/
 MALFORMED: Final = frozenset({Reason.UNDECODABLE, Reason.VERSION, Reason.ADDRESS, Reason.LIMITS})
 """What no agent sends in numbers: `limits.malformed_per_s` holds for it."""
 
-_new_reading = tuple.__new__
 _own_time = attrgetter("t")
 
 
@@ -92,7 +91,7 @@ class Batch(NamedTuple):
     oldest_ms: int
     """All of the agent before this moment is settled; never later than now or than the pack."""
     time_ms: int
-    readings: list[Reading]
+    readings: Sequence[Reading]
     times_ms: set[int]
     """Every time stamp that occurs in ``readings``."""
     left_out: list[tuple[str, Record]]
@@ -112,7 +111,10 @@ class Use(NamedTuple):
 
 
 class _Known(NamedTuple):
-    series: Series
+    """A name that was right; of all agents that have it."""
+
+    resource: str
+    quantity: str
     unit: str
     low: float
     high: float
@@ -126,13 +128,14 @@ class _Form:
 
     def __init__(self, names: list[str], known: Sequence[_Known]) -> None:
         self._names = names
+        self._shared = Names((entry.resource, entry.quantity) for entry in known)
         self._units = [entry.unit for entry in known]
         self._lows = [entry.low for entry in known]
         self._highs = [entry.high for entry in known]
 
     def readings(
-        self, records: Sequence[Record], series: Sequence[Series], time_ms: int
-    ) -> list[Reading] | None:
+        self, records: Sequence[Record], address: Address, time_ms: int
+    ) -> PackReadings | None:
         """Readings of a pack of this form in which all is right; None of any other.
 
         The same judgement as record by record, in a third of the time.
@@ -147,7 +150,7 @@ class _Form:
                 return None
         except TypeError:  # a record without a value
             return None
-        return list(map(_new_reading, repeat(Reading), zip(series, repeat(time_ms), values)))
+        return PackReadings(address, self._shared, time_ms, values)
 
 
 class _Sender:
@@ -160,7 +163,7 @@ class _Sender:
         self.over: Counter[str] | None = None
         """Readings left out of resources that have used up their budget, where there are any."""
         self.known: dict[str, _Known] = {}
-        self.forms: dict[int, tuple[_Form, tuple[Series, ...]]] = {}
+        self.forms: dict[int, _Form] = {}
         """By number of records: sources that tick at different periods make different packs."""
 
     @property
@@ -193,6 +196,8 @@ class Checks:
         self._most_agents = most_agents
         self._senders: dict[str, _Sender] = {}
         self._over_budget: dict[Address, None] = {}
+        self._names: dict[str, _Known] = {}
+        """Names of records, which senders share."""
         self._forms: dict[tuple[str, ...], _Form] = {}
         self._form_records = 0
         """Of all senders' forms."""
@@ -250,8 +255,8 @@ class Checks:
             raise _too_old(pack, oldest_ms)
         if abs(now_ms - sender.since_ms) >= DAY_MS:
             self._begin_day(sender, now_ms)
-        form, series = sender.forms.get(len(pack.records), (None, ()))
-        if form and (readings := form.readings(pack.records, series, pack.time_ms)):
+        form = sender.forms.get(len(pack.records))
+        if form and (readings := form.readings(pack.records, sender.address, pack.time_ms)):
             return _batch(pack, now_ms, readings, {pack.time_ms}, [])
         return self._one_by_one(sender, pack, now_ms, oldest_ms)
 
@@ -272,7 +277,8 @@ class Checks:
                 continue
             time_ms = pack.time_ms + round(record.t * 1000)
             if oldest_ms <= time_ms <= latest_ms:
-                readings.append(Reading(entry.series, time_ms, value))
+                series = Series(*sender.address, entry.resource, entry.quantity)
+                readings.append(Reading(series, time_ms, value))
                 right.append(entry)
                 times_ms.add(time_ms)
             elif time_ms > latest_ms:
@@ -323,10 +329,7 @@ class Checks:
         names = [sys.intern(record.n) for record in records]
         if len(names) not in sender.forms:
             self._form_records += len(names)
-        sender.forms[len(names)] = (
-            self._shared_form(names, known),
-            tuple(entry.series for entry in known),
-        )
+        sender.forms[len(names)] = self._shared_form(names, known)
 
     def _shared_form(self, names: list[str], known: Sequence[_Known]) -> _Form:
         key = tuple(names)
@@ -351,11 +354,17 @@ class Checks:
         resource = sys.intern(resource)
         if (family := self._over(sender, resource, name)) is not None:
             return OVER_BUDGET[family]
-        quantity = CATALOGUE[name]
-        series = Series(*sender.address, resource, quantity.name)
-        entry = _Known(series, quantity.unit, quantity.low, quantity.high)
-        sender.known[sys.intern(record.n)] = entry
+        entry = sender.known[sys.intern(record.n)] = self._shared_name(record.n, resource, name)
         self.series += 1
+        return entry
+
+    def _shared_name(self, name: str, resource: str, quantity: str) -> _Known:
+        if (entry := self._names.get(name)) is None:
+            if len(self._names) >= MAX_FORM_RECORDS:
+                self._names.clear()
+            of = CATALOGUE[quantity]
+            entry = _Known(resource, of.name, of.unit, of.low, of.high)
+            self._names[sys.intern(name)] = entry
         return entry
 
     def _over(self, sender: _Sender, resource: str, quantity: str) -> Family | None:
@@ -373,7 +382,7 @@ class Checks:
 def _batch(
     pack: Pack,
     now_ms: int,
-    readings: list[Reading],
+    readings: Sequence[Reading],
     times_ms: set[int],
     left_out: list[tuple[str, Record]],
 ) -> Batch:

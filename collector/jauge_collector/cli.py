@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NoReturn
 
 from jauge_models.configuration import ConfigurationError
@@ -54,12 +55,15 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. 0: done; 1: failed while running; 2: bad input or configuration."""
+    if sys.stdout is None:  # whoever started us has closed it
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
     args = _parser().parse_args(argv)
     before = os.umask(_OURS_ALONE)
     try:
         outcome = args.func(args)
         if inspect.iscoroutine(outcome):
             outcome = asyncio.run(outcome)
+        sys.stdout.flush()
     except (ConfigurationError, UnfitStoreError) as error:
         return _complain(error, 2)
     except _run_time_errors() as error:
@@ -91,12 +95,19 @@ def _run_time_errors() -> tuple[type[Exception], ...]:
 
 
 def _complain(error: Exception, code: int) -> int:
-    if isinstance(error, BrokenPipeError):
-        # The reader of our output is gone; point stdout away or its last flush complains again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return code
-    print(f"jauge-collector: {' '.join(str(error).split())}", file=sys.stderr)
+    if not isinstance(error, BrokenPipeError):  # of which whoever read our output knows
+        print(f"jauge-collector: {' '.join(str(error).split())}", file=sys.stderr)
+    if isinstance(error, OSError):
+        _give_up_output()
     return code
+
+
+def _give_up_output() -> None:
+    """Point stdout away where it takes nothing more, or its last flush complains again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from jauge_collector.inbox import Inbox, Received
 from jauge_collector.inventory import Agent, Inventory
 from jauge_collector.ledger.book import Ledger, LedgerError
 from jauge_collector.marks import Marks
+from jauge_collector.packs import Together
 from jauge_collector.progress import Progress
 from jauge_collector.skew import Skews
 from jauge_collector.stores import Store, StoreError
@@ -231,7 +232,7 @@ class Ingest:
             return generation is not None
         if generation is None:
             return self._forget(accepted, STORE)
-        readings = [reading for taken in accepted for reading in taken.batch.readings]
+        readings = Together(taken.batch.readings for taken in accepted)
         return await self._keep(accepted, readings, generation)
 
     async def _heed_forgetting(self) -> None:

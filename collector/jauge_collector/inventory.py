@@ -160,7 +160,7 @@ class Inventory:
 
     def quarantined(self) -> list[Agent]:
         """The agents of which two speak."""
-        return [agent for agent in self._agents.values() if agent.quarantined]
+        return [agent for agent in self._agents.values() if agent.quarantined_since_ms is not None]
 
     def release(self, address: Address, *, by: str) -> bool:
         """End an agent's quarantine because a person says so; False where it is in none.

@@ -7,11 +7,10 @@ epoch, UTC; W, J, processors.
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 from jauge_models.attribution import GuestActivity
-from jauge_models.intervals import Point
+from jauge_models.intervals import Point, Points
 from jauge_models.resources import Series, hosts_of_guests, kind_of, number_of
 from jauge_models.topology import Feed
 from jauge_models.wire import Birth, ResourceDescription
@@ -30,8 +29,7 @@ _QUANTITIES: Final = {
 }
 _SIGNS: Final = ("runs_on", "cpu_utilisation", "cpu_time")
 """By which a guest shows that it runs."""
-_NONE: Final[Mapping[str, Sequence[Point]]] = {}
-_TIME: Final = attrgetter("time_ms")
+_NONE: Final[Mapping[str, Points]] = {}
 _OF_HOSTS: Final = frozenset({"host", "outlet", "inlet"})
 """Kinds that are read only where they tell of a host that is asked for."""
 
@@ -76,7 +74,7 @@ class Newest:
                 if kind_of(name) == "gpu_instance":
                     whole = "gpu:" + name.partition(":")[2].rpartition(".")[0]
                     self._parts[agent, whole].append(name)
-        self._readings: dict[tuple[str, str], dict[str, Sequence[Point]]] = {}
+        self._readings: dict[tuple[str, str], dict[str, Points]] = {}
         """By agent and resource, then by quantity."""
         self._held: dict[tuple[str, int], list[str]] = {}
         """GPUs by agent and number of who holds them."""
@@ -103,7 +101,7 @@ class Newest:
             if quantity in described.quantities
         ]
 
-    def read(self, readings: Mapping[Series, Sequence[Point]], now_ms: int) -> None:
+    def read(self, readings: Mapping[Series, Points], now_ms: int) -> None:
         """Take what the store holds of late of what is `wanted`."""
         self._readings, self._now_ms = {}, now_ms
         for (_, agent, resource, quantity), points in readings.items():
@@ -130,7 +128,7 @@ class Newest:
         points = self._readings.get((agent, resource), _NONE).get(quantity)
         if points is None:
             return None
-        at = _at(points, until_ms, min(until_ms, self._now_ms) - patience_ms)
+        at = _at(points.times_ms, until_ms, min(until_ms, self._now_ms) - patience_ms)
         return None if at < 0 else Last(*points[at], points[at - 1] if at else None)
 
     def places(self) -> dict[tuple[str, int], list[str]]:
@@ -159,9 +157,9 @@ class Newest:
         latest: int | None = None
         for quantity in _SIGNS:
             points = told.get(quantity)
-            at = -1 if points is None else _at(points, until_ms, since_ms)
-            if points is not None and at >= 0 and (latest is None or points[at].time_ms > latest):
-                latest = points[at].time_ms
+            at = -1 if points is None else _at(points.times_ms, until_ms, since_ms)
+            if points is not None and at >= 0:
+                latest = max(points.times_ms[at], latest or 0)
         return latest
 
     def activity(self, agent: str, guest: str, at_ms: int) -> GuestActivity | None:
@@ -236,15 +234,10 @@ class Newest:
         return None if energy is None else energy.rate
 
 
-def _at(points: Sequence[Point], until_ms: int, since_ms: int) -> int:
+def _at(times_ms: Sequence[int], until_ms: int, since_ms: int) -> int:
     """Place of the last reading of [since, until]; -1 where there is none."""
-    if not points:
-        return -1
-    if points[-1].time_ms <= until_ms:
-        at = len(points) - 1  # as a rule the newest, which needs no search
-    else:
-        at = bisect_right(points, until_ms, key=_TIME) - 1
-    return at if at >= 0 and points[at].time_ms >= since_ms else -1
+    at = bisect_right(times_ms, until_ms) - 1
+    return at if at >= 0 and times_ms[at] >= since_ms else -1
 
 
 def _patience_ms(birth: Birth) -> int:

@@ -124,6 +124,18 @@ class Receiver:
         raise BlockingIOError
 
 
+def publish_packet(topic: str, payload: bytes) -> bytes:
+    """A PUBLISH of QoS 0, not retained (MQTT 3.1.1, 3.3)."""
+    name = topic.encode()
+    length = 2 + len(name) + len(payload)
+    head = bytearray((_PUBLISH,))
+    while length > 127:
+        head.append(length & 127 | 128)
+        length >>= 7
+    head.append(length)
+    return b"".join((head, len(name).to_bytes(2, "big"), name, payload))
+
+
 def _length(data: bytes, at: int) -> tuple[int, int]:
     """A packet's remaining length (MQTT 3.1.1, 2.2.3) and where it ends; 0 where it is cut off."""
     length = 0

@@ -56,7 +56,7 @@ async def readings_behind(
     for names, some in feeds_of(rows).items():
         series = Series(site.name, *names)
         low, high = _bounds(meter, some)
-        points = (await store.read([series], low, high + 1)).get(series, [])
+        points = (await store.read([series], low, high + 1)).get(series, ())
         if points and kept_ms <= low:
             found.append(Behind(series, low, high, points, "store"))
         else:

@@ -11,7 +11,8 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -28,7 +29,7 @@ from jauge_collector.config import CollectorConfig
 from jauge_collector.heartbeat import Heartbeat
 from jauge_collector.inbox import Inbox
 from jauge_collector.progress import Progress
-from jauge_collector.receiver import Receiver
+from jauge_collector.receiver import Receiver, publish_packet
 from jauge_collector.refusal import (
     BrokenError,
     ClosedError,
@@ -77,7 +78,7 @@ class Subscriber:
         self._telemetry = telemetry
         credentials.password(config)
         credentials.broker_context(config)
-        self._client: aiomqtt.Client | None = None
+        self._client: _Client | None = None
         self.connected = asyncio.Event()
         self.problem = "not connected yet"
         """Why there is no connection, for /readyz; empty while there is one."""
@@ -113,16 +114,16 @@ class Subscriber:
     async def publish(self, answers: Iterable[tuple[str, bytes]]) -> int:
         """Send answers, QoS 0, not retained; how many went out before the connection broke."""
         sent = 0
-        for topic, payload in answers:
+        waiting = iter(answers)
+        while row := list(islice(waiting, _ANSWERS_IN_A_ROW)):
             if self._client is None:
                 break
             try:
-                await self._client.publish(topic, payload, qos=0, retain=False)
+                await self._client.publish_row(row)
             except aiomqtt.MqttError:
                 break
-            sent += 1
-            if sent % _ANSWERS_IN_A_ROW == 0:
-                await asyncio.sleep(0)  # a publish at QoS 0 does not yield by itself
+            sent += len(row)
+            await asyncio.sleep(0)  # a publish at QoS 0 does not always yield by itself
         return sent
 
     async def _session(self) -> None:
@@ -277,6 +278,23 @@ class _Client(aiomqtt.Client):
         self._receiver = Receiver(self._client, deliver)
         self._client.disable_logger()  # it says every failure anew
         self._socket: object = None
+        self._is_over = False
+
+    async def publish_row(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send at least one message, QoS 0, not retained; returns once all are written.
+
+        Raises MqttError. paho makes a dozen objects, two system calls and a turn of the event loop
+        of each message: all but the last go to it as one.
+        """
+        *others, (topic, payload) = messages
+        if others:
+            if self._client.socket() is None:
+                raise aiomqtt.MqttCodeError(paho.MQTT_ERR_NO_CONN, "could not publish")
+            packets = b"".join(publish_packet(*message) for message in others)
+            # As of QoS 1, of which paho does not want to tell anybody that it was written.
+            self._client._packet_queue(paho.PUBLISH, packets, 0, 1)  # noqa: SLF001 - paho offers no other way
+        # Written after them, and waited for.
+        await self.publish(topic, payload, qos=0, retain=False)
 
     @property
     def alert(self) -> ssl.SSLError | None:
@@ -290,7 +308,9 @@ class _Client(aiomqtt.Client):
         self._loop.call_soon_threadsafe(self._watch, sock)
 
     def _watch(self, sock: Any) -> None:
-        if sock.fileno() >= 0:  # it may be closed by now, when ended at once
+        if self._is_over:  # given up meanwhile: the thread that connects could not be
+            self._client._sock_close()  # noqa: SLF001 - paho offers no other way
+        elif sock.fileno() >= 0:  # it may be closed by now, when ended at once
             self._loop.add_reader(sock.fileno(), self._read)
 
     def _read(self) -> None:
@@ -303,13 +323,17 @@ class _Client(aiomqtt.Client):
             self._client._sock_close()  # noqa: SLF001 - paho offers no other way
 
     async def __aenter__(self) -> Self:
+        begun = self._disconnected
         try:
-            return await super().__aenter__()
+            await super().__aenter__()
+            self._raise_if_ended(begun)
         except BaseException:
+            self._is_over = True
             self._client.disconnect()
             self._client._sock_close()  # noqa: SLF001 (where it could not even say goodbye)
             self._look()
             raise
+        return self
 
     async def __aexit__(
         self,
@@ -320,7 +344,15 @@ class _Client(aiomqtt.Client):
         try:
             await super().__aexit__(kind, error, trace)
         finally:
+            self._is_over = True
             self._look()
+
+    def _raise_if_ended(self, begun: "asyncio.Future[None]") -> None:
+        """Of an end that came with the beginning, which aiomqtt forgets, to wait for messages."""
+        if begun.done():
+            self._lock.release()
+            error = begun.exception()
+            raise aiomqtt.MqttError(str(error or "connection closed")) from error
 
     def _look(self) -> None:
         """At why it ended, or asyncio says of each that nobody did."""
@@ -331,6 +363,8 @@ class _Client(aiomqtt.Client):
     def _on_disconnect(
         self, client: paho.Client, userdata: Any, flags: Any, reason_code: Any, *more: Any
     ) -> None:
+        if self._is_over:
+            return  # nobody would ask how it ended
         if self._connected.done():
             super()._on_disconnect(client, userdata, flags, reason_code, *more)
         else:

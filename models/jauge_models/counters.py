@@ -6,7 +6,7 @@ are told apart here and nowhere else.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 WRAP_MARGIN: Final = 1.2
 """A wrap is believed only while the implied rate stays below this multiple of the rating."""
@@ -38,8 +38,7 @@ class Dial:
     resolution: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """``amount`` flowed between two values, or None where it cannot be known."""
 
     step: Step

@@ -1,16 +1,17 @@
 """From readings to amounts per interval: energy, water or heat, with what proves them.
 
 All functions are pure and take points in any order, repeated or not: the result depends on the
-set of points alone. Adjacent intervals add up to the interval that spans them.
+set of points alone. Adjacent intervals add up to the interval that spans them. Of `Points` only
+those near the interval are looked at.
 """
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
-from typing import Final, NamedTuple
+from itertools import pairwise, repeat
+from typing import Final, NamedTuple, overload
 
 import msgspec
 
@@ -22,6 +23,63 @@ class Point(NamedTuple):
 
     time_ms: int
     value: float
+
+
+_NEW_POINT: Final[Callable[[type[Point], tuple[int, float]], Point]] = tuple.__new__
+"""A point without a call of Python's."""
+
+
+class Points(Sequence[Point]):
+    """Readings of one series in time order, each time once, as two columns.
+
+    A sequence of points to whoever asks for one; no object is kept for each reading, and
+    arithmetic walks along the columns. Its maker answers for the order, and changes nothing later.
+    Raises ValueError where the columns are not of one length.
+    """
+
+    __slots__ = ("times_ms", "values")
+
+    def __init__(self, times_ms: list[int], values: list[float]) -> None:
+        if len(times_ms) != len(values):
+            raise ValueError(f"{len(times_ms)} times of {len(values)} values")
+        self.times_ms = times_ms
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.times_ms)
+
+    @overload
+    def __getitem__(self, at: int) -> Point: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> "Points": ...
+
+    def __getitem__(self, at: int | slice) -> "Point | Points":
+        if isinstance(at, slice):
+            return Points(self.times_ms[at], self.values[at])
+        return Point(self.times_ms[at], self.values[at])
+
+    def __iter__(self) -> Iterator[Point]:
+        return map(_NEW_POINT, repeat(Point), zip(self.times_ms, self.values, strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        """As a list of the same points would be; of any sequence of them."""
+        if isinstance(other, Points):
+            return self.times_ms == other.times_ms and self.values == other.values
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as a list's
+
+    def __repr__(self) -> str:
+        return f"Points({self.times_ms!r}, {self.values!r})"
+
+    def around(self, start_ms: int, end_ms: int) -> slice:
+        """Where the readings in a span are, with the next ones on both sides where there are any.
+
+        A reading at a bound is the next one on its side.
+        """
+        first = max(bisect_right(self.times_ms, start_ms) - 1, 0)
+        return slice(first, min(bisect_left(self.times_ms, end_ms) + 1, len(self.times_ms)))
 
 
 class Basis(StrEnum):
@@ -148,13 +206,19 @@ class Replacement:
     first: float
 
 
-def ordered(points: Iterable[Point]) -> list[Point]:
-    """Points by time, once each. Of two values at one time the larger stays, as in the store."""
+def ordered(points: Iterable[Point]) -> Points:
+    """Points by time, once each. Of two values at one time the larger stays, as in the store.
+
+    `Points` are so already and are given back as they are.
+    """
+    if isinstance(points, Points):
+        return points
     latest: dict[int, float] = {}
     for time_ms, value in points:
         known = latest.get(time_ms)
         latest[time_ms] = value if known is None else max(known, value)
-    return [Point(time_ms, latest[time_ms]) for time_ms in sorted(latest)]
+    times_ms = sorted(latest)
+    return Points(times_ms, [latest[time_ms] for time_ms in times_ms])
 
 
 def from_power(
@@ -170,15 +234,20 @@ def from_power(
     Samples further apart than ``max_gap_ms`` leave the time between them uncovered: nothing is
     held over an absence. Samples outside the interval serve its bounds.
     """
+    known = ordered(points)
+    near = known.around(start_ms, end_ms)
+    times, powers = known.times_ms[near], known.values[near]
     energy, covered = 0.0, 0
-    for (t0, p0), (t1, p1) in _overlapping(ordered(points), start_ms, end_ms):
-        if t1 - t0 > max_gap_ms:
+    for t0, t1, p0, p1 in zip(times, times[1:], powers, powers[1:], strict=False):
+        gap = length = t1 - t0
+        if gap > max_gap_ms:
             continue
-        a, b = max(t0, start_ms), min(t1, end_ms)
-        slope = (p1 - p0) / (t1 - t0)
-        middle = p0 + slope * ((a + b) / 2 - t0)
-        energy += middle * (b - a) / 1000
-        covered += b - a
+        to_middle = gap / 2
+        if t0 < start_ms or t1 > end_ms:
+            a, b = max(t0, start_ms), min(t1, end_ms)
+            to_middle, length = (a + b) / 2 - t0, b - a
+        energy += (p0 + (p1 - p0) / gap * to_middle) * length / 1000
+        covered += length
     return Interval(
         start_ms,
         end_ms,
@@ -209,10 +278,11 @@ def from_register(
     close two readings around a bound must be for that bound to count as read.
     """
     known = ordered(points)
+    near = known.around(start_ms, end_ms)
     amount, covered = 0.0, 0
     flags: set[Flag] = set()
     bounds_read = 0
-    for before, after in _overlapping(known, start_ms, end_ms):
+    for before, after in pairwise(known[near]):
         gap = after.time_ms - before.time_ms
         if bridge_ms is not None and gap > bridge_ms:
             continue
@@ -236,8 +306,8 @@ def from_register(
         covered if bounds_read == 2 else 0,
         basis,
         GRADE_OF[basis],
-        opening=_last_at_or_before(known, start_ms) if covered else None,
-        closing=_first_at_or_after(known, end_ms) if covered else None,
+        opening=known[near.start] if covered else None,
+        closing=known[near.stop - 1] if covered else None,
         flags=frozenset(flags),
     )
 
@@ -250,10 +320,11 @@ def from_amounts(
     A period that crosses a bound of the interval is split linearly. Periods must not overlap;
     where they do, the time between their ends is what each covers.
     """
+    known = ordered(points)
     amount, covered = 0.0, 0
     aligned = True
     previous_end: int | None = None
-    for time_ms, value in ordered(points):
+    for time_ms, value in known[known.around(start_ms, end_ms)]:
         begin = time_ms - period_ms
         if previous_end is not None and begin < previous_end:
             begin = previous_end
@@ -331,17 +402,6 @@ def grid(start_ms: int, end_ms: int, length_ms: int) -> range:
     return range(first, end_ms, length_ms)
 
 
-def _overlapping(
-    points: Sequence[Point], start_ms: int, end_ms: int
-) -> Iterable[tuple[Point, Point]]:
-    """Neighbouring points whose span shares time with the interval."""
-    first = max(bisect_right(points, start_ms, key=lambda p: p.time_ms) - 1, 0)
-    last = bisect_left(points, end_ms, key=lambda p: p.time_ms) + 1
-    for before, after in pairwise(points[first:last]):
-        if before.time_ms < end_ms and after.time_ms > start_ms:
-            yield before, after
-
-
 def _between(
     before: Point, after: Point, dial: Dial, replacements: Sequence[Replacement]
 ) -> tuple[float | None, set[Flag]]:
@@ -349,12 +409,9 @@ def _between(
     flags: set[Flag] = set()
     total = 0.0
     at = before
-    inside = sorted(
-        (r for r in replacements if not _is_after(before, r) and _is_after(after, r)),
-        key=lambda r: r.time_ms,
-    )
+    inside = [r for r in replacements if not _is_after(before, r) and _is_after(after, r)]
     legs: list[tuple[Point, Point]] = []
-    for change in inside:
+    for change in sorted(inside, key=lambda r: r.time_ms):
         flags.add(Flag.REPLACED)
         legs.append((at, Point(change.time_ms, change.final)))
         at = Point(change.time_ms, change.first)
@@ -376,13 +433,3 @@ def _is_after(point: Point, change: Replacement) -> bool:
     if point.time_ms != change.time_ms:
         return point.time_ms > change.time_ms
     return abs(point.value - change.first) < abs(point.value - change.final)
-
-
-def _last_at_or_before(points: Sequence[Point], time_ms: int) -> Point | None:
-    at = bisect_right(points, time_ms, key=lambda p: p.time_ms)
-    return points[at - 1] if at else (points[0] if points else None)
-
-
-def _first_at_or_after(points: Sequence[Point], time_ms: int) -> Point | None:
-    at = bisect_left(points, time_ms, key=lambda p: p.time_ms)
-    return points[at] if at < len(points) else (points[-1] if points else None)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -113,8 +114,8 @@ def parse_topic(topic: str) -> tuple[Address, Channel]:
     return Address(parts[0], parts[1]), channel
 
 
-class Record(msgspec.Struct, gc=False, omit_defaults=True):
-    """One SenML record of a pack, without the base fields."""
+class Record(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
+    """One SenML record of a pack, without the base fields; read as such it has no other label."""
 
     n: str = ""
     u: str = ""
@@ -122,8 +123,8 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
     t: float = 0.0
 
 
-class FirstRecord(Record, gc=False):
-    """The first record of a pack: the only one with base fields."""
+class FirstRecord(Record, gc=False, forbid_unknown_fields=False):
+    """The first record of a pack: the only one with base fields. Other labels are ignored."""
 
     bn: str = ""
     bt: float = 0.0
@@ -134,6 +135,10 @@ class FirstRecord(Record, gc=False):
     bver: int | None = None
     bv: float | None = None
     bs: float | None = None
+
+
+class _PlainFirstRecord(FirstRecord, gc=False, forbid_unknown_fields=True):
+    """The same without any label that is none of its fields."""
 
 
 class Sample(NamedTuple):
@@ -202,16 +207,23 @@ def decode_pack(payload: bytes, address: Address) -> Pack:
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise WireError(Reason.LIMITS, f"payload of {len(payload)} bytes")
-    try:
-        first, records = _plain_records(payload) or _any_records(payload)
-    except _UNREADABLE as error:
-        raise WireError(Reason.UNDECODABLE, str(error)) from None
-    _refuse_unknown_extensions(payload)
+    records: Sequence[Record]
+    plain = _plain_records(payload)
+    if plain is None:
+        try:
+            every = _FULL_PACK_DECODER.decode(payload)
+        except _UNREADABLE as error:
+            raise WireError(Reason.UNDECODABLE, str(error)) from None
+        if not every:
+            raise WireError(Reason.UNDECODABLE, "empty pack")
+        first, records = every[0], every
+        _refuse_unknown_extensions(payload)
+    else:
+        first, records = plain
     _check_head(first, address)
     if len(records) > MAX_RECORDS:
         raise WireError(Reason.LIMITS, f"{len(records)} records")
-    plain = records[0] is not first
-    if not plain or b'"t"' in payload:
+    if plain is None or any(map(_own_time, records)):
         for record in records:
             if isinstance(record, FirstRecord) and record is not first:
                 _check_later(record)
@@ -491,28 +503,26 @@ def _refuse_base_values(record: FirstRecord) -> None:
         raise WireError(Reason.UNDECODABLE, "base values are not supported")
 
 
-def _any_records(payload: bytes) -> tuple[FirstRecord, Sequence[Record]]:
-    records = _FULL_PACK_DECODER.decode(payload)
-    if not records:
-        raise WireError(Reason.UNDECODABLE, "empty pack")
-    return records[0], records
-
-
 def _plain_records(payload: bytes) -> tuple[FirstRecord, Sequence[Record]] | None:
-    """The same for a pack whose later records visibly have no base field; None for any other.
+    """The records of a pack that has no label but ours, and base fields in the first alone.
 
-    Nearly every pack is so, and reading it takes half the time.
+    None for any other, and for what cannot be read. Nearly every pack is so, and reading it takes
+    a third of the time.
     """
     end = payload.find(b"}", 0, _MAX_HEAD_BYTES) + 1
     if not payload.startswith(b"[{") or not end:
         return None
-    if payload.find(b'"b', end) >= 0 or b"\\" in payload:
-        return None
     try:
-        first = _RECORD_DECODER.decode(payload[1:end])
+        first = _PLAIN_FIRST_DECODER.decode(payload[1:end])
+        if payload[end:] == b"]":
+            return first, [first]
+        if payload[end : end + 1] != b",":
+            return None
+        later = _RECORDS_DECODER.decode(b"[" + payload[end + 1 :])
     except _UNREADABLE:
-        return None  # a brace inside a text: the first record ends elsewhere
-    return first, _PACK_DECODER.decode(payload)
+        return None  # also a brace inside a text: the first record ends elsewhere
+    # A comma must not be the last thing before the end.
+    return (first, [first, *later]) if later else None
 
 
 def _refuse_unknown_extensions(payload: bytes) -> None:
@@ -559,7 +569,9 @@ def _unpacked(payload: bytes) -> bytes:
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 _ENCODER: Final = msgspec.json.Encoder()
-_PACK_DECODER: Final = msgspec.json.Decoder(list[Record])
+_RECORDS_DECODER: Final = msgspec.json.Decoder(list[Record])
+_PLAIN_FIRST_DECODER: Final = msgspec.json.Decoder(_PlainFirstRecord)
+_own_time: Final = attrgetter("t")
 _FULL_PACK_DECODER: Final = msgspec.json.Decoder(list[FirstRecord])
 _RECORD_DECODER: Final = msgspec.json.Decoder(FirstRecord)
 _BIRTH_DECODER: Final = msgspec.json.Decoder(Birth)

@@ -63,7 +63,7 @@ def test_a_good_pack_passes_whole_and_again() -> None:
     checks = Checks(["s"])
     for seq in (1, 2):
         batch = checks.batch(TOPIC, pack(seq=seq, oldest_ms=NOW_MS - 5000), NOW_MS, OLDEST_MS)
-        assert batch.readings == [
+        assert list(batch.readings) == [
             Reading(Series("s", "a", s.resource, s.quantity), NOW_MS, s.value) for s in SAMPLES
         ]
         assert (batch.address, batch.boot, batch.seq) == (ADDRESS, "b1", seq)

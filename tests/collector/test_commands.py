@@ -127,6 +127,35 @@ def test_check_says_what_it_found(tmp_path: Path) -> None:
     assert told("check", "--config", path) == (0, f"jauge-collector: note: s: {note}\n")
 
 
+NO_SPACE = "jauge-collector: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("buffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    ("where", "status", "words"),
+    [("/dev/full", 1, NO_SPACE), ("&1", 1, ""), ("&-", 0, "")],
+    ids=["full", "broken", "closed"],
+)
+def test_an_output_that_takes_nothing_is_told_in_one_line(
+    tmp_path: Path, where: str, status: int, words: str, buffered: str
+) -> None:
+    """Of a full disk. Whoever has gone, or has closed the output, wants no words."""
+    path = configured(tmp_path, mqtt_port=free_port())
+    unread, pipe = os.pipe()
+    os.close(unread)
+    ended = subprocess.run(
+        ["sh", "-c", f'exec "$@" >{where}', "sh", *COMMAND, "check", "--config", str(path)],
+        stdout=pipe,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": buffered},
+        timeout=60,
+        check=False,
+    )
+    os.close(pipe)
+    assert (ended.returncode, ended.stderr) == (status, words)
+
+
 def test_check_reads_the_registers(tmp_path: Path) -> None:
     """Which `run` does not wait for: whoever changed one asks here whether it can be read."""
     path = configured(tmp_path, mqtt_port=free_port())
@@ -137,6 +166,13 @@ def test_check_reads_the_registers(tmp_path: Path) -> None:
     assert "servers.csv: cannot be read: no such file or directory" in error
     (tmp_path / "servers.csv").write_text("id;name\nA;a\n", encoding="utf-8")
     assert told("check", "--config", path)[0] == 0
+    with (tmp_path / "site.toml").open("a", encoding="utf-8") as file:
+        file.write('policy = "policy.toml"\n')
+    (tmp_path / "policy.toml").write_text('version = "1"\n', encoding="utf-8")
+    status, error = told("check", "--config", path)
+    assert (status, error.count("\n")) == (0, 1)
+    assert error.startswith("jauge-collector: note: policy.toml, column approvals: ")
+    assert "Note(" not in error
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

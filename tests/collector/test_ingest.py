@@ -15,7 +15,7 @@ from jauge_collector import births
 from jauge_collector.inventory import Inventory
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.service import Service
-from jauge_models.intervals import Point
+from jauge_models.intervals import Point, Points
 from jauge_models.resources import Series
 from jauge_models.wire import (
     MAX_PAYLOAD_BYTES,
@@ -64,7 +64,7 @@ def expected(count: int, start_ms: int) -> dict[Series, list[Point]]:
     }
 
 
-async def stored(service: Service, start_ms: int) -> dict[Series, list[Point]]:
+async def stored(service: Service, start_ms: int) -> dict[Series, Points]:
     """Everything that the store holds of the agent, since a moment."""
     return await service.state.store.read([HOST, GPU], start_ms, now_ms() + 120_000)
 

@@ -8,7 +8,7 @@ import paho.mqtt.client as paho
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jauge_collector.receiver import LARGEST_PACKET, ProtocolError, Receiver
+from jauge_collector.receiver import LARGEST_PACKET, ProtocolError, Receiver, publish_packet
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 Message = tuple[str, bytes, bool]
@@ -87,6 +87,13 @@ def test_pieces_of_any_size_give_the_same_messages(
         numbers = [mid for *_, mid in messages if mid]
         acks = b"".join(b"\x40\x02" + mid.to_bytes(2, "big") for mid in numbers)
         assert (one.broker.recv(len(acks) + 1) if acks else b"") == acks
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 125, 126, 16_000, 16_400, 300_000])
+def test_a_packet_that_is_written_can_be_read(size: int) -> None:
+    """Whatever its length takes, and with a topic that is no ASCII."""
+    payload = b"x" * size
+    assert publish_packet("é", payload) == publish("é".encode(), payload)
 
 
 @pytest.mark.parametrize("piece", [1000, 60_000])

@@ -109,6 +109,42 @@ async def test_a_client_certificate_opens_the_broker(broker: Mosquitto, tmp_path
     assert "u'collector'" in broker.log.read_text()
 
 
+async def test_answers_arrive_whole_and_in_order(broker: Mosquitto, tmp_path: Path) -> None:
+    """Over TLS, more than one row of them, and larger ones than the socket takes at once."""
+    pki = tmp_path / "pki"
+    sizes = [*range(350), 240_000, 200_000, 1]
+    answers = [(f"jauge/v1/s/a{n}/ack", bytes([n % 256]) * size) for n, size in enumerate(sizes)]
+    async with listening(tmp_path, broker.port, asked(pki)) as one:
+        context = ssl.create_default_context(cafile=str(pki / "authority.pem"))
+        context.load_cert_chain(pki / "collector.pem", pki / "collector.key")
+        async with aiomqtt.Client(
+            "127.0.0.1", broker.port, tls_context=context, identifier="agents"
+        ) as client:
+            await client.subscribe("jauge/v1/+/+/ack")
+            async with asyncio.timeout(20):
+                await one.subscriber.connected.wait()
+                assert await one.subscriber.publish(answers) == len(answers)
+                arrived = [await anext(client.messages) for _ in answers]
+    assert [(message.topic.value, message.payload) for message in arrived] == answers
+
+
+async def test_no_answer_goes_out_without_a_broker(tmp_path: Path) -> None:
+    """None is said to have gone, neither before a connection nor after its end."""
+    async with (
+        Mosquitto(tmp_path / "mosquitto") as broker,
+        listening(tmp_path, broker.port) as one,
+    ):
+        assert await one.subscriber.publish([("jauge/v1/s/a/ack", b"1")] * 3) == 0
+        async with asyncio.timeout(10):
+            await one.subscriber.connected.wait()
+        assert await one.subscriber.publish([("jauge/v1/s/a/ack", b"1")] * 3) == 3
+        await broker.kill()
+        await eventually(
+            lambda: not one.subscriber.connected.is_set(), within=10, what="it is noticed"
+        )
+        assert await one.subscriber.publish([("jauge/v1/s/a/ack", b"1")] * 3) == 0
+
+
 @pytest.mark.parametrize(
     ("authority", "client", "reason"),
     [
@@ -260,6 +296,29 @@ async def test_a_cancellation_hidden_by_a_loss_still_ends_the_subscriber(
         monkeypatch.setattr(one.subscriber, "_session", swallow)
         async with asyncio.timeout(10):
             await begun.wait()
+
+
+async def test_a_connection_that_ends_as_it_begins_is_a_lost_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody waits for answers over it, and nothing of it is left for asyncio to complain of."""
+    served: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (task := asyncio.current_task()) is not None:
+            served.add(task)
+        with contextlib.suppress(OSError):
+            await reader.read(100)
+            writer.write(b"\x20\x02\x00\x00")  # CONNACK of MQTT 3.1.1
+            writer.close()
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, listening(tmp_path, server.sockets[0].getsockname()[1]) as one:
+        await eventually(lambda: one.failures("network") >= 1, within=5, what="a lost connection")
+    await asyncio.wait(served, timeout=5)
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_a_host_that_no_resolver_takes_is_a_lost_connection(

@@ -35,6 +35,7 @@ def main(args: argparse.Namespace) -> int:
         exposure,
         sites,
     )
+    from jauge_collector.compliance.words import words  # noqa: PLC0415 - --help is instant
     from jauge_collector.console import tls  # noqa: PLC0415 - --help is instant
     from jauge_collector.console.gate import Gate  # noqa: PLC0415 - --help is instant
     from jauge_collector.declared_hosts import doubts  # noqa: PLC0415 - --help is instant
@@ -72,7 +73,7 @@ def main(args: argparse.Namespace) -> int:
             sys.stderr.write(f"jauge-collector: note: {site.name}: {each}\n")
     for one in registers:
         for note in one.notes:
-            sys.stderr.write(f"jauge-collector: note: {note}\n")
+            sys.stderr.write(f"jauge-collector: note: {words('en').note(note)}\n")
     if args.json:
         sys.stdout.write(f"{json.dumps({'config': str(args.config), 'sites': found}, indent=1)}\n")
         return 0

@@ -143,7 +143,7 @@ async def _points(
 
 def _write(out: GzipFile, points: Sequence[Point]) -> None:
     for at in range(0, len(points), _READINGS_A_LINE):
-        json_line(out, points[at : at + _READINGS_A_LINE])
+        json_line(out, list(points[at : at + _READINGS_A_LINE]))
 
 
 # --- read back

@@ -1,7 +1,7 @@
 """The ledger as it counts where two people are needed: measured, or confirmed by the second."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,7 +14,14 @@ from jauge_collector.compliance.measured_ledger import measured
 from jauge_collector.compliance.sources import Sources
 from jauge_collector.ledger.book import Ledger
 from jauge_collector.ledger.computation import from_dial
-from jauge_collector.ledger.entries import Attested, Entry, attested_amounts, entries_of
+from jauge_collector.ledger.entries import (
+    Attested,
+    Entry,
+    Lost,
+    amount_of,
+    attested_amounts,
+    entries_of,
+)
 from jauge_collector.ledger.rows import intervals_touching, subject_ids
 from jauge_collector.registers.attestations import AMOUNT, CERTIFICATE, HOURS, SET_POINT
 from jauge_collector.registers.confirmations import confirmed, unconfirmed
@@ -60,40 +67,32 @@ class ConfirmedLedger(Ledger):
                 found.append(entry)
         return found
 
-    def unsure(
+    def lost(
         self,
         site: str,
-        meters: Iterable[str],
-        start_ms: int,
-        end_ms: int,
-        longest_ms: int | None = None,
         *,
         counts_from: Mapping[str, int] | None = None,
-    ) -> frozenset[str]:
-        """Meters of which an amount or a dial reading that counted in [start, end) was withdrawn.
-
-        What is left of them could make a better figure than the whole did, so it makes none. One
-        over more than ``longest_ms`` is passed over: such a hole withholds a figure by itself.
-        """
-        found = set()
-        asked = frozenset(meters)
-        for meter, low, high in self._lost(site):
-            if meter not in asked or low >= end_ms or high <= start_ms:
+        within: tuple[int, int] | None = None,
+    ) -> Mapping[str, Sequence[Lost]]:
+        """By meter each amount that an attested amount or a dial reading gave, now withdrawn."""
+        found: defaultdict[str, list[Lost]] = defaultdict(list)
+        for meter, row in self._given(site):
+            span = row.start_ms, row.end_ms
+            if within is not None and (span[0] >= within[1] or span[1] <= within[0]):
                 continue
-            inside_ms = min(high, end_ms) - max(low, start_ms)
-            if longest_ms is not None and inside_ms > longest_ms:
-                continue
-            rows = self.rows(site, [meter], low, high, counts_from=counts_from, proofs=False)
-            # As `rows` has it, nothing that was signed for counts beside what was measured.
-            if all(row.amount is None for row in measured(rows[meter])):
-                found.add(meter)
-        return frozenset(found)
+            around = self.rows(site, [meter], *span, counts_from=counts_from, proofs=False)
+            now = [other for other in around[meter] if other.amount is not None]
+            # As `rows` has it, nothing that was signed for counts beside what was measured. But an
+            # amount that was set aside for dial readings stands where these are gone.
+            if not measured(now):
+                found[meter].append(Lost(row, is_hole=not now))
+        return found
 
-    def _lost(self, site: str) -> Iterator[tuple[str, int, int]]:
-        """Meter and span of each amount that what was withdrawn gave, even where none counted."""
+    def _given(self, site: str) -> Iterator[tuple[str, Interval]]:
+        """Meter and row of each amount that what was withdrawn gave, even where none counted."""
         for entry in self.withdrawn(site, AMOUNT):
-            if entry.end_ms is not None:
-                yield entry.subject, entry.start_ms, entry.end_ms
+            if (amount := amount_of(entry)) is not None:
+                yield entry.subject, amount
         gone: dict[str, list[Entry]] = defaultdict(list)
         for entry in self.withdrawn(site, READING):
             gone[entry.subject].append(entry)
@@ -103,7 +102,7 @@ class ConfirmedLedger(Ledger):
             moments = {entry.start_ms for entry in readings}
             for row in before:
                 if row.amount is not None and moments & {row.start_ms, row.end_ms}:
-                    yield meter, row.start_ms, row.end_ms
+                    yield meter, row
 
     def _amounts(self, connection: Connection, site: str) -> dict[str, list[Attested]]:
         return attested_amounts(connection, site, self._among)

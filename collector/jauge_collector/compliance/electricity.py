@@ -53,7 +53,9 @@ class _Hour(msgspec.Struct, gc=False):
 class Known(NamedTuple):
     """A machine's electricity, None where no row tells of it, and kWh that are known of it.
 
-    Energy is what was measured or signed for, never scaled up; None where nothing was.
+    Energy is what was measured or signed for, never scaled up; None where nothing was. What was
+    signed for weighs as much while its correction waits: nobody alone makes a machine a smaller
+    part of all.
     """
 
     electricity: Electricity | None
@@ -118,8 +120,10 @@ class MachineEnergy:
             for feed in host.meter.feeds
         }
         with ledger.transaction(writes=False) as connection:
-            self._signed = frozenset(attested_amounts(connection, site.name))
+            signed = attested_amounts(connection, site.name)
             self._keys = keys_of_subjects(connection, site.name)
+        self._lost = ledger.lost(site.name, counts_from=self._since)
+        self._signed = frozenset((*signed, *self._lost))
 
     def subjects(self, feeds: Iterable[str]) -> list[str]:
         """Whose rows tell of a machine: declared hosts and meters first, then feeds themselves."""
@@ -136,8 +140,9 @@ class MachineEnergy:
         since_ms = max(start_ms, span_ms(quarter, self._site.zone)[0])
         subjects = self.subjects(feeds)
         found = self._found(subjects, start_ms, end_ms, since_ms)
+        kwh = math.fsum(found.joules) / JOULES_PER_KWH if found.joules else None
         if not found.subjects:
-            return NOTHING
+            return NOTHING._replace(energy_kwh=kwh)
         first_ms = found.first_ms
         if first_ms is not None:
             first_ms = max(first_ms - first_ms % _HOUR_MS, start_ms)
@@ -154,7 +159,6 @@ class MachineEnergy:
             if first_ms is None
             else _share(found.measured + found.attested, end_ms - first_ms),
         )
-        kwh = math.fsum(found.joules) / JOULES_PER_KWH if found.joules else None
         return Known(electricity, kwh)
 
     def last_measured_ms(self, feeds: Iterable[str], start_ms: int, end_ms: int) -> int | None:
@@ -226,6 +230,7 @@ class MachineEnergy:
         """Add what the best of each hour in [start, end) knows; its joules where they count."""
         if start_ms >= end_ms:
             return
+        joules = self._withdrawn(subjects, start_ms, end_ms)
         for at, (subject, hour) in self._hours(subjects, start_ms, end_ms).items():
             found.subjects.add(subject)
             found.measured += hour.measured
@@ -233,8 +238,20 @@ class MachineEnergy:
             found.estimated += hour.estimated
             if hour.measured or hour.attested:
                 found.begin(max(at * _HOUR_MS, start_ms))
-                if counts:
-                    found.joules.append(hour.joules)
+                if hour.measured or at not in joules:
+                    joules[at] = hour.joules
+        if counts:
+            found.joules += joules.values()
+
+    def _withdrawn(self, subjects: Sequence[str], start_ms: int, end_ms: int) -> dict[int, float]:
+        """Joules by hour since the epoch of what counted until it was withdrawn."""
+        found: dict[int, float] = {}
+        for subject in subjects:
+            hours: dict[int, _Hour] = {}
+            for lost in self._lost.get(subject, ()):
+                _spread(lost.row, hours, start_ms, end_ms)
+            found = {at: hour.joules for at, hour in hours.items()} | found
+        return found
 
     def _hours(
         self, subjects: Sequence[str], start_ms: int, end_ms: int

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from jauge_models import topology
 from jauge_models.compliance.evidence import Use
 from jauge_models.compliance.windows import Window
-from jauge_models.intervals import Point
+from jauge_models.intervals import Point, Points
 from jauge_models.resources import Series
 
 from jauge_collector import civil
@@ -141,7 +141,7 @@ class _Midnight(NamedTuple):
 
 async def _midnight(store: Store, seen: Iterable[_Seen], time_ms: int) -> _Midnight:
     counted = [(each.total, each.uptime) for each in seen if each.total is not None]
-    read: dict[Series, list[Point]] = {}
+    read: dict[Series, Points] = {}
     for length_ms in (_SHORT_MS, _SLICE_MS):
         missing = [one for pair in counted for one in pair if one not in read]
         read |= await store.read(missing, time_ms - length_ms, time_ms)
@@ -175,7 +175,7 @@ async def _day(
     for number in range(_SLICES):
         begin = start_ms + number * (24 * 3_600_000 // _SLICES)
         for series, points in (await store.read(gauges, begin, begin + _SLICE_MS)).items():
-            sums[gauges[series]].append(sum(point.value for point in points) / len(points))
+            sums[gauges[series]].append(sum(points.values) / len(points))
     for feed, slices in sums.items():
         if len(slices) >= _DAY_MEASURED * _SLICES:
             found[feed] = sum(slices) / len(slices)

@@ -129,7 +129,7 @@ async def read(
         last: Point | None = None
         for begin in range(span[0], span[1], _AT_ONCE_MS):
             end = min(begin + _AT_ONCE_MS, span[1])
-            points = (await store.read([series], begin, end)).get(series, [])
+            points = (await store.read([series], begin, end)).get(series, ())
             last = _add(sums, points, last, gap_ms)
         after = await store.after([series], span[1])
         if series in after and last is not None:

@@ -209,10 +209,8 @@ class _Table:
     def _value(self, cell: str, column: Column) -> float | None:
         """A cell in base units, rounded as the catalogue says; None is « not measured »."""
         text = cell.strip()
-        if text in column.sentinels.texts:
-            return None
         number = self._told(text, column)
-        if column.sentinels.holds(number):
+        if number is None:
             return None
         scale, offset = column.conversion
         quantity = column.quantity
@@ -224,19 +222,27 @@ class _Table:
             )
         return value
 
-    def _told(self, text: str, column: Column) -> float:
-        """The number that a cell holds, or that the state it names is worth. Raises _CellError."""
-        if column.states:
-            if text not in column.states:
-                known = ", ".join(column.states)
-                raise _CellError(f"{text[:40]!r} is no state of this column; known are {known}")
+    def _told(self, text: str, column: Column) -> float | None:
+        """The number that a cell holds, or what its state is worth; None is « not measured ».
+
+        Raises _CellError.
+        """
+        if text in column.sentinels.texts:
+            return None
+        if text in column.states:
             return column.states[text]
         try:
-            return self._number(text)
+            number = self._number(text)
         except ValueError:
-            raise _CellError(
-                f"{text[:40]!r} is no number (a sentinel? add it to not_measured)"
-            ) from None
+            number = None
+        if number is not None and column.sentinels.holds(number):
+            return None
+        if column.states:
+            known = ", ".join(column.states)
+            raise _CellError(f"{text[:40]!r} is no state of this column; known are {known}")
+        if number is None:
+            raise _CellError(f"{text[:40]!r} is no number (a sentinel? add it to not_measured)")
+        return number
 
 
 def _number_reader(decimal: str, thousands: str) -> Callable[[str], float]:

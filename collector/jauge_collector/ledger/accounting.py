@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import msgspec
-from jauge_models.intervals import Flag, Interval, Point
+from jauge_models.intervals import Flag, Interval, Points
 from jauge_models.resources import Series
 from jauge_models.topology import Meter, Topology
 
@@ -220,12 +220,23 @@ class _Pass:
 
     async def _drop_guesses(self) -> None:
         """Agents that turn out to be no hosts: nothing was ever read of one."""
-        guessed = [self._work.subjects[name] for name in self._work.guessed]
-        series = [channel.series for subject in guessed for channel in subject.channels]
-        known = await self._store.before(series, self._work.now_ms + _AHEAD_MS)
-        for subject in guessed:
-            if not any(channel.series in known for channel in subject.channels):
-                del self._work.subjects[subject.meter.id]
+        left = [self._work.subjects[name] for name in self._work.guessed]
+        # One channel after the other, power first, which most have: what is not there is sought
+        # back to the end of the retention.
+        ranked = {
+            subject.name: sorted(subject.channels, key=lambda channel: not channel.is_power)
+            for subject in left
+        }
+        for rank in range(max(map(len, ranked.values()), default=0)):
+            asked = {
+                subject.name: ranked[subject.name][rank].series
+                for subject in left
+                if rank < len(ranked[subject.name])
+            }
+            known = await self._store.before(asked.values(), self._work.now_ms + _AHEAD_MS)
+            left = [subject for subject in left if asked.get(subject.name) not in known]
+        for subject in left:
+            del self._work.subjects[subject.meter.id]
 
     async def _spread_agent_marks(self) -> None:
         """Marks of agents as spans of the subjects they feed, out to the neighbouring readings."""
@@ -365,7 +376,7 @@ class _Pass:
     def _save(
         self,
         subjects: Sequence[Subject],
-        readings: Mapping[Series, list[Point]],
+        readings: Mapping[Series, Points],
         start_ms: int,
         end_ms: int,
     ) -> list[Subject]:
@@ -373,10 +384,13 @@ class _Pass:
         work = self._work
         changed: list[Subject] = []
         stretches: list[Stretch] = []
-        for subject in subjects:
+        found = [
+            (subject, {c: readings[c.series] for c in subject.channels if c.series in readings})
+            for subject in subjects
+        ]
+        reopen(self._ledger, self._site, found, start_ms)
+        for subject, series in found:
             name = subject.meter.id
-            series = {c: readings[c.series] for c in subject.channels if c.series in readings}
-            reopen(self._ledger, self._site, subject, series, start_ms)
             known = self._work.jumps.get(name, [])
             seen = _Seen.of(subject, series, known)
             if seen.first_change_ms is not None:
@@ -465,9 +479,7 @@ class _Seen(NamedTuple):
     first_change_ms: int | None
 
     @classmethod
-    def of(
-        cls, subject: Subject, series: Mapping[Channel, Sequence[Point]], known: list[Jump]
-    ) -> "_Seen":
+    def of(cls, subject: Subject, series: Mapping[Channel, Points], known: list[Jump]) -> "_Seen":
         here: list[Jump] = []
         spans: dict[str, Span] = {}
         for channel, points in series.items():

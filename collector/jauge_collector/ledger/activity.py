@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from jauge_models.intervals import Point
+from jauge_models.intervals import Point, Points, ordered
 
 SLOT_MS: Final = 60_000
 """In slots of a minute the hour is shared out: about as often as hosts are asked for their power,
@@ -33,18 +33,19 @@ class Stay(NamedTuple):
     number: int
 
 
-def stays(runs_on: Sequence[Point], start_ms: int, end_ms: int) -> list[Stay]:
+def stays(runs_on: Iterable[Point], start_ms: int, end_ms: int) -> list[Stay]:
     """Where something was between two moments, as readings of ``runs_on`` say, in order.
 
     Each reading holds until the next one, and the first for the time before it too.
     """
-    numbers = {value for _, value in runs_on}
+    given = ordered(runs_on)
+    numbers = set(given.values)
     if len(numbers) == 1:
         return [Stay(start_ms, end_ms, round(numbers.pop()))]
     found: list[Stay] = []
     began = start_ms
-    for at, (time_ms, value) in enumerate(runs_on):
-        until = end_ms if at + 1 == len(runs_on) else min(runs_on[at + 1].time_ms, end_ms)
+    for at, (time_ms, value) in enumerate(given):
+        until = end_ms if at + 1 == len(given) else min(given.times_ms[at + 1], end_ms)
         number = round(value)
         if at and time_ms > began:
             began = time_ms
@@ -58,11 +59,12 @@ def stays(runs_on: Sequence[Point], start_ms: int, end_ms: int) -> list[Stay]:
     return found
 
 
-def seen(readings: Mapping[str, Sequence[Point]], gap_ms: int) -> list[Span]:
+def seen(readings: Mapping[str, Points], gap_ms: int) -> list[Span]:
     """When a guest was seen, in order, by its readings of the quantities `ACTIVE`."""
-    times = sorted({p.time_ms for name in ACTIVE for p in readings.get(name, ())})
+    times: set[int] = set()
+    times.update(*(readings[name].times_ms for name in ACTIVE if name in readings))
     found: list[Span] = []
-    for before, after in pairwise(times):
+    for before, after in pairwise(sorted(times)):
         if after - before > gap_ms:
             continue
         if found and found[-1][1] == before:
@@ -102,7 +104,7 @@ class Use(NamedTuple):
 
 
 def use(
-    readings: Mapping[str, Sequence[Point]],
+    readings: Mapping[str, Points],
     where: Sequence[Span],
     start_ms: int,
     end_ms: int,
@@ -115,75 +117,85 @@ def use(
     for begin, end in where:
         for slot, length in _slots(begin, end, start_ms, end_ms):
             seen_ms[slot] += length
-    processors = _latest(readings.get("processors", ()), end_ms)
-    rates = _rates_of_total(readings.get("cpu_time", ()), gap_ms)
+    processors = _latest(readings.get("processors", _NONE), end_ms)
+    rates = _rates_of_total(readings.get("cpu_time", _NONE), gap_ms)
     if not rates and processors is not None:
         given = readings["processors"]
-        changes = len({value for _, value in given}) > 1
+        changes = len(set(given.values)) > 1
         rates = [
             (begin, end, rate * (_held(given, end) if changes else processors))
-            for begin, end, rate in _rates(readings.get("cpu_utilisation", ()), gap_ms)
+            for begin, end, rate in _rates(readings.get("cpu_utilisation", _NONE), gap_ms)
         ]
     busy = _by_slot(rates, where, start_ms, slots)
-    power = _by_slot(_rates(readings.get("power", ()), gap_ms), where, start_ms, slots)
-    used = [p.value for p in readings.get("memory_used", ()) if start_ms <= p.time_ms < end_ms]
+    power = _by_slot(_rates(readings.get("power", _NONE), gap_ms), where, start_ms, slots)
+    memory = readings.get("memory_used", _NONE)
+    used = memory.values[
+        bisect_left(memory.times_ms, start_ms) : bisect_left(memory.times_ms, end_ms)
+    ]
     return Use(
         seen_ms,
         busy,
         power,
         processors,
-        _latest(readings.get("memory_size", ()), end_ms),
+        _latest(readings.get("memory_size", _NONE), end_ms),
         max(used, default=None),
     )
 
 
 def means(
-    points: Sequence[Point], start_ms: int, end_ms: int, *, gap_ms: int
+    points: Iterable[Point], start_ms: int, end_ms: int, *, gap_ms: int
 ) -> list[float | None]:
     """Mean of a gauge in each slot of [start, end); None where it is not known."""
     slots = (end_ms - start_ms) // SLOT_MS
-    return _by_slot(_rates(points, gap_ms), [(start_ms, end_ms)], start_ms, slots)
+    return _by_slot(_rates(ordered(points), gap_ms), [(start_ms, end_ms)], start_ms, slots)
 
 
 def held_at_slots(
-    points: Sequence[Point], start_ms: int, end_ms: int, gap_ms: Callable[[Point], int]
+    points: Iterable[Point], start_ms: int, end_ms: int, gap_ms: Callable[[Point], int]
 ) -> list[float | None]:
     """What last was read by the end of each slot, no longer before its begin than its gap."""
-    times = [point.time_ms for point in points]
+    given = ordered(points)
     found: list[float | None] = []
     for begin in range(start_ms, end_ms, SLOT_MS):
-        at = bisect_left(times, begin + SLOT_MS) - 1
-        fresh = at >= 0 and times[at] >= begin - gap_ms(points[at])
-        found.append(points[at].value if fresh else None)
+        at = bisect_left(given.times_ms, begin + SLOT_MS) - 1
+        fresh = at >= 0 and given.times_ms[at] >= begin - gap_ms(given[at])
+        found.append(given.values[at] if fresh else None)
     return found
 
+
+_NONE: Final = Points([], [])
 
 _Rate = tuple[int, int, float]
 """A mean over a span."""
 
 
-def _rates(points: Sequence[Point], gap_ms: int) -> list[_Rate]:
+def _steps(points: Points) -> Iterable[tuple[int, int, float, float]]:
+    """Times and values of each two readings that follow each other."""
+    times, values = points.times_ms, points.values
+    return zip(times, times[1:], values, values[1:], strict=False)
+
+
+def _rates(points: Points, gap_ms: int) -> list[_Rate]:
     """Of a gauge: the middle of two readings, for the time between them."""
-    return [(t0, t1, (a + b) / 2) for (t0, a), (t1, b) in pairwise(points) if t1 - t0 <= gap_ms]
+    return [(t0, t1, (a + b) / 2) for t0, t1, a, b in _steps(points) if t1 - t0 <= gap_ms]
 
 
-def _rates_of_total(points: Sequence[Point], gap_ms: int) -> list[_Rate]:
+def _rates_of_total(points: Points, gap_ms: int) -> list[_Rate]:
     """Of a running total in s: per second; not across a restart of the total."""
     return [
         (t0, t1, (b - a) / (t1 - t0) * 1000)
-        for (t0, a), (t1, b) in pairwise(points)
+        for t0, t1, a, b in _steps(points)
         if t1 - t0 <= gap_ms and b >= a
     ]
 
 
-def _latest(points: Sequence[Point], end_ms: int) -> float | None:
+def _latest(points: Points, end_ms: int) -> float | None:
+    return _held(points, end_ms) if points else None
+
+
+def _held(points: Points, end_ms: int) -> float:
     """The last value before a moment, else the first one after it."""
-    at = bisect_left(points, (end_ms,)) - 1
-    return points[max(at, 0)].value if points else None
-
-
-def _held(points: Sequence[Point], time_ms: int) -> float:
-    return points[max(bisect_right(points, (time_ms,)) - 1, 0)].value
+    return points.values[max(bisect_left(points.times_ms, end_ms) - 1, 0)]
 
 
 def _slots(begin: int, end: int, start_ms: int, end_ms: int) -> Iterable[tuple[int, int]]:

@@ -6,7 +6,7 @@ durable when it returns. Who recomputes rows holds `Ledger.writer`.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from jauge_collector.ledger.entries import (
     Attested,
     Draft,
     Entry,
+    Lost,
     add_entry,
     attested_amounts,
     corrected_span,
@@ -43,16 +44,19 @@ from jauge_collector.ledger.marks import (
     remove_marks,
 )
 from jauge_collector.ledger.rows import (
+    Changes,
     Jump,
     Row,
     Saved,
+    Standing,
     Stretch,
-    add_subject,
+    add_subjects,
     dial_rows,
     intervals_touching,
     replace_jumps,
     replace_rows,
     row_of,
+    rows_holding,
     rows_touching,
     span_of_amounts,
     subject_ids,
@@ -180,6 +184,13 @@ class Ledger(ShareBook, DescriptionBook):
             key = subject_ids(connection, site, [subject]).get(subject)
             return [] if key is None else rows_touching(connection, key, start_ms, end_ms)
 
+    def holding(self, site: str, subjects: Iterable[str], time_ms: int) -> dict[str, Row]:
+        """The computed row that holds a moment, of each of some subjects that has one."""
+        with self._reading() as connection:
+            ids = subject_ids(connection, site, subjects)
+            rows = rows_holding(connection, list(ids.values()), time_ms)
+        return {name: rows[key] for name, key in ids.items() if key in rows}
+
     def dial_rows(self, site: str, subject: str) -> list[Row]:
         """Current rows that dial readings gave, in time order."""
         with self._reading() as connection:
@@ -262,21 +273,37 @@ class Ledger(ShareBook, DescriptionBook):
         stretches = list(stretches)
         with self._writing() as connection:
             ids = subject_ids(connection, site, (stretch.subject for stretch in stretches))
+            ids |= add_subjects(
+                connection,
+                site,
+                {
+                    stretch.subject: stretch.commodity
+                    for stretch in stretches
+                    if stretch.subject not in ids and (stretch.rows or stretch.jumps)
+                },
+            )
             closed = None
             if any(stretch.meter for stretch in stretches):
                 closed = Closed.of(connection, site, now_ms)
-            for stretch in stretches:
-                key = ids.get(stretch.subject)
-                if key is None:
-                    if not stretch.rows and not stretch.jumps:
-                        continue
-                    key = add_subject(connection, site, stretch.subject, stretch.commodity)
-                    ids[stretch.subject] = key
-                saved = replace_rows(connection, key, stretch, now_ms, closed)
-                written += saved.written
-                revised += saved.revised
-                fewer |= saved.fewer
-                replace_jumps(connection, key, stretch)
+            for some in _of_one_span(one for one in stretches if one.subject in ids):
+                standing = Standing.of(
+                    connection,
+                    [ids[stretch.subject] for stretch in some],
+                    some[0].start_ms,
+                    some[0].end_ms,
+                    by_hand=some[0].by_hand,
+                )
+                changes = Changes(now_ms)
+                for stretch in some:
+                    key = ids[stretch.subject]
+                    saved = replace_rows(
+                        connection, key, stretch, standing=standing, changes=changes, closed=closed
+                    )
+                    written += saved.written
+                    revised += saved.revised
+                    fewer |= saved.fewer
+                    replace_jumps(connection, key, stretch, standing)
+                changes.carry_out(connection)
         return Saved(written, revised, fewer)
 
     def jumps(self, site: str) -> dict[str, list[Jump]]:
@@ -532,18 +559,42 @@ class Ledger(ShareBook, DescriptionBook):
         """Entries that were corrected by what does not count; none where all that holds counts."""
         return []
 
-    def unsure(
+    def lost(
         self,
         _site: str,
-        _meters: Iterable[str],
-        _start_ms: int,
-        _end_ms: int,
-        _longest_ms: int | None = None,
         *,
         counts_from: Mapping[str, int] | None = None,  # noqa: ARG002 - for those who count fewer
+        within: tuple[int, int] | None = None,  # noqa: ARG002
+    ) -> Mapping[str, Sequence[Lost]]:
+        """By meter what counted before it was `withdrawn`; none where all that holds counts.
+
+        All of it, or what touches a span.
+        """
+        return {}
+
+    def unsure(
+        self,
+        site: str,
+        meters: Iterable[str],
+        start_ms: int,
+        end_ms: int,
+        longest_ms: int | None = None,
+        *,
+        counts_from: Mapping[str, int] | None = None,
     ) -> frozenset[str]:
-        """Meters whose rows touching [start, end) miss what was withdrawn; none, as `withdrawn`."""
-        return frozenset()
+        """Meters of which something that counted in [start, end) is `lost`.
+
+        What is left of them could make a better figure than the whole did, so it makes none. A
+        hole of more than ``longest_ms`` is passed over: it withholds a figure by itself.
+        """
+        lost = self.lost(site, counts_from=counts_from, within=(start_ms, end_ms))
+
+        def withholds(one: Lost) -> bool:
+            inside_ms = min(one.row.end_ms, end_ms) - max(one.row.start_ms, start_ms)
+            is_seen = longest_ms is not None and inside_ms > longest_ms and one.is_hole
+            return not is_seen
+
+        return frozenset(meter for meter in meters if any(map(withholds, lost.get(meter, ()))))
 
     # --- the chain
 
@@ -558,6 +609,23 @@ class Ledger(ShareBook, DescriptionBook):
         """Links of a site in their order, of one kind or subject where given."""
         with self._reading() as connection:
             return chain.links(connection, site, kind, subject)
+
+
+def _of_one_span(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
+    """Stretches in their order, those together that have one span and no subject twice."""
+    some: list[Stretch] = []
+    names: set[str] = set()
+    for stretch in stretches:
+        span = (stretch.start_ms, stretch.end_ms, stretch.by_hand)
+        if some and (
+            stretch.subject in names or span != (some[0].start_ms, some[0].end_ms, some[0].by_hand)
+        ):
+            yield some
+            some, names = [], set()
+        some.append(stretch)
+        names.add(stretch.subject)
+    if some:
+        yield some
 
 
 def _counting(rows: list[Interval], since_ms: int | None) -> list[Interval]:

@@ -22,10 +22,12 @@ from jauge_models.intervals import (
     Grade,
     Interval,
     Point,
+    Points,
     from_amounts,
     from_power,
     from_register,
     merged,
+    ordered,
 )
 from jauge_models.power_models import ServerModel
 from jauge_models.resources import Series, kind_of
@@ -145,7 +147,7 @@ class Declared:
     blinding: tuple[Span, ...] = ()
 
 
-def jumps(channel: Channel, points: Sequence[Point], meter: Meter) -> list[Jump]:
+def jumps(channel: Channel, points: Points, meter: Meter) -> list[Jump]:
     """Undeclared jumps between successive readings that suspend the meter, in time order.
 
     A register that starts again undeclared counts as one; a device counter does so at every
@@ -160,10 +162,12 @@ def jumps(channel: Channel, points: Sequence[Point], meter: Meter) -> list[Jump]
         most_per_ms = math.inf
     elif meter.dial.rating is not None and not meter.replacements and not meter.factors:
         most_per_ms = meter.dial.rating / 1000
-    for before, after in pairwise(points):
-        advance = after.value - before.value
-        if 0 <= advance <= most_per_ms * (after.time_ms - before.time_ms):
+    times, values = points.times_ms, points.values
+    steps = zip(times, times[1:], values, values[1:], strict=False)
+    for at, (t0, t1, low, high) in enumerate(steps):
+        if 0 <= high - low <= most_per_ms * (t1 - t0):
             continue
+        before, after = points[at], points[at + 1]
         dial = _raw_dial(meter, before.time_ms, after.time_ms)
         elapsed = (after.time_ms - before.time_ms) / 1000
         step = difference(before.value, after.value, elapsed, dial).step
@@ -209,12 +213,12 @@ def compute(
 ) -> list[Provided]:
     """Rows of a meter for the intervals that begin at the given moments.
 
-    ``readings`` come ordered, best channel first, and reach past the intervals on both sides as
-    far as they matter. Of each interval the first channel that covers it whole provides the row,
-    else the one that covers most. An estimate gives way to a measurement that covers half as much,
-    and a running total that stood still to the power of the same feed that shows that it should
-    not have. An interval of which nothing is known has no row. One that a reading of a wrong clock
-    took part in counts and is graded low.
+    ``readings`` come best channel first, and reach past the intervals on both sides as far as they
+    matter. Of each interval the first channel that covers it whole provides the row, else the one
+    that covers most. An estimate gives way to a measurement that covers half as much, and a running
+    total that stood still to the power of the same feed that shows that it should not have. An
+    interval of which nothing is known has no row. One that a reading of a wrong clock took part in
+    counts and is graded low.
     """
     meter = declared.meter
     runs = [
@@ -295,8 +299,10 @@ class _Run:
         self.channel = channel
         self._wrong_clock = wrong_clock
         self.meter = declared.meter
+        points = ordered(points)
         if (model := channel.model) is not None:
-            points = [Point(p.time_ms, model.power(p.value).power) for p in points]
+            powers = [model.power(value).power for value in points.values]
+            points = Points(points.times_ms, powers)
         self.blind: list[Span] = []
         self._disbelieved_ms: list[int] = []
         if declared.blinding:
@@ -304,11 +310,11 @@ class _Run:
                 self.blind = _still(points, declared.blinding, declared.meter.max_gap_ms)
             else:
                 kept = _without_zeros(points, declared.blinding, self._period_ms)
-                times = {point.time_ms for point in kept}
-                self._disbelieved_ms = [p.time_ms for p in points if p.time_ms not in times]
+                times = set(kept.times_ms)
+                self._disbelieved_ms = [at for at in points.times_ms if at not in times]
                 points = kept
         self._points = points
-        self._times = [point.time_ms for point in points]
+        self._times = points.times_ms
 
     @property
     def smallest_step(self) -> float | None:
@@ -404,23 +410,19 @@ class _Run:
         )
 
     def _measured(self, start_ms: int, end_ms: int) -> Interval:
-        meter, channel, times = self.meter, self.channel, self._times
-        first = max(bisect_right(times, start_ms) - 1, 0)
-        if not channel.is_running and not channel.is_power:
-            last = bisect_left(times, end_ms + self._period_ms)
-            return from_amounts(
-                self._points[first:last], start_ms, end_ms, period_ms=self._period_ms
-            )
-        window = self._points[first : bisect_left(times, end_ms) + 1]
+        meter, channel, points = self.meter, self.channel, self._points
         if channel.is_power:
             return from_power(
-                window, start_ms, end_ms, max_gap_ms=meter.max_gap_ms, basis=channel.basis
+                points, start_ms, end_ms, max_gap_ms=meter.max_gap_ms, basis=channel.basis
             )
+        if not channel.is_running:
+            return from_amounts(points, start_ms, end_ms, period_ms=self._period_ms)
         dial = meter.dial
-        if window and meter.factors:
-            dial = _raw_dial(meter, window[0].time_ms, window[-1].time_ms)
+        if meter.factors:
+            near = points.around(start_ms, end_ms)
+            dial = _raw_dial(meter, self._times[near.start], self._times[near.stop - 1])
         return from_register(
-            window,
+            points,
             start_ms,
             end_ms,
             dial=dial,
@@ -463,13 +465,13 @@ def _raw_dial(meter: Meter, start_ms: int, end_ms: int) -> Dial:
     return replace(meter.dial, rating=meter.dial.rating / smallest if smallest else None)
 
 
-def _still(points: Sequence[Point], spans: Iterable[Span], longest_ms: int) -> list[Span]:
+def _still(points: Points, spans: Iterable[Span], longest_ms: int) -> list[Span]:
     """Parts of the spans during which a running total stood still for longer than a gap."""
     found: list[Span] = []
     for begin, end in spans:
         since: int | None = None
         until = begin
-        for before, after in _pairs(points, begin, end):
+        for before, after in pairwise(points[points.around(begin, end)]):
             if after.value == before.value:
                 since = max(before.time_ms, begin) if since is None else since
                 until = min(after.time_ms, end)
@@ -482,21 +484,13 @@ def _still(points: Sequence[Point], spans: Iterable[Span], longest_ms: int) -> l
     return found
 
 
-def _pairs(points: Sequence[Point], start_ms: int, end_ms: int) -> Iterator[tuple[Point, Point]]:
-    for before, after in pairwise(points):
-        if before.time_ms < end_ms and after.time_ms > start_ms:
-            yield before, after
-
-
-def _without_zeros(
-    points: Sequence[Point], spans: Sequence[Span], period_ms: int
-) -> Sequence[Point]:
-    return [
+def _without_zeros(points: Points, spans: Sequence[Span], period_ms: int) -> Points:
+    return ordered(
         point
         for point in points
         if point.value != 0
         or not any(a < point.time_ms and point.time_ms - period_ms < b for a, b in spans)
-    ]
+    )
 
 
 def with_factors(meter: Meter, interval: Interval) -> Interval:

@@ -176,6 +176,13 @@ class Attested(NamedTuple):
     interval: Interval
 
 
+class Lost(NamedTuple):
+    """An amount that counted until it was withdrawn; a hole where nothing counts in its place."""
+
+    row: Interval
+    is_hole: bool
+
+
 def attested_amounts(
     connection: Connection, site: str, among: Container[int] | None = None
 ) -> dict[str, list[Attested]]:
@@ -188,17 +195,24 @@ def attested_amounts(
         if among is not None and entry.id not in among:
             continue
         known = found[entry.subject]
-        if entry.end_ms is None or (known and known[-1].interval.end_ms > entry.start_ms):
+        interval = amount_of(entry)
+        if interval is None or (known and known[-1].interval.end_ms > entry.start_ms):
             continue
-        length = entry.end_ms - entry.start_ms
-        interval = Interval(
-            entry.start_ms,
-            entry.end_ms,
-            float(entry.content["base"]),
-            length,
-            length,
-            Basis.ATTESTED,
-            GRADE_OF[Basis.ATTESTED],
-        )
         known.append(Attested(entry, interval))
     return found
+
+
+def amount_of(entry: Entry) -> Interval | None:
+    """The row that an attested amount is; None without an end."""
+    if entry.end_ms is None:
+        return None
+    length = entry.end_ms - entry.start_ms
+    return Interval(
+        entry.start_ms,
+        entry.end_ms,
+        float(entry.content["base"]),
+        length,
+        length,
+        Basis.ATTESTED,
+        GRADE_OF[Basis.ATTESTED],
+    )

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from jauge_models.intervals import Point
+from jauge_models.intervals import Point, Points
 from jauge_models.resources import Series, hosts_of_guests, kind_of, number_of
 from jauge_models.topology import Commodity, Feed, Meter
 
@@ -187,7 +187,7 @@ class Hosting:
         self,
         agent: str,
         some: Iterable[str],
-        read: Mapping[str, Mapping[str, Sequence[Point]]],
+        read: Mapping[str, Mapping[str, Points]],
         into: tuple[dict[Place, dict[str, list[Span]]], Span],
     ) -> None:
         """Where each guest was, by its readings; where there are none, on the one host."""
@@ -354,7 +354,7 @@ class Hosting:
         resources: Iterable[str],
         quantities: Collection[str],
         span: Span,
-    ) -> dict[str, dict[str, list[Point]]]:
+    ) -> dict[str, dict[str, Points]]:
         """Readings in an hour and as far around as they matter, by resource and quantity."""
         known = self._quantities[agent]
         wanted = [
@@ -365,7 +365,7 @@ class Hosting:
         ]
         reach_ms = self._reach_ms(agent)
         read = await store.read(wanted, span[0] - reach_ms, span[1] + reach_ms)
-        found: dict[str, dict[str, list[Point]]] = defaultdict(dict)
+        found: dict[str, dict[str, Points]] = defaultdict(dict)
         for series, points in read.items():
             found[series.resource][series.quantity] = points
         return found
@@ -373,7 +373,7 @@ class Hosting:
 
 def _told(
     agent: str,
-    read: Mapping[str, Mapping[str, Sequence[Point]]],
+    read: Mapping[str, Mapping[str, Points]],
     guests: Mapping[str, Sequence[_Stay]],
     span: Span,
 ) -> list[tuple[int, Guest]]:
@@ -388,7 +388,7 @@ def _told(
 
 
 def _held(
-    readings: Mapping[str, Sequence[Point]], span: Span, gaps: Mapping[int, int]
+    readings: Mapping[str, Points], span: Span, gaps: Mapping[int, int]
 ) -> list[tuple[float | None, float | None]]:
     """In each slot the number of who held a GPU, or a part of one, and the part that was given."""
     said = readings.get("runs_on", ())

@@ -1,6 +1,7 @@
 """Rows of the ledger as its database holds them; each function joins its caller's transaction."""
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from types import MappingProxyType
@@ -101,6 +102,22 @@ def electricity_subjects(connection: Connection, site: str) -> frozenset[str]:
     return frozenset(connection.execute(select(t.name).where(t.site == site, electric)).scalars())
 
 
+def add_subjects(
+    connection: Connection, site: str, subjects: Mapping[str, Commodity]
+) -> dict[str, int]:
+    """The keys of new subjects, by name."""
+    if not subjects:
+        return {}
+    connection.execute(
+        insert(schema.subjects),
+        [
+            {"site": site, "name": name, "commodity": commodity.value}
+            for name, commodity in subjects.items()
+        ],
+    )
+    return subject_ids(connection, site, subjects)
+
+
 def add_subject(connection: Connection, site: str, name: str, commodity: Commodity) -> int:
     """The key of a new subject."""
     added = insert(schema.subjects).values(site=site, name=name, commodity=commodity.value)
@@ -128,6 +145,12 @@ _AT_ONCE: Final = 2000
 """Records fetched at once: they are gone before the garbage collector looks through them."""
 
 
+def rows_holding(connection: Connection, subjects: Sequence[int], time_ms: int) -> dict[int, Row]:
+    """The current row that holds a moment, of each of some subjects that has one."""
+    found = _touching_of_many(connection, subjects, time_ms, time_ms + 1)
+    return {subject: row_of(record) for subject, (record, *_) in found.items()}
+
+
 def rows_touching(connection: Connection, subject: int, start_ms: int, end_ms: int) -> list[Row]:
     """Current rows of a subject that touch [start, end), in time order."""
     return [row_of(record) for record in _touching(connection, subject, start_ms, end_ms)]
@@ -147,21 +170,38 @@ def records_touching(
 
 
 def _touching(
-    connection: Connection, subject: int, start_ms: int, end_ms: int, *, by_hand: bool = False
+    connection: Connection, subject: int, start_ms: int, end_ms: int
 ) -> Sequence[tuple[Any, ...]]:
-    """As records: rows never overlap, so one at most begins before the start.
-
-    ``by_hand`` gives those of dial readings alone.
-    """
-    statement = _TOUCHING_BY_HAND if by_hand else _TOUCHING
+    """As records: rows never overlap, so one at most begins before the start."""
     given = {"subject": subject, "start": start_ms, "end": end_ms}
-    return connection.execute(statement, given).all()
+    return connection.execute(_TOUCHING, given).all()
+
+
+def _touching_of_many(
+    connection: Connection,
+    subjects: Sequence[int],
+    start_ms: int,
+    end_ms: int,
+    *,
+    by_hand: bool = False,
+) -> dict[int, list[Sequence[Any]]]:
+    """The same of each of some subjects that has any; ``by_hand`` those of dial readings alone."""
+    statement = _TOUCHING_BY_HAND_OF_MANY if by_hand else _TOUCHING_OF_MANY
+    found: dict[int, list[Sequence[Any]]] = {}
+    for at in range(0, len(subjects), _NAMES_AT_ONCE):
+        some = subjects[at : at + _NAMES_AT_ONCE]
+        given = {"subjects": some, "start": start_ms, "end": end_ms}
+        for record in connection.execute(statement, given):
+            found.setdefault(record[0], []).append(record)
+    return found
 
 
 def _within(subject: Any, start_ms: Any, end_ms: Any) -> tuple[ColumnElement[bool], ...]:
+    earlier = schema.intervals.alias("earlier")
     first = (
-        select(func.max(_T.start_ms))
-        .where(_T.subject == subject, _T.start_ms <= start_ms)
+        select(func.max(earlier.c.start_ms))
+        .where(earlier.c.subject == subject, earlier.c.start_ms <= start_ms)
+        .correlate(schema.subjects)
         .scalar_subquery()
     )
     return (
@@ -176,6 +216,15 @@ def _within(subject: Any, start_ms: Any, end_ms: Any) -> tuple[ColumnElement[boo
 _TOUCHING: Final = _CURRENT.where(
     *_within(bindparam("subject"), bindparam("start"), bindparam("end"))
 ).order_by(_T.start_ms)
+# Joined, so that the bound of each subject is looked up once, and not for each of its rows.
+_TOUCHING_OF_MANY: Final = (
+    _CURRENT.join(schema.subjects, schema.subjects.c.id == _T.subject)
+    .where(
+        schema.subjects.c.id.in_(bindparam("subjects", expanding=True)),
+        *_within(schema.subjects.c.id, bindparam("start"), bindparam("end")),
+    )
+    .order_by(_T.subject, _T.start_ms)
+)
 
 
 def written_in(
@@ -258,7 +307,7 @@ def _intervals(records: Iterable[Sequence[Any]], *, proofs: bool) -> Iterator[In
 
 
 _ATTESTED: Final = Basis.ATTESTED.value
-_TOUCHING_BY_HAND: Final = _TOUCHING.where(_T.basis == _ATTESTED)
+_TOUCHING_BY_HAND_OF_MANY: Final = _TOUCHING_OF_MANY.where(_T.basis == _ATTESTED)
 _BASES: Final = {basis.value: basis for basis in Basis}
 _GRADES: Final = {grade.value: grade for grade in Grade}
 
@@ -298,18 +347,93 @@ def content_of(row: Row) -> tuple[object, ...]:
     )
 
 
+class Standing(NamedTuple):
+    """What stands of some subjects in a span, read in as few statements as of one."""
+
+    records: Mapping[int, Sequence[Sequence[Any]]]
+    """Records of the rows that touch it, by subject, in time order."""
+    revisions: Mapping[int, Mapping[int, int]]
+    """Number of the last kept revision of the rows that begin in it, by subject and start."""
+    jumps: Mapping[int, frozenset[Jump]]
+    """All known, by subject."""
+
+    @classmethod
+    def of(
+        cls,
+        connection: Connection,
+        subjects: Sequence[int],
+        start_ms: int,
+        end_ms: int,
+        *,
+        by_hand: bool = False,
+    ) -> "Standing":
+        """``by_hand`` gives those records of dial readings alone."""
+        records = _touching_of_many(connection, subjects, start_ms, end_ms, by_hand=by_hand)
+        revisions: dict[int, dict[int, int]] = defaultdict(dict)
+        jumps: dict[int, set[Jump]] = defaultdict(set)
+        for at in range(0, len(subjects), _NAMES_AT_ONCE):
+            some = subjects[at : at + _NAMES_AT_ONCE]
+            given = {"subjects": some, "start": start_ms, "end": end_ms}
+            for subject, start, revision in connection.execute(_LATEST_REVISIONS_OF_MANY, given):
+                revisions[subject][start] = revision
+            for subject, *jump in connection.execute(_JUMPS_OF_MANY, {"subjects": some}):
+                jumps[subject].add(Jump(*jump))
+        return cls(
+            records, revisions, {subject: frozenset(found) for subject, found in jumps.items()}
+        )
+
+
+class Changes:
+    """What `replace_rows` found to do, of subjects that differ; done by `carry_out`."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self._gone: list[dict[str, int]] = []
+        self._archived: list[dict[str, object]] = []
+        self._records: list[tuple[object, ...]] = []
+
+    def note(
+        self,
+        subject: int,
+        gone: Iterable[int],
+        archived: Iterable[dict[str, object]],
+        fresh: Mapping[int, tuple[tuple[object, ...], bool]],
+        revisions: Mapping[int, int],
+    ) -> None:
+        """Of a subject: starts of rows that go, what of them is kept, what comes at a start."""
+        self._gone += [{"of_subject": subject, "at": start} for start in gone]
+        self._archived += archived
+        self._records += [
+            (subject, start, revisions.get(start, -1) + 1, *content, final, self.now_ms)
+            for start, (content, final) in fresh.items()
+        ]
+
+    def carry_out(self, connection: Connection) -> None:
+        """In the caller's transaction."""
+        if self._gone:
+            connection.execute(_GOES, self._gone)
+        if self._archived:
+            connection.execute(insert(schema.revisions), self._archived)
+        if self._records:
+            # Past SQLAlchemy's handling of each parameter, which takes longer than SQLite's work.
+            connection.exec_driver_sql(_insertion(connection.dialect), self._records)
+
+
 def replace_rows(
     connection: Connection,
     subject: int,
     stretch: Stretch,
-    now_ms: int,
+    *,
+    standing: Standing,
+    changes: Changes,
     closed: Closed | None = None,
 ) -> Saved:
     """Put a stretch's rows in place of what stands there; see `Ledger.save`.
 
-    ``closed`` is what is closed of the site; nothing is of what is no meter.
+    ``standing`` is what stands in its span. The rows themselves wait in ``changes``. ``closed`` is
+    what is closed of the site; nothing is of what is no meter.
     """
-    notes = Notes(subject, stretch.reason, now_ms, by_hand=stretch.by_hand)
+    notes = Notes(subject, stretch.reason, changes.now_ms, by_hand=stretch.by_hand)
     guard = Guard(
         connection,
         closed=closed if stretch.meter else None,
@@ -321,13 +445,11 @@ def replace_rows(
         rows = [row for row in rows if not _holds_measured(connection, subject, row.interval)]
     fresh = {row.interval.start_ms: (content_of(row), row.final) for row in rows}
     spans = sorted((row.interval.start_ms, row.interval.end_ms) for row in rows)
-    revisions = _latest_revisions(connection, subject, stretch.start_ms, stretch.end_ms)
+    revisions = dict(standing.revisions.get(subject, {}))
     archived: list[dict[str, object]] = []
     gone: list[int] = []
     settled: dict[int, tuple[tuple[object, ...], bool]] = {}
-    for old in _touching(
-        connection, subject, stretch.start_ms, stretch.end_ms, by_hand=stretch.by_hand
-    ):
+    for old in standing.records.get(subject, ()):
         start = old[_START]
         if Flag.COMPACTED in old[_FLAGS]:  # what it was made of is gone: it stays
             fresh = {at: row for at, row in fresh.items() if not start <= at < old[_END]}
@@ -346,14 +468,14 @@ def replace_rows(
                 gone.append(start)
             continue
         elif old[_FINAL]:
-            archived.append(dict(zip(_NAMES, old, strict=True), replaced_ms=now_ms))
+            archived.append(dict(zip(_NAMES, old, strict=True), replaced_ms=changes.now_ms))
             revisions[start] = old[_REVISION]
             if new is not None:
                 fresh[start] = (new[0], True)
         gone.append(start)
     fresh = guard.let_in(fresh, gone) | settled
     guard.keep(stretch.start_ms, stretch.end_ms)
-    _put(connection, subject, gone, archived, fresh, revisions, now_ms)
+    changes.note(subject, gone, archived, fresh, revisions)
     fewer = {stretch.subject: guard.fewer} if guard.fewer else {}
     return Saved(len(fresh), len(archived), fewer)
 
@@ -370,35 +492,17 @@ def put_in_place(
     """
     starts = {start for start, goes, _ in changes if goes}
     low, high = min(change[0] for change in changes), max(change[0] for change in changes) + 1
-    revisions = _latest_revisions(connection, subject, low, high)
+    standing = Standing.of(connection, [subject], low, high)
+    revisions = dict(standing.revisions.get(subject, {}))
     archived: list[dict[str, object]] = []
-    for old in _touching(connection, subject, low, high):
+    for old in standing.records.get(subject, ()):
         if old[_START] in starts:
             archived.append(dict(zip(_NAMES, old, strict=True), replaced_ms=now_ms))
             revisions[old[_START]] = old[_REVISION]
     fresh = {start: (new, True) for start, _, new in changes if new is not None}
-    _put(connection, subject, sorted(starts), archived, fresh, revisions, now_ms)
-
-
-def _put(  # noqa: PLR0917 - what goes and what comes, of one subject
-    connection: Connection,
-    subject: int,
-    gone: Sequence[int],
-    archived: list[dict[str, object]],
-    fresh: Mapping[int, tuple[tuple[object, ...], bool]],
-    revisions: Mapping[int, int],
-    now_ms: int,
-) -> None:
-    _delete(connection, subject, gone)
-    if archived:
-        connection.execute(insert(schema.revisions), archived)
-    if fresh:
-        records: list[tuple[object, ...]] = [
-            (subject, start, revisions.get(start, -1) + 1, *content, final, now_ms)
-            for start, (content, final) in fresh.items()
-        ]
-        # Past SQLAlchemy's handling of each parameter, which takes longer than SQLite's own work.
-        connection.exec_driver_sql(_insertion(connection.dialect), records)
+    done = Changes(now_ms)
+    done.note(subject, sorted(starts), archived, fresh, revisions)
+    done.carry_out(connection)
 
 
 @lru_cache(maxsize=4)
@@ -419,45 +523,37 @@ def _touched(old: Sequence[Any], spans: Sequence[tuple[int, int]]) -> bool:
     return at >= 0 and spans[at][1] > old[_START]
 
 
-def _latest_revisions(
-    connection: Connection, subject: int, start_ms: int, end_ms: int
-) -> dict[int, int]:
-    """Number of the last kept revision of the rows that begin in [start, end)."""
-    given = {"subject": subject, "start": start_ms, "end": end_ms}
-    return {row.start_ms: row.revision for row in connection.execute(_LATEST_REVISIONS, given)}
-
-
 _R: Final = schema.revisions.c
-_LATEST_REVISIONS: Final = (
-    select(_R.start_ms, func.max(_R.revision).label("revision"))
+_LATEST_REVISIONS_OF_MANY: Final = (
+    select(_R.subject, _R.start_ms, func.max(_R.revision))
     .where(
-        _R.subject == bindparam("subject"),
+        _R.subject.in_(bindparam("subjects", expanding=True)),
         _R.start_ms >= bindparam("start"),
         _R.start_ms < bindparam("end"),
     )
-    .group_by(_R.start_ms)
+    .group_by(_R.subject, _R.start_ms)
+)
+_J: Final = schema.jumps.c
+_JUMPS_OF_MANY: Final = select(_J.subject, _J.feed, _J.at_ms, _J.before_ms).where(
+    _J.subject.in_(bindparam("subjects", expanding=True))
+)
+_GOES: Final = delete(schema.intervals).where(
+    _T.subject == bindparam("of_subject"), _T.start_ms == bindparam("at")
 )
 
 
-def _delete(connection: Connection, subject: int, starts: Sequence[int]) -> None:
-    for at in range(0, len(starts), 500):
-        connection.execute(
-            delete(schema.intervals).where(
-                _T.subject == subject, _T.start_ms.in_(starts[at : at + 500])
-            )
-        )
-
-
-def replace_jumps(connection: Connection, subject: int, stretch: Stretch) -> None:
+def replace_jumps(
+    connection: Connection, subject: int, stretch: Stretch, standing: Standing
+) -> None:
     """Put a stretch's jumps in place of those known among its readings."""
     t = schema.jumps.c
     if not stretch.seen:
         return
     known = {
-        Jump(row.feed, row.at_ms, row.before_ms)
-        for row in connection.execute(select(schema.jumps).where(t.subject == subject))
-        if row.feed in stretch.seen
-        and stretch.seen[row.feed][0] < row.at_ms <= stretch.seen[row.feed][1]
+        jump
+        for jump in standing.jumps.get(subject, ())
+        if jump.feed in stretch.seen
+        and stretch.seen[jump.feed][0] < jump.at_ms <= stretch.seen[jump.feed][1]
     }
     found = set(stretch.jumps)
     for jump in known - found:

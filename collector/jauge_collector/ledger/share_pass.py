@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from jauge_models.crosschecks import HOUR_MS
-from jauge_models.intervals import Interval, Point
+from jauge_models.intervals import Interval, Points
 from jauge_models.resources import Series
 from sqlalchemy import select
 
@@ -344,7 +344,7 @@ class _Sharing:
     def _hour_of(
         self,
         due: _Due,
-        readings: Mapping[Series, list[Point]],
+        readings: Mapping[Series, Points],
         activity: tuple[OwnUse, Sequence[Guest], Sequence[Gpu]],
         span: Span,
     ) -> list[Share]:
@@ -368,12 +368,12 @@ class _Sharing:
         return share_hour(host, self._site.idle)
 
     def _slots(
-        self, due: _Due, readings: Mapping[Series, list[Point]], span: Span
+        self, due: _Due, readings: Mapping[Series, Points], span: Span
     ) -> list[Interval | None]:
         """What the host drew in each slot, by the channel that gave its row."""
         subject, rows = due
         series = {c: readings[c.series] for c in subject.channels if c.series in readings}
-        reopen(self._ledger, self._site.name, subject, series, span[0])
+        reopen(self._ledger, self._site.name, [(subject, series)], span[0])
         declared = replace(subject.declared, meter=replace(subject.meter, interval_ms=SLOT_MS))
         suspended = suspensions(
             self._known.jumps.get(subject.name, ()), subject.declared.attended_ms

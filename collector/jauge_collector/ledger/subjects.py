@@ -1,9 +1,10 @@
 """What has computed rows, and the readings that these are computed from."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from operator import sub
 
-from jauge_models.intervals import Point
+from jauge_models.intervals import Points, ordered
 from jauge_models.resources import Series
 from jauge_models.topology import ALWAYS, Commodity, Meter
 
@@ -77,7 +78,7 @@ class Subject:
 
 async def readings_of(
     store: Store, subjects: Sequence[Subject], start_ms: int, end_ms: int
-) -> dict[Series, list[Point]]:
+) -> dict[Series, Points]:
     """What the rows in [start, end) are computed from: the readings there and around.
 
     Raises StoreError.
@@ -106,15 +107,14 @@ async def readings_of(
     earlier = await store.before(early, low) if early else {}
     later = await store.after(late, high) if late else {}
     for series in {*earlier, *later}:
-        points = found.get(series, [])
         first = [earlier[series]] if series in earlier else []
         last = [later[series]] if series in later else []
-        found[series] = [*first, *points, *last]
+        found[series] = ordered([*first, *found.get(series, ()), *last])
     return found
 
 
 def _is_measured(
-    subject: Subject, found: Mapping[Series, Sequence[Point]], start_ms: int, end_ms: int
+    subject: Subject, found: Mapping[Series, Points], start_ms: int, end_ms: int
 ) -> bool:
     """Whether power was measured so densely that no row in [start, end) can come from a model.
 
@@ -125,9 +125,9 @@ def _is_measured(
         return False
     enough_ms = end_ms - subject.meter.interval_ms // 2
     for channel in subject.channels:
-        points = found.get(channel.series, ())
-        if channel.is_power and points and points[0].time_ms <= start_ms:
-            times = [point.time_ms for point in points if point.time_ms <= end_ms]
+        points = found.get(channel.series)
+        if channel.is_power and points and points.times_ms[0] <= start_ms:
+            times = points.times_ms[: bisect_right(points.times_ms, end_ms)]
             gaps = map(sub, times[1:], times)
             if times[-1] >= enough_ms and max(gaps, default=0) <= subject.meter.max_gap_ms:
                 return True
@@ -135,18 +135,25 @@ def _is_measured(
 
 
 def reopen(
-    ledger: Ledger, site: str, subject: Subject, series: dict[Channel, list[Point]], start_ms: int
+    ledger: Ledger,
+    site: str,
+    readings: Iterable[tuple[Subject, dict[Channel, Points]]],
+    start_ms: int,
 ) -> None:
     """Where the store has forgotten the reading before the first row, take the row's own."""
-    orphaned = [c for c, p in series.items() if c.is_running and p[0].time_ms > start_ms]
+    orphaned = {
+        subject.name: (series, lost)
+        for subject, series in readings
+        if (lost := [c for c, p in series.items() if c.is_running and p.times_ms[0] > start_ms])
+    }
     if not orphaned:
         return
-    rows = ledger.current(site, subject.name, start_ms, start_ms + 1)
-    for channel in orphaned:
-        for row in rows:
-            opening = row.interval.opening
+    for name, row in ledger.holding(site, orphaned, start_ms).items():
+        series, lost = orphaned[name]
+        opening = row.interval.opening
+        for channel in lost:
             if row.feed == channel.feed and opening and opening.time_ms <= start_ms:
-                series[channel] = [opening, *series[channel]]
+                series[channel] = ordered([opening, *series[channel]])
 
 
 def merged(spans: Iterable[Span], apart_ms: int = 0) -> list[Span]:

@@ -14,6 +14,9 @@ EVER_MS: Final = 2**53
 
 def blinding(topology: Topology, meter: Meter) -> tuple[tuple[int, int], ...]:
     """Declared bypasses and generator tests of a meter, or of what feeds it."""
+    events = [event for event in topology.events if event.kind in BLINDING]
+    if not events:
+        return ()
     names = {"", meter.id}
     for feed in meter.feeds:
         names |= {feed.resource, f"{feed.agent}/{feed.resource}"}
@@ -21,8 +24,8 @@ def blinding(topology: Topology, meter: Meter) -> tuple[tuple[int, int], ...]:
     return tuple(
         sorted(
             (event.validity.from_ms or 0, event.validity.to_ms or EVER_MS)
-            for event in topology.events
-            if event.kind in BLINDING and event.subject in names
+            for event in events
+            if event.subject in names
         )
     )
 

@@ -127,8 +127,12 @@ def enter_reading(
     note: str = "",
     corrects: int | None = None,
 ) -> int:
-    """Keep what a person read on the dial; ``entered`` is the value and unit as typed."""
+    """Keep what a person read on the dial; ``entered`` is the value and unit as typed.
+
+    Raises ConfigurationError as `check_reading`, and where the dial showed another value then.
+    """
     check_reading(base, at_ms=at_ms, now_ms=now_ms, entered=entered)
+    _refuse_another(ledger.entries(site.name, READING, meter.id), base, at_ms, corrects)
     return ledger.append(
         site.name,
         READING,
@@ -360,6 +364,25 @@ def _on_a_dial(option: str, base: float, entered: str = "") -> None:
             f"{entered or f'{base:g}'} is no dial reading",
             "enter what the dial shows, 0 or more",
         )
+
+
+def _refuse_another(others: Iterable[Entry], base: float, at_ms: int, corrects: int | None) -> None:
+    """Of two values at one time what lies between them would have flowed at none.
+
+    A correction may stay where it is.
+    """
+    then = [other for other in others if other.start_ms == at_ms]
+    if any(other.id == corrects for other in then):
+        return
+    for other in then:
+        if float(other.content["base"]) != base:
+            told = other.content.get("entered") or f"{other.content['base']:g}"
+            raise ConfigurationError(
+                "--at",
+                "",
+                f"reading {other.id} of {other.subject} says {told} at that time",
+                f"correct that with --corrects {other.id}, or enter a replacement of the meter",
+            )
 
 
 def _not_ahead(option: str, at_ms: int, now_ms: int) -> None:

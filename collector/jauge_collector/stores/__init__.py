@@ -1,12 +1,11 @@
 """Stores: where raw readings are kept, and read back by the ledger."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
-from itertools import repeat
 from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self, TypeAlias
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
-from jauge_models.intervals import Point
+from jauge_models.intervals import Point, Points
 from jauge_models.readings import Reading
 from jauge_models.resources import Series
 
@@ -17,14 +16,6 @@ class StoreError(Exception):
 
 class UnfitStoreError(StoreError):
     """The store is set up so that data would be lost or doubled: the collector must not run."""
-
-
-def points(pairs: Iterable[tuple[int, float]]) -> list[Point]:
-    """Pairs of time and value as points, without a call of Python's for each."""
-    return list(map(_NEW_POINT, repeat(Point), pairs))
-
-
-_NEW_POINT: Final[Callable[[type[Point], tuple[int, float]], Point]] = tuple.__new__
 
 
 Source: TypeAlias = tuple[str, str]
@@ -103,8 +94,8 @@ class Store(Protocol):
 
     async def read(
         self, series: Iterable[Series], start_ms: int, end_ms: int
-    ) -> dict[Series, list[Point]]:
-        """Raw readings in time order, each once. A series without any is left out."""
+    ) -> dict[Series, Points]:
+        """Raw readings. A series without any is left out."""
         ...
 
     async def before(self, series: Iterable[Series], time_ms: int) -> dict[Series, Point]:

@@ -8,14 +8,17 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 import aiohttp
+import msgspec
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.client.write_api_async import WriteApiAsync
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
-from jauge_models.quantities import CATALOGUE, SERIES_PREFIX
+from jauge_models.quantities import CATALOGUE, SERIES_PREFIX, Quantity
 from jauge_models.readings import Reading
-from jauge_models.resources import Series, is_name
+from jauge_models.resources import Series, is_name, kind_of
+from jauge_models.wire import Address
 
+from jauge_collector.packs import Names, PackReadings, parts_of
 from jauge_collector.stores import LeftOut, StoreError
 
 _log = logging.getLogger(__name__)
@@ -24,10 +27,12 @@ _READINGS_PER_REQUEST: Final = 8192
 _BYTES_PER_REQUEST: Final = 1 << 20
 """aiohttp warns of a larger body in one piece."""
 _MOST_PREFIXES: Final = 1_000_000
+_MOST_HEADS: Final = 100_000
 _MOST_REFUSED: Final = 64
 """Refused lines in one write, beyond which the server is at fault and not the lines."""
 _MILLISECONDS: Final = cast(WritePrecision, WritePrecision.MS)
 _ABOUT_THE_LINES: Final = frozenset({400, 413, 422})
+_NUMBERS: Final = msgspec.json.Encoder()
 _TIMEOUT_MS: Final = 12_000
 """For one request; less than the collector's storing may take (`ingest.HANGS_AFTER_S`)."""
 
@@ -44,10 +49,15 @@ def prefix_of(series: Series) -> str:
     quantity = CATALOGUE.get(series.quantity)
     if quantity is None or not all(map(is_name, series[:3])):
         raise LineNameError(f"{series!r} cannot stand in a line")
-    return (
-        f"{SERIES_PREFIX},site={series.site},agent={series.agent},kind={series.kind},"
-        f"resource={series.resource} {quantity.field}="
-    )
+    return f"{_head_of(*series[:2])}{_tail_of(series.resource, quantity)}"
+
+
+def _head_of(site: str, agent: str) -> str:
+    return f"{SERIES_PREFIX},site={site},agent={agent}"
+
+
+def _tail_of(resource: str, quantity: Quantity) -> str:
+    return f",kind={kind_of(resource)},resource={resource} {quantity.field}="
 
 
 class _Prefixes(dict[Series, str]):
@@ -59,6 +69,39 @@ class _Prefixes(dict[Series, str]):
             self.clear()
         self[series] = prefix
         return prefix
+
+
+class _Heads(dict[Address, str]):
+    """What prefixes of an agent have in common; emptied when it has grown past its bound."""
+
+    def __missing__(self, address: Address) -> str:
+        """Raises LineNameError."""
+        if not all(map(is_name, address)):
+            raise LineNameError(f"{address!r} cannot stand in a line")
+        if len(self) >= _MOST_HEADS:
+            self.clear()
+        head = self[address] = _head_of(*address)
+        return head
+
+
+class _Tails(dict[Names, tuple[str, ...]]):
+    """What prefixes of like packs have in common; emptied when it has grown past its bound."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+
+    def __missing__(self, names: Names) -> tuple[str, ...]:
+        """Raises LineNameError."""
+        if not all(is_name(resource) and name in CATALOGUE for resource, name in names.pairs):
+            raise LineNameError(f"{names.pairs!r} cannot stand in lines")
+        if self._count + len(names.pairs) > _MOST_PREFIXES:
+            self.clear()
+            self._count = 0
+        self._count += len(names.pairs)
+        tails = tuple(_tail_of(resource, CATALOGUE[name]) for resource, name in names.pairs)
+        self[names] = tails
+        return tails
 
 
 class LineWriter:
@@ -74,6 +117,8 @@ class LineWriter:
         self._bucket = bucket
         self._token = token
         self._prefixes = _Prefixes()
+        self._heads = _Heads()
+        self._tails = _Tails()
         self._stack = AsyncExitStack()
         self._api: WriteApiAsync | None = None
         self.left_out: Counter[LeftOut] = Counter()
@@ -108,10 +153,14 @@ class LineWriter:
         """
         refused: list[str] = []
         accepted = 0
-        for start in range(0, len(readings), _READINGS_PER_REQUEST):
-            lines = self.lines(readings[start : start + _READINGS_PER_REQUEST])
-            if lines:
+        lines: list[str] = []
+        for part in parts_of(readings, _READINGS_PER_REQUEST):
+            if lines and len(lines) + len(part) > _READINGS_PER_REQUEST:
                 accepted += await self._send(lines, refused)
+                lines = []
+            lines += self.lines(part)
+        if lines:
+            accepted += await self._send(lines, refused)
         if refused and not accepted:
             raise StoreError(f"{self._url} refuses every line, for instance {refused[-1]!r}")
         for line in refused:
@@ -119,6 +168,8 @@ class LineWriter:
 
     def lines(self, readings: Sequence[Reading]) -> list[str]:
         """One line for each reading that can have one."""
+        if isinstance(readings, PackReadings) and (found := self._lines_of_pack(readings)):
+            return found
         prefixes = self._prefixes
         try:
             lines = [
@@ -133,6 +184,20 @@ class LineWriter:
                 if reading.value - reading.value != 0.0:
                     self._leave_out(LeftOut.VALUE, repr(reading))
         return lines
+
+    def _lines_of_pack(self, pack: PackReadings) -> list[str] | None:
+        """Its lines where it can have all; None where readings have to be looked at one by one."""
+        total = sum(pack.values)
+        if total - total != 0.0:  # also where it is too large for a number
+            return None
+        try:
+            head, tails = self._heads[pack.address], self._tails[pack.names]
+        except LineNameError:
+            return None
+        at = f" {pack.time_ms}"
+        # The shortest text that reads back the same, as Python's own but in a third of its time.
+        texts = _NUMBERS.encode(pack.values)[1:-1].decode().split(",")
+        return [f"{head}{tail}{text}{at}" for tail, text in zip(tails, texts, strict=True)]
 
     def _has_prefix(self, reading: Reading) -> bool:
         try:

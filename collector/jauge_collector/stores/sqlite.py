@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from jauge_models.effectiveness import DAY_MS
-from jauge_models.intervals import Point
+from jauge_models.intervals import Point, Points
 from jauge_models.readings import Reading
 from jauge_models.resources import Series
 
@@ -22,7 +22,6 @@ from jauge_collector.stores import (
     Source,
     StoreError,
     UnfitStoreError,
-    points,
 )
 
 _Result = TypeVar("_Result")
@@ -148,9 +147,9 @@ class SqliteStore:
 
     async def read(
         self, series: Iterable[Series], start_ms: int, end_ms: int
-    ) -> dict[Series, list[Point]]:
-        """Raw readings in time order, [start, end); the thread is free for writes in between."""
-        found: dict[Series, list[Point]] = {}
+    ) -> dict[Series, Points]:
+        """Raw readings in [start, end); the thread is free for writes in between."""
+        found: dict[Series, Points] = {}
         for some in _in_chunks(series):
             found |= await self._run(self._each, some, _SPAN, (start_ms, end_ms))
         return found
@@ -318,9 +317,9 @@ class SqliteStore:
 
     def _each(
         self, series: Sequence[Series], statement: str, values: tuple[int, ...]
-    ) -> dict[Series, list[Point]]:
+    ) -> dict[Series, Points]:
         database = self._open_database
-        found: dict[Series, list[Point]] = {}
+        found: dict[Series, Points] = {}
         database.execute("BEGIN")
         try:
             self._load_ids()
@@ -329,7 +328,7 @@ class SqliteStore:
                 if identity is not None and (
                     rows := database.execute(statement, (identity, *values)).fetchall()
                 ):
-                    found[key] = points(rows)
+                    found[key] = Points(*map(list, zip(*rows, strict=True)))
         finally:
             database.execute("COMMIT")
         return found

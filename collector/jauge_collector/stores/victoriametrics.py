@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack
 from enum import StrEnum
 from itertools import islice
 from types import TracebackType
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import aiohttp
 import msgspec
 from jauge_models.effectiveness import DAY_MS
-from jauge_models.intervals import Point
+from jauge_models.intervals import Point, Points
 from jauge_models.quantities import CATALOGUE, Quantity
 from jauge_models.readings import Reading
 from jauge_models.resources import Series, is_name, kind_of
@@ -27,7 +27,6 @@ from jauge_collector.stores import (
     Source,
     StoreError,
     UnfitStoreError,
-    points,
 )
 from jauge_collector.stores.lines import LineWriter
 
@@ -135,12 +134,6 @@ class _Edge(StrEnum):
     LAST = "last"
 
 
-class _Samples(NamedTuple):
-    series: Series
-    times_ms: list[int]
-    values: list[float]
-
-
 _BLOCK: Final = msgspec.json.Decoder(_Block)
 _FOREIGN_BLOCK: Final = msgspec.json.Decoder(_ForeignBlock)
 _LISTING: Final = msgspec.json.Decoder(_Listing)
@@ -236,12 +229,19 @@ class VictoriaMetricsStore:
 
     async def read(
         self, series: Iterable[Series], start_ms: int, end_ms: int
-    ) -> dict[Series, list[Point]]:
-        """Raw readings in time order, [start, end). Raises StoreError."""
-        return {
-            samples.series: points(zip(samples.times_ms, samples.values, strict=True))
-            async for samples in self._samples(set(series), start_ms, end_ms)
-        }
+    ) -> dict[Series, Points]:
+        """Raw readings in [start, end). Raises StoreError."""
+        found: dict[Series, Points] = {}
+        wanted = set(series) if start_ms < end_ms else set()
+        for selectors in _chunks(_selectors(wanted), _SELECTORS_PER_REQUEST):
+            form = _form(selectors, start_ms, end_ms - 1)
+            async for lines in _whole_lines(self._post("/api/v1/export", form)):
+                for block in self._decoded(lines):
+                    key = _series_of(block.metric)
+                    if key is not None and key in wanted and block.values:
+                        values = _as_written(CATALOGUE[key.quantity], block.values)
+                        found[key] = Points(block.timestamps, values)
+        return found
 
     async def before(self, series: Iterable[Series], time_ms: int) -> dict[Series, Point]:
         """The last reading before a moment, sought in windows that widen. Raises StoreError."""
@@ -425,8 +425,8 @@ class VictoriaMetricsStore:
             if series not in foreign
         }
         at = -1 if edge is _Edge.LAST else 0
-        async for samples in self._samples(foreign, start_ms, end_ms):
-            found[samples.series] = Point(samples.times_ms[at], samples.values[at])
+        for series, points in (await self.read(foreign, start_ms, end_ms)).items():
+            found[series] = points[at]
         return found
 
     async def _counted(self, selector: str, start_ms: int, end_ms: int) -> Held:
@@ -453,35 +453,14 @@ class VictoriaMetricsStore:
         rows, oldest_s, newest_s = numbers
         return Held(round(rows), round(oldest_s * 1000), round(newest_s * 1000))
 
-    async def _samples(
-        self, series: Collection[Series], start_ms: int, end_ms: int
-    ) -> AsyncIterator[_Samples]:
-        """Samples of these series and no other, one item each."""
-        for selectors in _chunks(_selectors(series), _SELECTORS_PER_REQUEST):
-            async for samples in self._export(selectors, start_ms, end_ms):
-                if samples.series in series:
-                    yield samples
-
-    async def _export(
-        self, selectors: list[str], start_ms: int, end_ms: int
-    ) -> AsyncIterator[_Samples]:
-        """Samples of every series of ours that matches, one item each. The end is left out."""
-        if start_ms >= end_ms:
-            return
-        form = _form(selectors, start_ms, end_ms - 1)
-        async for line in _lines(self._post("/api/v1/export", form)):
-            block = self._decoded(line)
-            series = _series_of(block.metric)
-            if series is not None and block.values:
-                values = _as_written(CATALOGUE[series.quantity], block.values)
-                yield _Samples(series, block.timestamps, values)
-
-    def _decoded(self, line: bytes) -> _Block:
-        """One line of an export, less what another writer put in that is no number."""
+    def _decoded(self, lines: bytes) -> Iterable[_Block]:
+        """Lines of an export, less what another writer put in that is no number."""
         try:
-            return _BLOCK.decode(line)
+            return _BLOCK.decode_lines(lines)
         except msgspec.MsgspecError:
-            pass
+            return map(self._decoded_foreign, filter(None, lines.split(b"\n")))
+
+    def _decoded_foreign(self, line: bytes) -> _Block:
         try:
             foreign = _FOREIGN_BLOCK.decode(line)
         except msgspec.MsgspecError as error:
@@ -597,13 +576,18 @@ def _selectors(series: Iterable[Series]) -> Iterator[str]:
     crossed; it may thus match others too.
     """
     wanted: defaultdict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
-    for key in series:
-        if key.quantity in CATALOGUE and all(map(is_name, key[:3])):
-            wanted[key.site, key.agent].add((key.resource, key.quantity))
+    for site, agent, resource, quantity in series:
+        wanted[site, agent].add((resource, quantity))
     alike: defaultdict[tuple[str, frozenset[tuple[str, str]]], list[str]] = defaultdict(list)
     for (site, agent), pairs in wanted.items():
-        alike[site, frozenset(pairs)].append(agent)
-    for (site, pairs_alike), agents in alike.items():
+        if is_name(site) and is_name(agent):
+            alike[site, frozenset(pairs)].append(agent)
+    for (site, asked), agents in alike.items():
+        pairs_alike = [
+            (resource, quantity)
+            for resource, quantity in asked
+            if quantity in CATALOGUE and is_name(resource)
+        ]
         names = _either({CATALOGUE[quantity].series_name for _, quantity in pairs_alike})
         for resources in _chunks({resource for resource, _ in pairs_alike}, _NAMES_PER_SELECTOR):
             for some in _chunks(agents, _NAMES_PER_SELECTOR):
@@ -635,18 +619,17 @@ def _chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
         yield chunk
 
 
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Whole lines of a body that comes in pieces; one may hold a year of samples."""
+async def _whole_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A body that comes in pieces, cut between lines; one line may hold a year of samples."""
     pending: list[bytes] = []
     async for chunk in chunks:
-        head, *rest = chunk.split(b"\n")
-        pending.append(head)
-        for part in rest:
-            if line := b"".join(pending):
-                yield line
-            pending = [part]
-    if line := b"".join(pending):
-        yield line
+        head, newline, tail = chunk.rpartition(b"\n")
+        if newline:
+            yield b"".join((*pending, head))
+            pending.clear()
+        pending.append(tail)
+    if rest := b"".join(pending):
+        yield rest
 
 
 def _series_of(metric: dict[str, str]) -> Series | None:

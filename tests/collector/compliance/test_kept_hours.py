@@ -14,7 +14,7 @@ from jauge_collector.ledger import retention
 from jauge_collector.ledger.book import Ledger, LedgerError
 from jauge_collector.ledger.kept_hours import BLOCK_MS
 from jauge_collector.stores.sqlite import SqliteStore
-from jauge_models.intervals import Point
+from jauge_models.intervals import Point, Points
 from jauge_models.readings import Reading
 from jauge_models.resources import Series
 from sqlalchemy import Connection, text
@@ -34,7 +34,7 @@ class CountingStore(SqliteStore):
 
     async def read(
         self, series: Iterable[Series], start_ms: int, end_ms: int
-    ) -> dict[Series, list[Point]]:
+    ) -> dict[Series, Points]:
         """As ever."""
         found = await super().read(series, start_ms, end_ms)
         self.given += sum(map(len, found.values()))
@@ -207,7 +207,7 @@ async def test_what_comes_while_it_is_read_is_not_lost(tmp_path: Path) -> None:
 
         async def read(
             self, series: Iterable[Series], start_ms: int, end_ms: int
-        ) -> dict[Series, list[Point]]:
+        ) -> dict[Series, Points]:
             found = await super().read(series, start_ms, end_ms)
             while self.late:
                 await self.late.pop().receive(SENSORS[0], [(START + 10 * DAY + 1, 99.0)])

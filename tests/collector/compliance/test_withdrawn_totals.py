@@ -144,3 +144,53 @@ def test_the_worst_days_cannot_be_taken_out_of_dial_readings(
     assert pue(yard) == [None]
     attest(yard, capsys, "--confirm", str(new), *SECOND)
     assert pue(yard)[0] == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("months", [True, False], ids=["a-month", "the-year"])
+def test_a_machine_weighs_as_much_while_its_amount_is_withdrawn(
+    yard: Yard, capsys: pytest.CaptureFixture[str], *, months: bool
+) -> None:
+    """What is demonstrated is no larger part of all kWh because somebody corrects another's."""
+    (year,) = attest(yard, capsys, "--list")
+    spans = [("2025-01-01", "2026-01-01")]
+    if months:
+        spans = [("2025-01-01", "2025-11-01"), ("2025-11-01", "2025-12-01")]
+        spans.append(("2025-12-01", "2026-01-01"))
+    keys: list[int] = []
+    for first, end in spans:
+        more = () if keys else ("--corrects", str(year["id"]))
+        keys.append(amount(yard, capsys, 9000, first, end, *more, meter="outlet2"))
+    two_people(yard, capsys, *keys)
+
+    def shares() -> list[float]:
+        results = yard.json()["headline"]["results"].values()
+        return sorted(one["kwh_share"] for one in results)
+
+    def weight() -> float:
+        servers = yard.json()["assessment"]["servers"]
+        return float(next(m["energy_kwh"] for s in servers if (m := s["machine"])["id"] == "SRV-2"))
+
+    known, kwh = shares(), weight()
+    assert kwh == pytest.approx(9000 * (31 / 304 + 2) if months else 9000 * 92 / 365)
+    new = amount(yard, capsys, 10, *spans[-1], "--corrects", str(keys[-1]), meter="outlet2")
+    assert yard.server_status("SRV-2", "V5")[0] == ("met_attested" if months else "not_measured")
+    assert shares() == pytest.approx(known)
+    assert weight() == pytest.approx(kwh)
+    attest(yard, capsys, "--confirm", str(new), *SECOND)
+    assert weight() < kwh
+
+
+def test_a_bill_does_not_speak_for_dial_readings_under_correction(
+    yard: Yard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However long the hole would be: a bill that was set aside would fill it, and says less."""
+    by_hand(yard)
+    words = ("--meter", "hand", "--unit", "kWh", *SIGNED)
+    attest(yard, capsys, *words, "--reading", "0", "--at", "2025-01-01")
+    ends = ("--at", "2026-01-01")
+    last = attest(yard, capsys, *words, "--reading", str(365 * 200), *ends)["id"]
+    amount(yard, capsys, 365 * 150, "2025-01-01", "2026-01-01")
+    two_people(yard, capsys, *(one["id"] for one in attest(yard, capsys, "--list")))
+    assert pue(yard) == [pytest.approx(2.0), None]
+    attest(yard, capsys, *words, "--reading", "1", *ends, "--corrects", str(last))
+    assert pue(yard) == [None]

@@ -38,6 +38,23 @@ def test_a_cell_may_name_a_state(tmp_path: Path) -> None:
     )
 
 
+def test_sentinels_of_numbers_are_no_states(tmp_path: Path) -> None:
+    """What a state is worth is none of the file; one among the codes is not measured."""
+    mapping = HOURS + (
+        '[values]\nnot_measured = [0, -1, ">90"]\n'
+        '[[columns]]\ncolumn = "mode"\nresource = "cooling_unit:1"\nunit = "%"\n'
+        'quantity = "evaporative_cooling"\nstates = { dry = 0, 1 = 100 }\n'
+    )
+    hours = [
+        f"2026-01-01T0{hour}:00,{mode}\n" for hour, mode in enumerate(("dry", "1", "-1", "0"), 1)
+    ]
+    found = read(tmp_path, mapping, "time,mode\n" + "".join(hours))
+    assert points(found) == [(JAN_1 + 3600, 0), (JAN_1 + 7200, 1)]
+    assert [row.problem for row in found] == [None] * 4
+    (bad,) = read(tmp_path, mapping, "time,mode\n2026-01-01T01:00,2\n")
+    assert bad.problem == "column 'mode': '2' is no state of this column; known are dry, 1"
+
+
 def test_labels_at_the_start(tmp_path: Path) -> None:
     """A label at the start of its hour gives an amount stamped an hour later."""
     mapping = HOURS.replace('"end"', '"start"') + ENERGY

@@ -16,7 +16,7 @@ from jauge_collector.registers import events, meters
 from jauge_models.intervals import Basis, Flag, Grade, Interval, Replacement
 from jauge_models.topology import Event, EventKind, Factor, Validity
 from jauge_models.wire import Method
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from tests.collector.ledger.bench import DAY, HOUR, KWH, MAINS, MINUTE, QUARTER, START, Bench
 
@@ -804,3 +804,30 @@ async def test_a_pass_does_not_list_all_subjects_for_each(
         assert bench.ledger.extent("lab", "b/host", START, START + HOUR) is not None
         bench.ledger.rows("lab", ["c/host", "d/host"], START, START + HOUR)
         assert asked == [1, 1, 2]
+
+
+async def test_a_pass_asks_the_ledger_for_many_hosts_at_once(tmp_path: Path) -> None:
+    """Fifty hosts take as many statements as five, at the first pass and at later ones."""
+    asked: dict[int, list[int]] = {}
+    for hosts in (5, 50):
+        folder = tmp_path / str(hosts)
+        folder.mkdir()
+        async with Bench(folder) as bench:
+            statements: list[object] = []
+
+            def note(*statement: object, noted: list[object] = statements) -> None:
+                noted.append(statement)
+
+            event.listen(bench.ledger._engine, "before_cursor_execute", note)
+            asked[hosts] = []
+            for at in (MINUTE, 20 * MINUTE, 40 * MINUTE):
+                for host in range(hosts):
+                    # A total that begins after the hour's row: its own opening is looked for.
+                    total = [(at, KWH + at), (at + 5 * MINUTE, KWH + at + 600.0)]
+                    await bench.receive(total, agent=f"h{host}", resource="host")
+                statements.clear()
+                await bench.account()
+                asked[hosts].append(len(statements))
+            rows = [bench.row(0, f"h{host}/host") for host in range(hosts)]
+            assert {row.amount for row in rows} == {3 * 600.0}
+    assert asked[5] == asked[50]

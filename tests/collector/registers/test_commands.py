@@ -245,6 +245,19 @@ def test_a_running_collector_keeps_the_lock_and_does_the_work(desk: Desk) -> Non
     desk.use(held)
 
 
+def test_a_dial_shows_one_value_at_a_time(desk: Desk) -> None:
+    """Of two the amount between them would be lost: the second is refused, but as a correction."""
+    words = ("meter", "read", "--meter", "water", "--at", "2026-01-11", "--reading")
+    desk.json("meter", "read", "--meter", "water", "--at", "2026-01-01", "--reading", "10")
+    key = desk.json(*words, "20")["id"]
+    error = desk.run(*words, "25", code=2)
+    assert f"reading {key} of water says 20 m3 at that time; correct that" in error
+    desk.json(*words, "20")
+    desk.run(*words, "25", "--corrects", str(key))
+    other = desk.json("meter", "read", "--meter", "water", "--at", "2026-01-12", "--reading", "30")
+    assert "at that time" in desk.run(*words, "30", "--corrects", str(other["id"]), code=2)
+
+
 def test_a_replacement_and_a_reading_end_a_suspension(desk: Desk) -> None:
     """A meter that fell back undeclared is suspended until its replacement is entered."""
 

@@ -10,7 +10,7 @@ from jauge_collector.config import StoreConfig
 from jauge_collector.stores import Store
 from jauge_collector.stores.sqlite import SqliteStore
 from jauge_collector.stores.victoriametrics import VictoriaMetricsStore
-from jauge_models.intervals import Point
+from jauge_models.intervals import Points
 from jauge_models.readings import Reading
 from jauge_models.resources import Series
 
@@ -28,7 +28,7 @@ class Opened:
 
     async def read(
         self, series: Iterable[Series], start_ms: int, end_ms: int
-    ) -> dict[Series, list[Point]]:
+    ) -> dict[Series, Points]:
         """What the store reads, once the server has been told to show what it took."""
         if self.server:
             await self.server.force_flush()

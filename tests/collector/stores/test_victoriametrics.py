@@ -315,6 +315,43 @@ async def test_what_others_write_does_not_disturb(
     assert await store.series("paris-1") == [HOST]
 
 
+@pytest.mark.parametrize("cut", [1, 7, 100, 4096])
+async def test_the_body_of_an_export_may_come_in_any_pieces(
+    victoria_metrics: VictoriaMetrics,
+    store: VictoriaMetricsStore,
+    monkeypatch: pytest.MonkeyPatch,
+    cut: int,
+) -> None:
+    """Cut within lines, between them, or with an infinity among ours in one piece with others."""
+    readings = [
+        Reading(power(f"host-{i}"), NOW_MS + at, i + at / 2) for i in range(9) for at in range(40)
+    ]
+    await Opened(store, victoria_metrics).write(readings)
+    tags = "jauge,site=paris-1,agent=host-4,kind=host,resource=host"
+    foreign = f"{tags} power_watts=inf {NOW_MS + 40}\n"
+    status, _ = await victoria_metrics.request("POST", "/write?precision=ms", foreign.encode())
+    assert status == 204
+
+    async def infinity_is_there() -> bool:
+        selector = '{__name__="jauge_power_watts",agent="host-4"}'
+        exported = await victoria_metrics.export(selector, NOW_MS, NOW_MS + 40)
+        return [len(points) for points in exported.values()] == [41]
+
+    await eventually(infinity_is_there, within=20, what="the infinity is exported")
+    request = store._request
+
+    async def in_pieces(method: str, url: str, form: list[tuple[str, str]]) -> AsyncIterator[bytes]:
+        body = b"".join([chunk async for chunk in request(method, url, form)])
+        for at in range(0, len(body), cut):
+            yield body[at : at + cut]
+
+    monkeypatch.setattr(store, "_request", in_pieces)
+    found = await store.read({reading.series for reading in readings}, NOW_MS, NOW_MS + 41)
+    assert found == {
+        power(f"host-{i}"): [Point(NOW_MS + at, i + at / 2) for at in range(40)] for i in range(9)
+    }
+
+
 async def test_neighbours_of_thousands_of_series_take_few_requests(
     victoria_metrics: VictoriaMetrics, store: VictoriaMetricsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
