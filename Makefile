@@ -163,7 +163,7 @@ lint-deploy: install ## roles and plays, at the strictest profile
 .PHONY: test-deploy
 test-deploy: REAL_PARTS += systemd-nspawn=systemd-container debootstrap=debootstrap ssh=openssh-client
 test-deploy: install real-parts ## the plays against real Debian hosts that it boots (as root)
-	@JAUGE_REAL_HOSTS=1 $(BIN)/python -m pytest -s -v tests/deploy/test_site.py $(ARGS)
+	@JAUGE_REAL_HOSTS=1 $(BIN)/python -m pytest -s -v tests/deploy/test_site.py tests/deploy/test_bookworm.py $(ARGS)
 
 # npm parts are for developers only; nothing that users install brings them.
 PREVIEW := dashboards/preview

@@ -13,7 +13,8 @@ topic`` (and the collector may read there). As seen with Mosquitto 2.0.21, by ``
 - ``debug``: "Denied PUBLISH", what an ACL refuses. Mosquitto never puts this on the topic, whatever
   its ``log_type``, only in file, stderr or syslog; it is understood here for a broker that does.
   With ``max_queued_messages 0`` it ends the connection of whoever published it, and that is a
-  notice ("Quota exceeded"); with any other number it says nothing here.
+  notice ("Quota exceeded", for which 2.0.11 has no words but "Unknown error"); with any other
+  number it says nothing here.
 
 Lines quote what strangers send (client ids): they are compared at both ends only, cut, and escaped.
 """
@@ -59,7 +60,8 @@ _ENDINGS: Final = (
 )
 """Of lines that begin with "Client ", the client's id between."""
 _DENIED: Final = ("Denied PUBLISH from ", "Denied SUBSCRIBE from ")
-_QUOTA: Final = ("Bad socket read/write on client ", ": Quota exceeded")
+_BROKEN: Final = "Bad socket read/write on client "
+_QUOTA: Final = (": Quota exceeded", ": Unknown error.")
 _FROM: Final = "Client connection from "
 _NEW: Final = "New connection from "
 _HANDSHAKE: Final = "Client <unknown> disconnected: Protocol error."
@@ -123,9 +125,10 @@ def refusal_of(text: str) -> tuple[Refusal, str] | None:
         if text.startswith(beginning):
             # What follows the id begins at the last bracket but those of the size.
             return Refusal.ACL, _name(text.removeprefix(beginning).partition(" (d")[0])
-    beginning, ending = _QUOTA
-    if text.startswith(beginning) and text.endswith(ending):
-        return Refusal.ACL, _name(text[len(beginning) : -len(ending)])
+    if text.startswith(_BROKEN):
+        for ending in _QUOTA:
+            if text.endswith(ending):
+                return Refusal.ACL, _name(text[len(_BROKEN) : -len(ending)])
     return None
 
 

@@ -47,10 +47,11 @@ from tests.parts import Mosquitto, eventually
             (Refusal.ACL, "s/a"),
         ),
         ("Bad socket read/write on client s/a: Quota exceeded", (Refusal.ACL, "s/a")),
+        ("Bad socket read/write on client s/a: Unknown error.", (Refusal.ACL, "s/a")),
     ],
 )
-def test_lines_of_mosquitto_2_0_21(line: str, found: tuple[Refusal, str]) -> None:
-    """As it really said them."""
+def test_lines_of_mosquitto(line: str, found: tuple[Refusal, str]) -> None:
+    """As 2.0.21 really said them, and 2.0.11 the last."""
     assert refusal_of(line) == found
 
 

@@ -1,7 +1,9 @@
-"""What the tests ask hosts: the broker by MQTT and NTP, and the collector's ledger."""
+"""What the tests ask hosts: services and versions, the broker by MQTT and NTP, the collector."""
 
 import json
+import re
 import sqlite3
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any, Final
@@ -95,3 +97,36 @@ def entries_in(file: Path) -> int:
     finally:
         database.close()
     return int(count)
+
+
+def link(host: Host, name: str = "current") -> str:
+    """The version that a link of a host leads to; empty where there is none."""
+    return Path(host.run("readlink", f"/opt/jauge/{name}", check=False).strip()).name
+
+
+def runs_from(host: Host, unit: str) -> str:
+    """The version that a running service has loaded, whatever links say."""
+    maps = host.run("cat", f"/proc/{host.main_pid(unit)}/maps")
+    (version,) = set(re.findall(r"/opt/jauge/([^/]+)/", maps))
+    return str(version)
+
+
+def exposure(host: Host, unit: str) -> float:
+    """How exposed a service is by systemd's own judgement, from 0 to 10; it is printed."""
+    said = host.run("systemd-analyze", "security", "--no-pager", f"{unit}.service")
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
+    assert found, said
+    sys.stdout.write(f"{host.name} {unit}: {found[1]}\n")
+    return float(found[1])
+
+
+def kept(host: Host) -> tuple[str, str]:
+    """Certificate and key of a host's agent, copied as somebody might who means no good."""
+    for name in ("certificate.pem", "key.pem"):
+        host.run("cp", f"/etc/jauge-agent/{name}", f"/srv/{name}")
+    return "/srv/certificate.pem", "/srv/key.pem"
+
+
+def known(site: Ground) -> set[str]:
+    """The agents that the collector knows."""
+    return {each["agent"] for each in site.ask(f"/api/v1/agents?site={SITE}")["agents"]}

@@ -7,10 +7,11 @@ one witness; the store's raw points are the other.
 import json
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
-from tests.deploy.ground import SITE, STORE, Ground
+from tests.deploy.ground import SITE, Ground
 from tests.deploy.hosts import Host, until
 
 SETTLED_WITHIN_S: Final = 180.0
@@ -90,8 +91,11 @@ def settled(ground: Ground, *names: str) -> None:
         )
 
 
-def balance(ground: Ground, name: str) -> Books:
-    """The books of an agent, which is stopped meanwhile."""
+def balance(ground: Ground, name: str, *names: str) -> Books:
+    """The books of a host's agent, which is stopped meanwhile.
+
+    ``names`` are those under which it has spoken, its host's if it has always had that one.
+    """
     host = ground.hosts[name]
     host.run("systemctl", "stop", "jauge-agent")
     try:
@@ -101,7 +105,8 @@ def balance(ground: Ground, name: str) -> Books:
     taken = _by_time(said["journal"])
     waiting = _by_time(said["waiting"])
     # No further: the agent, which runs again, has gone on.
-    points, distinct = _stored(ground, name, min(taken, default=0), max(taken, default=0))
+    spoken = names or (name,)
+    points, distinct = _stored(ground, spoken, min(taken, default=0), max(taken, default=0))
     return Books(
         taken=taken.total(),
         stored=sum(points[tick] for tick in taken),
@@ -114,17 +119,17 @@ def balance(ground: Ground, name: str) -> Books:
 
 
 def _stored(
-    ground: Ground, name: str, start_ms: int, end_ms: int
+    ground: Ground, names: Sequence[str], start_ms: int, end_ms: int
 ) -> tuple[Counter[int], Counter[int]]:
     """Points of an agent's series by time, all and those of one series counted once."""
-    ground.fetch("collector", f"{STORE}/internal/force_flush")
+    ground.ask_store("/internal/force_flush")
     # What is scraped has a job, and what vmalert writes of alerts has no kind.
-    match = f'{{site="{SITE}",agent="{name}",job="",kind!=""}}'
+    match = f'{{site="{SITE}",agent=~"{"|".join(names)}",job="",kind!=""}}'
     query = urlencode({"match[]": match, "start": start_ms / 1000, "end": end_ms / 1000})
     points: Counter[int] = Counter()
     distinct: Counter[int] = Counter()
     seen: dict[str, set[int]] = {}
-    for line in ground.fetch("collector", f"{STORE}/api/v1/export?{query}").splitlines():
+    for line in ground.ask_store(f"/api/v1/export?{query}").splitlines():
         block = json.loads(line)
         known = seen.setdefault(json.dumps(block["metric"], sort_keys=True), set())
         points.update(block["timestamps"])

@@ -49,6 +49,13 @@ class Play(NamedTuple):
         return found
 
 
+def done(play: Play) -> Play:
+    """A play that came to its end on every host."""
+    assert play.status == 0, play.said[-3000:]
+    assert all(not host.failed and not host.unreachable for host in play.hosts.values())
+    return play
+
+
 class ControlNode:
     """Where plays are run from. Its folder holds inventory, authority and secrets."""
 
@@ -61,6 +68,8 @@ class ControlNode:
         self._key = folder / "id"
         self._lines = folder / "lines"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self._key], check=True)
+        self.own: dict[str, dict[str, Any]] = {}
+        """Variables of one host, by its name."""
         self.variables: dict[str, Any] = {
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self._key),
@@ -90,7 +99,10 @@ class ControlNode:
         tree = {
             "all": {
                 "vars": self.variables,
-                "hosts": {host.name: {"ansible_host": host.address} for host in hosts},
+                "hosts": {
+                    host.name: {"ansible_host": host.address, **self.own.get(host.name, {})}
+                    for host in hosts
+                },
                 "children": groups,
             }
         }

@@ -1,27 +1,39 @@
-"""A whole site on real hosts: a broker, a collector with store and alerts, two agents.
+"""A whole site on real hosts: a broker, a collector, a store, agents, as a layout says.
 
 Seconds stand where a site has minutes; else nothing differs from what docs/operations.md tells.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import pytest
 
 from tests.deploy import hook, rootfs, versions
 from tests.deploy.control import ControlNode
 from tests.deploy.hosts import Host, require
-from tests.deploy.network import ADDRESSES, OURS, Network
+from tests.deploy.network import ADDRESSES, OURS, Network, NotHereError
+from tests.deploy.rootfs import BOOKWORM, TRIXIE, Debian
 
+ASKED_FOR: Final = pytest.mark.skipif(
+    os.environ.get("JAUGE_REAL_HOSTS") != "1",
+    reason="boots real hosts, for minutes: make test-deploy",
+)
+MOST_EXPOSED: Final = 3.0
+"""Of ten; what the project allows for any unit."""
 SITE: Final = "paris"
 BROKER_NAME: Final = "broker.example.org"
 ADDRESS: Final = {
     "broker": f"{ADDRESSES}2",
     "collector": f"{ADDRESSES}3",
+    "store": f"{ADDRESSES}4",
+    "gateway": f"{ADDRESSES}5",
     "srv1": f"{ADDRESSES}11",
     "srv2": f"{ADDRESSES}12",
     "clone": f"{ADDRESSES}13",
@@ -29,7 +41,7 @@ ADDRESS: Final = {
 STORE: Final = "http://127.0.0.1:8428"
 CONSOLE: Final = f"https://{ADDRESS['collector']}:8443"
 WATTS: Final = 150
-_OTHERS: Final = ("broker", "collector")
+_OTHERS: Final = ("broker", "collector", "store")
 _HOOK_PORT: Final = 9099
 _SITE_FILE: Final = """
 [site]
@@ -38,7 +50,7 @@ time_zone = "UTC"
 [[meters]]
 id = "it"
 commodity = "electricity"
-feeds = ["srv1/sensor:meter.power1"]
+feeds = ["FEED/sensor:meter.power1"]
 interval_s = 300
 counts = "from_start"
 reason = "a test"
@@ -59,22 +71,52 @@ with urllib.request.urlopen(
 """
 
 
+class Layout(NamedTuple):
+    """Which hosts there are, of which release, and what runs where; one is ``collector``."""
+
+    hosts: Mapping[str, Debian]
+    broker: str = "broker"
+    store: str = "collector"
+    meter: str = "srv1"
+    """The agent that reads the meter of the site file."""
+    alerts: bool = True
+    """Whether the store's host evaluates and delivers alerts, too."""
+
+
+SITE_OF_BOTH: Final = Layout(
+    {"broker": TRIXIE, "collector": TRIXIE, "srv1": TRIXIE, "srv2": BOOKWORM}
+)
+"""A host for each; agents of both releases."""
+SITE_OF_BOOKWORM: Final = Layout(
+    {"collector": BOOKWORM, "store": TRIXIE, "gateway": BOOKWORM},
+    broker="collector",
+    store="store",
+    meter="gateway",
+    alerts=False,
+)
+"""All that bookworm can be: broker and collector on one host, a gateway alone on another."""
+
+
 class Ground:
     """The hosts, bare at first, and the control node."""
 
-    def __init__(self, folder: Path, network: Network, lower: Path) -> None:
+    def __init__(
+        self, folder: Path, network: Network, layout: Layout, lowers: Mapping[Debian, Path]
+    ) -> None:
         """Hosts off, an inventory, archives of the first version."""
         self.folder = folder
         self._network = network
-        self._lower = lower
+        self._layout = layout
+        self._lowers = lowers
         self.control = ControlNode(folder / "control", network)
         self.hosts: dict[str, Host] = {}
-        for name in ("broker", "collector", "srv1", "srv2"):
-            host = self.machine(name)
-            host.install(lower, self._names(), self.control.public_key)
+        self._gateways = {"gateway"}
+        for name, debian in layout.hosts.items():
+            self.bare(name, debian)
         self._meter()
         self._clock()
-        self.dist = versions.build(folder / "dist-1", "1", "3.13")
+        pythons = " ".join(sorted({debian.python for debian in lowers}))
+        self.dist = versions.build(folder / "dist-1", "1", pythons)
         self.token = self._secrets()
         self._inventory()
         self._heard = folder / "hook.jsonl"
@@ -85,6 +127,22 @@ class Ground:
         host = Host(name, ADDRESS[name], self.folder / name, self._network)
         self.hosts[name] = host
         return host
+
+    def bare(self, name: str, debian: Debian) -> Host:
+        """A further host as it comes from an installation; off."""
+        host = self.machine(name)
+        host.install(self._lowers[debian], self._names(), self.control.public_key)
+        return host
+
+    @property
+    def store_url(self) -> str:
+        """Base URL of the store, for all who ask it."""
+        here = self._layout.store == "collector"
+        return STORE if here else f"http://{ADDRESS[self._layout.store]}:8428"
+
+    def ask_store(self, path: str) -> str:
+        """The store's answer for a path."""
+        return self.fetch(self._layout.store, f"{self.store_url}{path}")
 
     def ask(self, path: str) -> Any:
         """The console's JSON for a path, by TLS and with a token, over the network."""
@@ -139,18 +197,21 @@ class Ground:
 
     def _names(self) -> dict[str, str]:
         names = {address: name for name, address in ADDRESS.items()}
-        return names | {ADDRESS["broker"]: f"broker {BROKER_NAME}", OURS: "control"}
+        broker = self._layout.broker
+        return names | {ADDRESS[broker]: f"{broker} {BROKER_NAME}", OURS: "control"}
 
     def _meter(self) -> None:
         """A power sensor as Linux would show it: hosts of the test have none."""
         chip = "srv/sys/class/hwmon/hwmon0"
-        self.hosts["srv1"].write(f"{chip}/name", "meter\n")
-        self.hosts["srv1"].write(f"{chip}/power1_input", f"{WATTS * 1_000_000}\n")
+        host = self.hosts[self._layout.meter]
+        host.write(f"{chip}/name", "meter\n")
+        host.write(f"{chip}/power1_input", f"{WATTS * 1_000_000}\n")
 
     def _clock(self) -> None:
         """Chrony runs only where it may set the clock; with -x it does not: it is everybody's."""
-        self.hosts["broker"].capability = "CAP_SYS_TIME"
-        self.hosts["broker"].write("etc/default/chrony", 'DAEMON_OPTS="-F 1 -x"\n')
+        host = self.hosts[self._layout.broker]
+        host.capability = "CAP_SYS_TIME"
+        host.write("etc/default/chrony", 'DAEMON_OPTS="-F 1 -x"\n')
 
     def _secrets(self) -> str:
         """Tokens, the console's certificate, and whom to call."""
@@ -184,10 +245,11 @@ class Ground:
 
     def _inventory(self) -> None:
         secrets = self.control.folder / "secrets"
-        self.control.file("sites/paris.toml", _SITE_FILE)
+        self.control.file("sites/paris.toml", _SITE_FILE.replace("FEED", self._layout.meter))
         self.control.variables |= {
             "jauge_site": SITE,
             "jauge_broker_host": BROKER_NAME,
+            "jauge_store_url": self.store_url,
             "jauge_dist": str(self.dist),
             "jauge_apt_cache_seconds": 0,
             "preflight_time_sync": "warn",
@@ -199,70 +261,73 @@ class Ground:
     def know(self) -> None:
         """Write the inventory of all hosts that there are."""
         secrets = self.control.folder / "secrets"
-        self.control.know(
-            list(self.hosts.values()),
-            {
-                "jauge_broker": {
-                    "hosts": {"broker": {}},
-                    "vars": {"broker_ntp_networks": [f"{ADDRESSES}0/24"]},
+        measured = {
+            "agent_config": {
+                "delivery": {"resend_after_s": 45},
+                "sources": {
+                    "host": {"period_s": 1},
+                    "hwmon": {"sysfs_root": "/srv/sys", "period_s": 1},
                 },
-                "jauge_store": {
-                    "hosts": {"collector": {}},
-                    "vars": {
-                        "store_flags": {"inmemoryDataFlushInterval": "1s"},
-                        "store_scrape_interval": "5s",
-                        "store_scrape_collector": "127.0.0.1:8443",
-                        "store_scrape_scheme": "https",
-                        "store_scrape_name": "collector",
-                        "store_scrape_ca_file": str(secrets / "console.pem"),
-                        "store_scrape_token_file": str(secrets / "token"),
+            },
+        }
+        agents = self.hosts.keys() - self._gateways - set(_OTHERS)
+        groups: dict[str, Any] = {
+            "jauge_broker": {
+                "hosts": {self._layout.broker: {}},
+                "vars": {"broker_ntp_networks": [f"{ADDRESSES}0/24"]},
+            },
+            "jauge_store": {
+                "hosts": {self._layout.store: {}},
+                "vars": {
+                    "store_listen": self.store_url.removeprefix("http://"),
+                    "store_flags": {"inmemoryDataFlushInterval": "1s"},
+                    "store_scrape_interval": "5s",
+                    "store_scrape_collector": CONSOLE.removeprefix("https://"),
+                    "store_scrape_scheme": "https",
+                    "store_scrape_name": "collector",
+                    "store_scrape_ca_file": str(secrets / "console.pem"),
+                    "store_scrape_token_file": str(secrets / "token"),
+                },
+            },
+            "jauge_collector": {
+                "hosts": {"collector": {}},
+                "vars": {
+                    "collector_tokens": str(secrets / "tokens.toml"),
+                    "collector_credentials": {
+                        "console.pem": str(secrets / "console.pem"),
+                        "console-key.pem": str(secrets / "console-key.pem"),
                     },
-                },
-                "jauge_collector": {
-                    "hosts": {"collector": {}},
-                    "vars": {
-                        "collector_tokens": str(secrets / "tokens.toml"),
-                        "collector_credentials": {
-                            "console.pem": str(secrets / "console.pem"),
-                            "console-key.pem": str(secrets / "console-key.pem"),
-                        },
-                        "collector_config": {
-                            "state_encryption": "elsewhere",
-                            "store": {"settle_s": 12},
-                            "ledger": {"pass_every_s": 2},
-                            "console": {
-                                "listen": "0.0.0.0:8443",
-                                "cert_file": "console.pem",
-                                "key_file": "console-key.pem",
-                            },
-                        },
-                    },
-                },
-                "jauge_alerting": {
-                    "hosts": {"collector": {}},
-                    "vars": {
-                        "alerting_interval": "5s",
-                        "alerting_secrets": {
-                            f"{name}.url": str(secrets / f"{name}.url")
-                            for name in ("on-call", "office", "readers")
-                        },
-                        "alerting_settings": _ALERTS,
-                    },
-                },
-                "jauge_agents": {
-                    "hosts": {name: {} for name in self.hosts if name not in _OTHERS},
-                    "vars": {
-                        "agent_config": {
-                            "delivery": {"resend_after_s": 45},
-                            "sources": {
-                                "host": {"period_s": 1},
-                                "hwmon": {"sysfs_root": "/srv/sys", "period_s": 1},
-                            },
+                    "collector_config": {
+                        "state_encryption": "elsewhere",
+                        "store": {"settle_s": 12},
+                        "ledger": {"pass_every_s": 2},
+                        "console": {
+                            "listen": "0.0.0.0:8443",
+                            "cert_file": "console.pem",
+                            "key_file": "console-key.pem",
                         },
                     },
                 },
             },
-        )
+            "jauge_agents": {"hosts": {name: {} for name in sorted(agents)}, "vars": measured},
+            "jauge_gateways": {
+                "hosts": {name: {} for name in self.hosts.keys() & self._gateways},
+                "vars": measured,
+            },
+        }
+        if self._layout.alerts:
+            groups["jauge_alerting"] = {
+                "hosts": {self._layout.store: {}},
+                "vars": {
+                    "alerting_interval": "5s",
+                    "alerting_secrets": {
+                        f"{name}.url": str(secrets / f"{name}.url")
+                        for name in ("on-call", "office", "readers")
+                    },
+                    "alerting_settings": _ALERTS,
+                },
+            }
+        self.control.know(list(self.hosts.values()), groups)
 
 
 _ALERTS: Final = {
@@ -285,13 +350,13 @@ _ALERTS: Final = {
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
+def ground(layout: Layout) -> Iterator[Ground]:
     """Hosts that are on, with the web hook; all gone afterwards. Raises NotHereError."""
     require()
-    lower = rootfs.built(rootfs.TRIXIE)
+    lowers = {debian: rootfs.built(debian) for debian in set(layout.hosts.values())}
     # Short: sockets of ssh lie below it.
     with tempfile.TemporaryDirectory(prefix="jauge-") as folder, Network() as network:
-        made = Ground(Path(folder), network, lower)
+        made = Ground(Path(folder), network, layout, lowers)
         with made.listening():
             try:
                 for host in made.hosts.values():
@@ -299,3 +364,19 @@ def ground() -> Iterator[Ground]:
                 yield made
             finally:
                 made.off()
+
+
+@contextmanager
+def hosts_or_skip(layout: Layout) -> Iterator[Ground]:
+    """The same; skips the test where this machine cannot boot them."""
+    try:
+        made = ground(layout)
+        site = made.__enter__()
+    except NotHereError as missing:
+        if os.environ.get("CI"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+    try:
+        yield site
+    finally:
+        made.__exit__(None, None, None)

@@ -22,16 +22,19 @@ Binary::apt::APT::Keep-Downloaded-Packages "true";
 
 
 class Debian(NamedTuple):
-    """A release, and what its hosts shall be able to install."""
+    """A release, its own Python, and what its hosts shall be able to install."""
 
     release: str
+    python: str
     packages: tuple[str, ...]
 
 
 TRIXIE: Final = Debian(
     "trixie",
+    "3.13",
     (
         "chrony",
+        "freeipmi-tools",
         "mosquitto",
         "openssl",
         "prometheus-alertmanager",
@@ -39,6 +42,12 @@ TRIXIE: Final = Debian(
         "victoria-metrics",
     ),
 )
+BOOKWORM: Final = Debian(
+    "bookworm",
+    "3.11",
+    ("chrony", "freeipmi-tools", "mosquitto", "openssl", "python3-venv"),
+)
+"""Without store and alerts, for which its packages are too old."""
 
 
 def built(debian: Debian) -> Path:

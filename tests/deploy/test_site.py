@@ -6,25 +6,42 @@ a site's life, each where the one before has left it.
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.deploy import versions
-from tests.deploy.asking import admitted, entered, entries_in, ledger_of, time_of_broker
+from tests.deploy.asking import (
+    admitted,
+    entered,
+    entries_in,
+    exposure,
+    kept,
+    known,
+    ledger_of,
+    link,
+    runs_from,
+    time_of_broker,
+)
 from tests.deploy.books import balance, keep_journal, settled
-from tests.deploy.control import Play
-from tests.deploy.ground import SITE, STORE, WATTS, Ground, ground
-from tests.deploy.hosts import Host, until
-from tests.deploy.network import NotHereError
+from tests.deploy.control import done
+from tests.deploy.ground import (
+    ASKED_FOR,
+    MOST_EXPOSED,
+    SITE,
+    SITE_OF_BOTH,
+    STORE,
+    WATTS,
+    Ground,
+    hosts_or_skip,
+)
+from tests.deploy.hosts import until
+from tests.deploy.rootfs import TRIXIE
 
-ASKED: Final = "JAUGE_REAL_HOSTS"
 AGENTS: Final = ("srv1", "srv2")
 SERVICES: Final = (
     ("broker", "mosquitto"),
@@ -35,27 +52,14 @@ SERVICES: Final = (
     ("srv1", "jauge-agent"),
     ("srv2", "jauge-agent"),
 )
-MOST_EXPOSED: Final = 3.0
-
-pytestmark = pytest.mark.skipif(
-    os.environ.get(ASKED) != "1", reason="boots real hosts, for minutes: make test-deploy"
-)
+pytestmark = ASKED_FOR
 
 
 @pytest.fixture(scope="module")
 def bare() -> Iterator[Ground]:
     """Hosts as they come from a bare installation."""
-    try:
-        made = ground()
-        site = made.__enter__()
-    except NotHereError as missing:
-        if os.environ.get("CI"):
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
-    try:
-        yield site
-    finally:
-        made.__exit__(None, None, None)
+    with hosts_or_skip(SITE_OF_BOTH) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +72,6 @@ def site(bare: Ground) -> Ground:
     return bare
 
 
-def done(play: Play) -> Play:
-    """A play that came to its end on every host."""
-    assert play.status == 0, play.said[-3000:]
-    assert all(not host.failed and not host.unreachable for host in play.hosts.values())
-    return play
-
-
 def nothing_lost(site: Ground) -> None:
     """Every reading that agents took is answered, and in the store once."""
     settled(site, *AGENTS)
@@ -82,18 +79,6 @@ def nothing_lost(site: Ground) -> None:
         books = balance(site, name)
         sys.stdout.write(f"{name}: {books}\n")
         assert books.balanced, books
-
-
-def link(host: Host, name: str = "current") -> str:
-    """The version that a link of a host leads to; empty where there is none."""
-    return Path(host.run("readlink", f"/opt/jauge/{name}", check=False).strip()).name
-
-
-def runs_from(host: Host, unit: str) -> str:
-    """The version that a running service has loaded, whatever links say."""
-    maps = host.run("cat", f"/proc/{host.main_pid(unit)}/maps")
-    (version,) = set(re.findall(r"/opt/jauge/([^/]+)/", maps))
-    return str(version)
 
 
 def test_readings_are_answered_over_mutual_tls_and_the_console_answers(site: Ground) -> None:
@@ -130,11 +115,7 @@ def test_a_second_run_changes_nothing(site: Ground) -> None:
 def test_units_are_little_exposed_where_they_run(site: Ground) -> None:
     """Below three of ten, by systemd's own judgement on the host; the scores are printed."""
     for name, unit in SERVICES:
-        said = site.hosts[name].run("systemd-analyze", "security", "--no-pager", f"{unit}.service")
-        found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
-        assert found, said
-        sys.stdout.write(f"{name} {unit}: {found[1]}\n")
-        assert float(found[1]) < MOST_EXPOSED
+        assert exposure(site.hosts[name], unit) < MOST_EXPOSED
 
 
 def test_a_silent_agent_is_told_of_and_so_is_its_return(site: Ground) -> None:
@@ -229,9 +210,9 @@ def test_a_rollback_leads_to_the_version_before_and_no_further(site: Ground) -> 
 def test_a_restore_leads_back_to_the_point_of_the_backup(site: Ground) -> None:
     """What people entered since is gone, what was measured since is computed anew."""
     entered(site, 1)
-    kept = site.folder / "fetched"
-    done(site.control.play("backup.yml", backup_fetch=str(kept)))
-    newest = max((kept / "collector").glob("*.tar"), key=lambda path: path.name)
+    fetched = site.folder / "fetched"
+    done(site.control.play("backup.yml", backup_fetch=str(fetched)))
+    newest = max((fetched / "collector").glob("*.tar"), key=lambda path: path.name)
     then = ledger_of(site)
     assert entries_in(newest) == len(then["entries"]) > 0
     entered(site, 2)
@@ -283,9 +264,7 @@ def test_what_is_no_backup_changes_nothing(site: Ground) -> None:
 def test_an_agent_whose_certificate_is_revoked_is_out_until_it_has_another(site: Ground) -> None:
     """Its open session ends, its key opens nothing; enrolled again it brings what had waited."""
     host = site.hosts["srv2"]
-    for name in ("certificate.pem", "key.pem"):
-        host.run("cp", f"/etc/jauge-agent/{name}", f"/srv/{name}")
-    old = ("/srv/certificate.pem", "/srv/key.pem")
+    old = kept(host)
     assert admitted(host, *old)
     subprocess.run(
         [versions.ROOT / "deploy/mosquitto/certificates.sh", "revoke", f"{SITE}/srv2"],
@@ -336,29 +315,26 @@ def test_a_clone_cannot_share_an_identity(site: Ground) -> None:
         for host in (original, clone)
     }
     assert len(keys) == 2
-    assert {each["agent"] for each in site.ask(f"/api/v1/agents?site={SITE}")["agents"]} == {
-        *AGENTS,
-        "clone",
-    }
+    assert known(site) == {*AGENTS, "clone"}
     nothing_lost(site)
 
 
 def test_a_host_that_is_given_up_is_out_and_keeps_its_data(site: Ground) -> None:
     """The collector forgets it, its certificate opens nothing, nobody is told of its silence."""
     clone = site.hosts["clone"]
-    for name in ("certificate.pem", "key.pem"):
-        clone.run("cp", f"/etc/jauge-agent/{name}", f"/srv/{name}")
+    old = kept(clone)
     done(
         site.control.play("retire.yml", retire_agent=f"{SITE}/clone", retire_host="clone"),
     )
-    assert not admitted(clone, "/srv/certificate.pem", "/srv/key.pem")
+    assert not admitted(clone, *old)
     assert not clone.is_active("jauge-agent")
     silences = site.hosts["collector"].run(
         "amtool", "--alertmanager.url=http://127.0.0.1:9093", "silence", "query"
     )
     assert 'agent="clone"' in silences
-    known = {each["agent"] for each in site.ask(f"/api/v1/agents?site={SITE}")["agents"]}
-    assert known == set(AGENTS)
+    # The collector, which has begun anew, knows whom it has heard since.
+    settled(site, *AGENTS)
+    assert known(site) == set(AGENTS)
 
     assert site.control.play("uninstall.yml", "--limit", "clone").status != 0
     assert clone.run("ls", "/opt/jauge")
@@ -367,6 +343,87 @@ def test_a_host_that_is_given_up_is_out_and_keeps_its_data(site: Ground) -> None
     assert "jauge" not in left
     assert "agent.toml" in clone.run("ls", "/etc/jauge-agent")
     assert "spool.sqlite" in clone.run("ls", "/var/lib/jauge-agent")
+    nothing_lost(site)
+
+
+def test_a_host_that_is_a_gateway_alone_is_enrolled_and_keeps_its_readings_under_a_new_name(
+    site: Ground,
+) -> None:
+    """It has the libraries and programs for devices; the old name is out, what waited comes."""
+    if clone := site.hosts.pop("clone", None):
+        clone.power_cut()
+    gateway = site.bare("gateway", TRIXIE)
+    gateway.boot()
+    site.know()
+    done(site.control.play("enrol.yml", "--limit", "gateway"))
+    gateway.run("/opt/jauge/current/bin/python3", "-c", "import gufo.snmp, pymodbus, pyVmomi")
+    gateway.run("ipmi-dcmi", "--version")
+    keep_journal(gateway)
+    settled(site, "gateway")
+    assert balance(site, "gateway").balanced
+
+    whom = {"rename_host": "gateway", "rename_from": f"{SITE}/gateway"}
+    refused = site.control.play("rename.yml", **whom)
+    assert refused.status != 0
+    assert "set another agent_name" in " ".join(refused.said.split())
+    assert known(site) == {*AGENTS, "gateway"}
+
+    old = kept(gateway)
+    site.control.own["gateway"] = {"agent_name": "plant"}
+    site.know()
+    done(site.control.play("rename.yml", **whom))
+    settled(site, "gateway", *AGENTS)
+    assert known(site) == {*AGENTS, "plant"}
+    assert not admitted(gateway, *old)
+    books = balance(site, "gateway", "gateway", "plant")
+    # What was stored, and not yet answered, came again under the new name.
+    assert books.taken > 0
+    assert books.lost == books.given_up == 0, books
+    nothing_lost(site)
+
+
+def test_all_keys_are_made_anew_and_old_ones_hold_until_they_are_revoked(site: Ground) -> None:
+    """Of broker, collector and agents; one that may have been copied opens nothing any more."""
+    places = {
+        "broker": "/etc/mosquitto/tls",
+        "collector": "/etc/jauge",
+        **dict.fromkeys((*AGENTS, "gateway"), "/etc/jauge-agent"),
+    }
+
+    def keys() -> dict[str, str]:
+        return {
+            name: site.hosts[name].run("openssl", "pkey", "-in", f"{folder}/key.pem", "-pubout")
+            for name, folder in places.items()
+        }
+
+    host = site.hosts["srv1"]
+    old, before = kept(host), keys()
+    done(site.control.play("rotate.yml"))
+    after = keys()
+    assert {name for name in places if after[name] == before[name]} == set()
+    assert admitted(host, *old)
+    done(site.control.play("rotate.yml", "--limit", "srv1", pki_revoke=True))
+    assert {name for name in places if keys()[name] != after[name]} == {"srv1"}
+    assert not admitted(host, *old)
+    nothing_lost(site)
+
+
+def test_a_machine_that_is_replaced_has_its_name_taken_over(site: Ground) -> None:
+    """Not by itself; what the one before had is out."""
+    host = site.hosts["srv2"]
+    old = kept(host)
+    host.shut_down()
+    host.new_identity()
+    host.boot()
+    site.know()
+    refused = site.control.play("enrol.yml", "--limit", "srv2")
+    assert refused.status != 0
+    assert f"{SITE}/srv2 was enrolled by another machine" in " ".join(refused.said.split())
+    assert admitted(host, *old)
+    done(site.control.play("replace-board.yml", replace_host="srv2"))
+    assert not admitted(host, *old)
+    # A spool belongs to one machine, and the journal lay in it.
+    keep_journal(host)
     nothing_lost(site)
 
 

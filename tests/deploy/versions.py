@@ -15,13 +15,13 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 _BUILD_WITHIN_S: Final = 600
 
 
-def build(out: Path, version: str, python: str) -> Path:
-    """What ``make dist`` writes for one Python, as ``version``."""
+def build(out: Path, version: str, pythons: str) -> Path:
+    """What ``make dist`` writes for some Pythons, as ``version``."""
     subprocess.run(
         [
             *(ROOT / "deploy/dist.sh", "--python", sys.executable, "--out", out),
-            *("--version", version, "--pythons", python),
-            *("--components", "agent collector dashboards"),
+            *("--version", version, "--pythons", pythons),
+            *("--components", "agent gateway collector dashboards"),
         ],
         check=True,
         stdout=subprocess.DEVNULL,
@@ -44,7 +44,13 @@ def renamed(dist: Path, out: Path, version: str) -> Path:
 def broken(dist: Path, out: Path, version: str, component: str) -> Path:
     """A version in which one component's program ends as soon as it shall run."""
     renamed(dist, out, version)
-    (archive,) = out.glob(f"jauge-{component}-*.tar")
+    for archive in out.glob(f"jauge-{component}-*.tar"):
+        _break(archive, component)
+    _sums(out)
+    return out
+
+
+def _break(archive: Path, component: str) -> None:
     with tarfile.open(archive) as tar:
         files = {
             member.name: file.read()
@@ -63,8 +69,6 @@ def broken(dist: Path, out: Path, version: str, component: str) -> Path:
             member = tarfile.TarInfo(path)
             member.size, member.mode = len(content), 0o644
             tar.addfile(member, BytesIO(content))
-    _sums(out)
-    return out
 
 
 def _with_a_fault(wheel: bytes, module: str) -> bytes:
