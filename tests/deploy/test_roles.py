@@ -282,6 +282,26 @@ def test_the_console_asks_the_alertmanager_of_its_host(
     assert convert(found, CollectorFile, file="collector.toml").alerts.url == url
 
 
+@pytest.mark.parametrize(
+    ("collectors", "targets"),
+    [
+        ("c1:8090", ["c1:8090"]),
+        (["c1:8090", "c2:8090"], ["c1:8090", "c2:8090"]),
+        ("", None),
+        ([], None),
+    ],
+)
+def test_the_store_asks_each_collector(
+    collectors: str | list[str], targets: list[str] | None, tmp_path: Path
+) -> None:
+    """Under the one name of the job that the alerts know; one, several or none."""
+    wanted = Wanted("store", "scrape.yml.j2", {"store_scrape_collector": collectors}, "scrape.yml")
+    render([wanted], tmp_path)
+    found = yaml.safe_load((tmp_path / "scrape.yml").read_text(encoding="utf-8"))
+    jobs = {job["job_name"]: job["static_configs"] for job in found["scrape_configs"]}
+    assert jobs.get("jauge-collector") == (None if targets is None else [{"targets": targets}])
+
+
 @pytest.fixture(scope="module")
 def plugin() -> ModuleType:
     """The filter plugin as Ansible loads it."""
