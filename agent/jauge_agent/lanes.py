@@ -123,11 +123,11 @@ class Lanes:
         self, stored: Sequence[tuple[int, int]], refused: Sequence[tuple[int, str]], now: float
     ) -> None:
         """The collector has answered, and the spool has settled it."""
-        gone = {seq for seq, _ in refused}
-        for low, high in stored:
-            gone.update(seq for seq in self._sent if low <= seq <= high)
-        for seq in gone:
+        for seq, _ in refused:
             self._sent.pop(seq, None)
+        for low, high in stored:
+            for seq in [seq for seq in self._sent if low <= seq <= high]:
+                del self._sent[seq]
         self._probe_delay = 0.0
         self._quiet_since = now if self._sent else None
 

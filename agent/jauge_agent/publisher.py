@@ -436,9 +436,10 @@ class Publisher:
 
     def _is_possible(self, answer: Answer) -> bool:
         """Whether it names only batches that were sent under this boot."""
-        return all(self._sent.covers(low, high) for low, high in answer.stored) and all(
-            self._sent.covers(seq, seq) for seq, _ in answer.refused
-        )
+        for low, high in answer.stored:
+            if not self._sent.covers(low, high):
+                return False
+        return all(self._sent.covers(seq, seq) for seq, _ in answer.refused)
 
     def _send_state(self, client: Connection, *, online: bool) -> None:
         self._send(client, Channel.STATE, self._announcements.state(online=online))

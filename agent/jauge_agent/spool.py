@@ -31,6 +31,10 @@ from jauge_agent.spool_file import SpoolError, SpoolFile, is_damage
 _DROP_AT_ONCE: Final = 16
 """Rows dropped per step when the file is full: few, so that little is lost beyond need."""
 
+_SENT_WITHIN_MS: Final = 5000
+"""By how much the newest time sent may be ahead of what is written of it: of what has left the
+spool never, and what still lies in it and is no newer than that may have been sent."""
+
 _AHEAD_MS: Final = 1000
 """A batch stamped further ahead of the clock belongs to a time before a backward step."""
 
@@ -122,6 +126,8 @@ class Spool:
         self._floor_ms = 0
         self._sent_ms = 0
         self._written_sent_ms = 0
+        self._have_left = False
+        """Whether something is deleted and not committed."""
         self._disk = Trouble(_log, "spool", file=str(self._file.path))
         self._database = self._file.opened()
         self._load()
@@ -238,7 +244,7 @@ class Spool:
         return None if row is None else Batch(*row[:3])
 
     def sent(self, time_ms: int) -> None:
-        """Note that a batch may have been stored; written with the next transaction."""
+        """Note that a batch may have been stored; written within a few seconds."""
         self._sent_ms = max(self._sent_ms, time_ms)
 
     def settle(
@@ -376,6 +382,7 @@ class Spool:
         with contextlib.suppress(sqlite3.DatabaseError):
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
+            self._have_left = False
             self._load()
 
     def _finish(self, moves: _Account, *, commit: bool) -> None:
@@ -393,10 +400,13 @@ class Spool:
                 (outcome, reason, *count),
             )
         if commit:
-            if self._sent_ms > self._written_sent_ms:
-                self._mark("sent_ms", self._sent_ms)
+            written_ms, sent_ms = self._written_sent_ms, self._sent_ms
+            if sent_ms >= written_ms + (1 if self._have_left else _SENT_WITHIN_MS):
+                self._mark("sent_ms", sent_ms)
+                written_ms = sent_ms
             run("COMMIT")
-            self._written_sent_ms = self._sent_ms
+            self._written_sent_ms = written_ms
+            self._have_left = False
             self._unwritten = {}
             self._dropped.waiting.clear()
         batches, readings = self._spooled
@@ -420,6 +430,7 @@ class Spool:
         ).fetchall()
         if rows:
             self._oldest_known = False
+            self._have_left = True
             readings = sum(row[0] for row in rows)
             _note(moves, outcome, reason, len(rows), readings)
             if outcome is Outcome.DROPPED:
@@ -491,7 +502,9 @@ class Spool:
         marks: dict[str, str] = dict(run("SELECT name, value FROM mark").fetchall())
         self._floor_ms = max(int(marks.get("floor_ms", 0)), self._floor_ms)
         self._written_sent_ms = int(marks.get("sent_ms", 0))
-        self._sent_ms = max(self._written_sent_ms, self._sent_ms)
+        within = (self._written_sent_ms + _SENT_WITHIN_MS,)
+        newest = run("SELECT max(time_ms) FROM batch WHERE time_ms < ?", within).fetchone()[0]
+        self._sent_ms = max(self._written_sent_ms, newest or 0, self._sent_ms)
 
 
 def _note(into: _Account, outcome: Outcome, reason: str, batches: int, readings: int) -> None:

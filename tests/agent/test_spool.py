@@ -171,6 +171,31 @@ def test_a_backward_step_while_the_agent_was_off_is_noticed(tmp_path: Path) -> N
     again.close()
 
 
+@settings(max_examples=40, deadline=None)
+@given(answered=st.lists(st.booleans(), min_size=1, max_size=25), step_ms=st.integers(400, 7000))
+def test_times_that_were_sent_stay_closed_after_a_kill(
+    tmp_path_factory: pytest.TempPathFactory, *, answered: list[bool], step_ms: int
+) -> None:
+    """Whatever has been answered meanwhile; and never a time at which nothing was taken."""
+    directory = tmp_path_factory.mktemp("spool")
+    spool = opened(directory)
+    sent, at = [NOW], NOW
+    for number, is_answered in enumerate(answered):
+        at = NOW + (number + 1) * step_ms
+        batch = taken(spool, at)
+        if number + 1 < len(answered):
+            spool.sent(at)
+            sent.append(at)
+            if is_answered:
+                spool.settle([(1, batch)], [])
+    killed(spool)
+    again = opened(directory, now_ms=NOW - 60_000)
+    assert len(sent) == 1 or again.add(sent[-1], BODY, 1, sent[-1]) is None
+    assert again.add(at + 1, BODY, 1, at + 1) is not None
+    assert_balanced(again)
+    again.close()
+
+
 def test_a_late_batch_of_an_earlier_tick_is_taken(tmp_path: Path) -> None:
     """Without a clock step, an older time than the newest sent one is no reason to refuse."""
     spool = opened(tmp_path)
