@@ -78,8 +78,10 @@ class Lanes:
     def choose(self, now: float) -> Choice:
         """What to send at ``now``."""
         self._expire(now)
-        self._begin_probing_if_quiet(now)
-        if self.probing:
+        quiet = self._quiet_since is not None and now >= self._quiet_since + self._resend_after
+        if quiet and not self._probe_delay:
+            self._begin_probing(now)
+        if self._probe_delay:
             return self._choose_probe(now)
         if self._live:
             return Choice(self._live.popleft(), Lane.LIVE, now)
@@ -143,13 +145,10 @@ class Lanes:
                 return
             del self._sent[seq]
 
-    def _begin_probing_if_quiet(self, now: float) -> None:
-        if self.probing or self._quiet_since is None:
-            return
-        if now >= self._quiet_since + self._resend_after:
-            self.forget()
-            self._probe_delay = FIRST_PROBE_S
-            self._next_probe = now
+    def _begin_probing(self, now: float) -> None:
+        self.forget()
+        self._probe_delay = FIRST_PROBE_S
+        self._next_probe = now
 
     def _choose_probe(self, now: float) -> Choice:
         self._live.clear()

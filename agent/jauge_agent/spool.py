@@ -306,7 +306,8 @@ class Spool:
         moves: _Account = {(Outcome.TAKEN, ""): (1, readings)}
         # Not in `_transaction`: of what happens at each tick, a generator is a good part.
         try:
-            self._begin()
+            if not self._database.in_transaction:
+                self._database.execute("BEGIN IMMEDIATE")
             inserted = self._database.execute(
                 "INSERT INTO batch (time_ms, readings, body, crc) VALUES (?, ?, ?, ?)",
                 (time_ms, readings, body, crc32(body)),
@@ -318,19 +319,23 @@ class Spool:
                 self._oldest_ms = min(self._oldest_ms or time_ms, time_ms)
             self._newest_seq = seq
             self._drop_aged(moves, now_ms)
-            self._drop_beyond_cap(moves, len(body) + 2 * self._page_bytes)
+            self._used_bytes += len(body) + 2 * self._page_bytes
+            self._unmeasured_bytes += len(body) + 2 * self._page_bytes
+            # Asking for the pages costs two statements: only when it may matter, or after a while.
+            most = self._max_bytes
+            if self._used_bytes > most or self._unmeasured_bytes * 50 > most:
+                self._drop_beyond_cap(moves)
             self._finish(moves, commit=True)
         except BaseException:
             self._undo()
             raise
-        self._sync_when_due()
+        if self._clock() - self._synced_at >= self._sync_s:
+            self._sync()
         self._disk.recovered()
         return Batch(seq, time_ms, body)
 
-    def _sync_when_due(self) -> None:
+    def _sync(self) -> None:
         now = self._clock()
-        if now - self._synced_at < self._sync_s:
-            return
         try:
             self._file.sync()
         except OSError as error:
@@ -344,16 +349,12 @@ class Spool:
         if oldest is not None and oldest < limit:
             self._delete(moves, Outcome.DROPPED, Drop.AGE, "time_ms < ?", (limit,))
 
-    def _drop_beyond_cap(self, moves: _Account, added: int) -> None:
+    def _drop_beyond_cap(self, moves: _Account) -> None:
         oldest = (
             "seq IN (SELECT seq FROM batch WHERE seq < (SELECT max(seq) FROM batch)"
             " ORDER BY time_ms, seq LIMIT ?)"
         )
-        # Asking for the pages costs two statements: only when it may matter, or a page count old.
-        self._used_bytes += added
-        self._unmeasured_bytes += added
-        if self._unmeasured_bytes * 50 > self._max_bytes or self._used_bytes > self._max_bytes:
-            self._measure()
+        self._measure()
         while self._used_bytes > self._max_bytes:
             if not self._delete(moves, Outcome.DROPPED, Drop.DISK_CAP, oldest, (_DROP_AT_ONCE,)):
                 return
@@ -367,16 +368,13 @@ class Spool:
         """
         moves: _Account = {}
         try:
-            self._begin()
+            if not self._database.in_transaction:
+                self._database.execute("BEGIN IMMEDIATE")
             yield moves
             self._finish(moves, commit=commit)
         except BaseException:
             self._undo()
             raise
-
-    def _begin(self) -> None:
-        if not self._database.in_transaction:
-            self._database.execute("BEGIN IMMEDIATE")
 
     def _undo(self) -> None:
         with contextlib.suppress(sqlite3.DatabaseError):

@@ -249,7 +249,8 @@ class Worker:
         if outcome.resources is not None:
             self.resources = outcome.resources
             self._on_change()
-        self._worked()
+        if self.stats.standing is not Standing.RUNNING:
+            self._worked()
         self.stats.last_success_ms = self._now_ms()
         return sound
 
@@ -307,11 +308,10 @@ class Worker:
         return result
 
     def _worked(self) -> None:
-        if self.stats.standing is not Standing.RUNNING:
-            self._failures_in_row = 0
-            self._not_before = 0.0
-            self.stats.standing = Standing.RUNNING
-            self._trouble.recovered()
+        self._failures_in_row = 0
+        self._not_before = 0.0
+        self.stats.standing = Standing.RUNNING
+        self._trouble.recovered()
 
     def _failed(self, error: Exception) -> None:
         """Count a failure, say it once, and set when to try again."""

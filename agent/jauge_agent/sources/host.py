@@ -105,19 +105,17 @@ class HostSource:
         failed: dict[str, int] = {}
         for part, read, read_by_psutil in self._parts:
             try:
-                found.update(self._found(part, read, read_by_psutil))
+                if part not in self._by_psutil:
+                    try:
+                        found.update(read())
+                        continue
+                    except (ValueError, LookupError):
+                        self._by_psutil.add(part)
+                with _procfs_at(self._root):
+                    found.update(read_by_psutil())
             except _UNREADABLE:
                 failed[part] = 1
         return Outcome(samples_of(zip(repeat(_HOST), found, found.values())), failed)
-
-    def _found(self, part: str, read: _Read, read_by_psutil: _Read) -> Mapping[str, float]:
-        if part not in self._by_psutil:
-            try:
-                return read()
-            except (ValueError, LookupError):
-                self._by_psutil.add(part)
-        with _procfs_at(self._root):
-            return read_by_psutil()
 
     def _listed_parts(self) -> Iterable[tuple[str, _Read, _Read]]:
         """What is read, one by one, so that what fails takes nothing else with it."""
