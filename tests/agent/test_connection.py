@@ -42,6 +42,8 @@ async def test_an_end_that_comes_with_the_beginning_is_told_at_once(
     answers: tuple[bytes, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is neither waited for answers, nor is the error lost, of which asyncio would complain."""
+    gc.collect()  # what other tests have left behind
+    caplog.clear()
     async with answering(*answers) as port, asyncio.timeout(5):
         client = Connection(
             "127.0.0.1",

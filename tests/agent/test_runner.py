@@ -513,6 +513,8 @@ def test_how_a_call_ended_when_the_agent_did_is_not_reported_as_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Its worker is cancelled in the moment in which it finds that the source is absent."""
+    gc.collect()  # what other tests have left behind
+    caplog.clear()
 
     class Last(ScriptedSource):
         """One whose opening ends as everything does."""

@@ -302,6 +302,8 @@ async def test_a_connection_that_ends_as_it_begins_is_a_lost_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody waits for answers over it, and nothing of it is left for asyncio to complain of."""
+    gc.collect()  # what other tests have left behind
+    caplog.clear()
     served: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
