@@ -18,7 +18,7 @@ from paho.mqtt import client as paho
 
 from jauge_agent.packets import Packets
 
-_DEAF_S: Final = 4.5
+_DEAF_S: Final = 9.0
 """How long incoming messages may be gathered: they and a loss are noticed that much later."""
 
 

@@ -322,9 +322,12 @@ async def alerting(
         await _in_background(stack, _flushing(ground.store))
         seen = "count(jauge_intake_info and on (resource) jauge_temperature_celsius)"
 
+        # Until the collector's own page has told of them, nobody could miss them.
+        sources = "count(jauge_collector_source_last_seen_timestamp_seconds)"
+
         async def begun() -> bool:
             assert ground.collector.runs, ground.collector.words()[-2000:]
-            return await ground.value(seen) == 3
+            return [await ground.value(what) for what in (seen, sources)] == [3, 2]
 
         await parts.eventually(begun, within=WITHIN_S, what="readings and places in the store")
         await stack.enter_async_context(rules)
