@@ -42,7 +42,7 @@ class DroppedRanges:
 
     def __init__(self) -> None:
         self.waiting: dict[str, Dropped] = {}
-        """By reason, what `wait` was told and is not committed."""
+        """By reason, what `wait` was told and is not `written`."""
         self._in_a_row: set[str] = set()
         """Reasons whose last range may grow: nothing was answered since."""
         self._said: dict[str, float] = {}
@@ -63,9 +63,13 @@ class DroppedRanges:
         self._say(new)
 
     def write_waiting(self, database: sqlite3.Connection) -> None:
-        """Write what waits; to be cleared from ``waiting`` once that is committed."""
+        """Write what waits; to be `written` once that is committed."""
         for dropped in self.waiting.values():
             self.write(database, dropped)
+
+    def written(self) -> None:
+        """What waited is committed."""
+        self.waiting.clear()
 
     def write(self, database: sqlite3.Connection, new: Dropped) -> None:
         """The last range of the reason grows, or a new one begins."""

@@ -406,7 +406,8 @@ class Spool:
             self._written_sent_ms = written_ms
             self._have_left = False
             self._unwritten = {}
-            self._dropped.waiting.clear()
+            if self._dropped.waiting:
+                self._dropped.written()
         batches, readings = self._spooled
         for (outcome, reason), count in moves.items():
             _note(self._account, outcome, reason, *count)
